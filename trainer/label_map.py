@@ -1,0 +1,104 @@
+"""What each output of a network means: the map from the data set's categories to a run's classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+
+import numpy as np
+
+from cdisc_tfds.categories import Categories
+
+TARGETS = ("category", "level1", "level2")
+
+
+class LabelMapError(ValueError):
+    """A run and a data set (or a command) disagree on what the classes mean."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelMap:
+    """The classes of one run.
+
+    Args:
+      categories: the data set's categories, in the order of `category_names.csv`.
+      target: what the network tells apart: `category`, `level1` or `level2`.
+      within_level1: label (0 to 48) of the one level-1 category that a specialist knows, or None
+        for a network of all of them. Only with `target='category'`.
+    """
+
+    categories: Categories
+    target: str = "category"
+    within_level1: int | None = None
+
+    def __post_init__(self):
+        if self.target not in TARGETS:
+            raise LabelMapError(
+                f"`target` must be one of {', '.join(TARGETS)}. Received: {self.target!r}."
+            )
+        if self.within_level1 is None:
+            return
+        if self.target != "category":
+            raise LabelMapError(
+                "A network within one level-1 category tells categories apart: `within_level1` "
+                f"needs `target='category'`. Received: target={self.target!r}."
+            )
+        num_level1 = len(self.categories.level1_names)
+        if not 0 <= self.within_level1 < num_level1:
+            raise LabelMapError(
+                f"`within_level1` must be a level-1 label from 0 to {num_level1 - 1}. "
+                f"Received: {self.within_level1}."
+            )
+
+    @functools.cached_property
+    def class_of_category(self) -> np.ndarray:
+        """int32 [categories]: the run's class of each category label, -1 where it has none."""
+        categories = self.categories
+        if self.target == "level1":
+            return categories.level1.astype(np.int32)
+        if self.target == "level2":
+            return categories.level2.astype(np.int32)
+        classes = np.arange(categories.num_categories, dtype=np.int32)
+        if self.within_level1 is None:
+            return classes
+        inside = categories.level1 == self.within_level1
+        return np.where(inside, np.cumsum(inside) - 1, -1).astype(np.int32)
+
+    @functools.cached_property
+    def category_of_class(self) -> np.ndarray | None:
+        """int32 [classes]: the category label of each class; None unless `target='category'`."""
+        if self.target != "category":
+            return None
+        return np.flatnonzero(self.class_of_category >= 0).astype(np.int32)
+
+    @functools.cached_property
+    def class_names(self) -> list[str]:
+        """A readable name for each class: the level-3 name of a category, or the level's name."""
+        if self.target == "level1":
+            return list(self.categories.level1_names)
+        if self.target == "level2":
+            return list(self.categories.level2_names)
+        return [self.categories.level3_names[label] for label in self.category_of_class]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 over the categories' order and hierarchy and this map's classes."""
+        digest = hashlib.sha256()
+        for array in (
+            self.categories.category_ids.astype("<i8"),
+            self.categories.level1.astype("<i4"),
+            self.categories.level2.astype("<i4"),
+            self.class_of_category.astype("<i4"),
+        ):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def classes_of(self, category: np.ndarray) -> np.ndarray:
+        """The run's classes (int32) of category labels; -1 for unlabelled and for foreign ones."""
+        category = np.asarray(category)
+        return np.where(category < 0, -1, self.class_of_category[np.maximum(category, 0)])
