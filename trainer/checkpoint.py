@@ -1,0 +1,190 @@
+"""Exact checkpoints: all that a training step depends on, written whole, verified when read.
+
+`state.json` names the newest checkpoint and the one before it. A checkpoint counts from the moment
+that `os.replace` puts the new `state.json` in place; files that it does not name are leftovers of a
+killed process and are deleted at the next commit. An entry holds where training stood (`stage`,
+`epoch`, `step`), the history so far, how far each event file was written, and the weights files of
+the best and the last epoch.
+
+A training state file is the `.npy` images of all variables one after another: the network's
+(weights, BatchNorm statistics, the counters of the dropout seeds), the optimizer's and the running
+metrics'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from trainer.run_folder import RunFolder, write_json
+
+KEEP = 2  # entries in state.json: a damaged newest one must leave one to go back to
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged, or of another network."""
+
+
+class _HashingWriter:
+    """A file that also digests what is written to it."""
+
+    def __init__(self, file):
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verified_path(folder: pathlib.Path, file: dict[str, str]) -> pathlib.Path:
+    """Path of a file named in state.json; raises CheckpointError unless its bytes are intact."""
+    path = folder / file["file"]
+    if not path.exists():
+        raise CheckpointError(f"Every checkpoint file that state.json names must exist: no {path}.")
+    if sha256_of(path) != file["sha256"]:
+        raise CheckpointError(
+            f"The bytes of {path} are not those that were written (SHA-256 differs from "
+            "state.json's): the file is damaged."
+        )
+    return path
+
+
+def training_variables(model) -> list:
+    """All variables of a compiled model that a training step reads, each once, in a fixed order."""
+    optimizer = model.optimizer
+    variables = list(model.variables) + list(optimizer.variables)
+    if inner := getattr(optimizer, "inner_optimizer", None):  # LossScaleOptimizer
+        variables += list(inner.variables)
+    variables += list(model.metrics_variables)
+    return list({id(variable): variable for variable in variables}.values())
+
+
+def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> dict[str, str]:
+    """Writes arrays one after another; returns the entry {file, sha256} for state.json."""
+    with open(path, "wb") as file:
+        writer = _HashingWriter(file)
+        for array in arrays:
+            np.save(writer, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"file": path.name, "sha256": writer.digest.hexdigest()}
+
+
+def restore_variables(path: pathlib.Path, variables: Sequence) -> None:
+    """Assigns what `write_arrays` wrote; raises CheckpointError if the shapes are others."""
+    with open(path, "rb") as file:
+        for variable in variables:
+            try:
+                value = np.load(file, allow_pickle=False)
+            except (EOFError, ValueError) as error:
+                raise CheckpointError(f"{path} holds fewer variables than the network.") from error
+            if value.shape != tuple(variable.shape):
+                raise CheckpointError(
+                    f"{path} must hold the variables of this network. For {variable.path}, of "
+                    f"shape {tuple(variable.shape)}, it holds shape {value.shape}."
+                )
+            variable.assign(value)
+        if file.read(1):
+            raise CheckpointError(f"{path} holds more variables than the network.")
+
+
+def save_weights(model, path: pathlib.Path) -> dict[str, str]:
+    """Writes a network's weights as Keras `.weights.h5`, whole; returns {file, sha256}."""
+    partial = path.with_name(f"partial-{path.name}")
+    model.save_weights(partial)
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    entry = {"file": path.name, "sha256": sha256_of(partial)}
+    os.replace(partial, path)
+    return entry
+
+
+class CheckpointStore:
+    """The checkpoints of one run's folder."""
+
+    def __init__(self, run: RunFolder):
+        self._run = run
+        self._folder = run.checkpoints
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._entries: list[dict[str, Any]] = (
+            run.state["entries"] if run.state_path.exists() else []
+        )
+
+    def newest_intact(self) -> dict[str, Any] | None:
+        """The newest entry all of whose files are intact; None if training never committed one.
+
+        Raises CheckpointError if there are entries and none is intact.
+        """
+        damage = []
+        for entry in self._entries:
+            try:
+                for file in self._files(entry):
+                    verified_path(self._folder, file)
+            except CheckpointError as error:
+                damage.append(str(error))
+                logging.warning("%s Going back to the checkpoint before it.", error)
+                continue
+            self._entries = self._entries[self._entries.index(entry) :]
+            return entry
+        if damage:
+            raise CheckpointError(
+                f"A run continues from an intact checkpoint. {self._run.path} has none: "
+                + " ".join(damage)
+                + " Restore the folder from a copy, or start anew with another --run_dir."
+            )
+        return None
+
+    def weights_path(self, epoch: int) -> pathlib.Path:
+        return self._folder / f"epoch-{epoch:04d}.weights.h5"
+
+    def commit(self, entry: dict[str, Any], model=None) -> dict[str, Any]:
+        """Makes `entry` the newest checkpoint, with `model`'s training state if one is given."""
+        if model is not None:
+            name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
+            arrays = [variable.numpy() for variable in training_variables(model)]
+            entry["training_state"] = write_arrays(self._unused(name), arrays)
+        self._entries = [entry, *self._entries][:KEEP]
+        write_json(
+            self._run.state_path,
+            {
+                "finished": entry["finished"],
+                "best": entry["best"],
+                "last": entry["last"],
+                "entries": self._entries,
+            },
+        )
+        self._delete_leftovers()
+        return entry
+
+    def _unused(self, name: str) -> pathlib.Path:
+        # A resumed run may reach a step that a kept entry already names: never write over a file
+        # that state.json counts on.
+        taken = {file["file"] for entry in self._entries for file in self._files(entry)}
+        path, attempt = self._folder / name, 0
+        while path.name in taken:
+            attempt += 1
+            path = self._folder / f"{attempt}-{name}"
+        return path
+
+    @staticmethod
+    def _files(entry: dict[str, Any]) -> list[dict[str, str]]:
+        return [entry[key] for key in ("training_state", "best", "last") if entry.get(key)]
+
+    def _delete_leftovers(self) -> None:
+        named = {file["file"] for entry in self._entries for file in self._files(entry)}
+        for path in self._folder.iterdir():
+            if path.name not in named:
+                path.unlink()
