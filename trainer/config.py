@@ -35,13 +35,14 @@ class Config:
     data_dir: str | None = None
     train_split: str = "train[:80%]"
     validation_split: str = "train[80%:]"
+    # One (train, validation) pair an epoch instead: the study's training in chunks.
+    chunks: tuple[tuple[str, str], ...] | None = None
     target: str = "category"
     within_level1: int | None = None
     # Network.
     model: str = "cnn"
     weights: str | None = None
-    initial_weights: str | None = None  # a finished run to start from (chunked training)
-    trainable: str | None = None  # head, top_blocks, all, staged
+    trainable: str | None = None
     head_epochs: int = 2
     image_size: int = 180
     input_range: tuple[float, float] | None = None
@@ -49,11 +50,12 @@ class Config:
     # Training.
     optimizer: str = "adam"
     learning_rate: float | None = None
-    schedule: str = "constant"
-    warmup_epochs: float = 0.0
+    fine_tune_learning_rate: float | None = None
+    schedule: str | None = None
+    warmup_epochs: float | None = None
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
-    augment: str = "none"
+    augment: str | None = None
     batch_size: int = 32
     epochs: int = 10
     early_stopping: int = 0
@@ -85,6 +87,8 @@ class Config:
             )
         if values.get("input_range") is not None:
             values["input_range"] = tuple(values["input_range"])
+        if values.get("chunks") is not None:
+            values["chunks"] = tuple(tuple(pair) for pair in values["chunks"])
         return cls(**values)
 
     def differences(self, other: Config) -> dict[str, tuple[Any, Any]]:

@@ -1,0 +1,112 @@
+"""TensorBoard event files that a resumed run continues without a gap or a doubled point.
+
+Points are held back until the next checkpoint is committed; the checkpoint then records how long
+each event file is. A resumed run cuts the files back to those lengths and goes on in new files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from trainer.config import Config
+
+
+def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
+    """Cuts the event files below `folder` back to what the last checkpoint counted on.
+
+    Args:
+      folder: the run's TensorBoard folder.
+      committed: length in bytes of each file, by its path relative to `folder`; others are deleted.
+    """
+    for path in sorted(folder.rglob("events.out.tfevents.*")):
+        length = committed.get(str(path.relative_to(folder)))
+        if length is None:
+            path.unlink()
+        elif path.stat().st_size > length:
+            os.truncate(path, length)
+
+
+class EventLog:
+    """The event files of one process: `train` and `validation` curves, pictures, HParams, graph."""
+
+    def __init__(self, folder: pathlib.Path, committed: dict[str, int] | None = None):
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        truncate_to(folder, committed or {})
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._held: list = []
+
+    def scalars(self, curve: str, values: dict[str, float], step: int) -> None:
+        """Points of `curve` (`train` or `validation`) at `step`; appear at the next `commit`."""
+        self._held.append((curve, dict(values), step))
+
+    def pictures(self, name: str, batch: np.ndarray) -> None:
+        """A grid of at most 25 pictures of a uint8 [n, height, width, 3] batch."""
+        with self._writer("train").as_default(step=0):
+            tf.summary.image(name, picture_grid(batch[:25])[np.newaxis])
+
+    def graph(self, function: tf.types.experimental.ConcreteFunction) -> None:
+        """The network's operations."""
+        with self._writer("train").as_default(step=0):
+            tf.summary.graph(function.graph.as_graph_def())
+
+    def hparams(self, config: Config) -> None:
+        """The settings, and which metrics the HParams table compares runs by."""
+        with self._writer(".").as_default(step=0):
+            hparams.hparams_config(
+                hparams=[],
+                metrics=[
+                    hparams.Metric(f"epoch_{name}", group="validation", display_name=f"val {name}")
+                    for name in ("product_accuracy", "accuracy", "loss")
+                ],
+            )
+            hparams.hparams(
+                {
+                    name: value if isinstance(value, int | float | str) else str(value)
+                    for name, value in dataclasses.asdict(config).items()
+                    if value is not None and name not in ("data_dir", "chunks")
+                }
+            )
+
+    def commit(self) -> dict[str, int]:
+        """Writes the points held back; returns each event file's length, for the checkpoint."""
+        for curve, values, step in self._held:
+            with self._writer(curve).as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+        self._held.clear()
+        for writer in self._writers.values():
+            writer.flush()
+        return {
+            str(path.relative_to(self._folder)): path.stat().st_size
+            for path in sorted(self._folder.rglob("events.out.tfevents.*"))
+        }
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def _writer(self, curve: str) -> tf.summary.SummaryWriter:
+        if curve not in self._writers:
+            self._writers[curve] = tf.summary.create_file_writer(str(self._folder / curve))
+        return self._writers[curve]
+
+
+def picture_grid(batch: np.ndarray, gap: int = 4) -> np.ndarray:
+    """Lays uint8 [n, h, w, 3] pictures out on a white square grid; uint8 [height, width, 3]."""
+    count, height, width, channels = batch.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    grid = np.full(shape, 255, np.uint8)
+    for index, picture in enumerate(batch):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        grid[top : top + height, left : left + width] = picture
+    return grid
