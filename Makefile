@@ -1,0 +1,58 @@
+# Each target makes its own virtual environment in .venv: Python 3.10 to 3.13 and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := setup.cfg setup.py pyproject.toml
+
+# Quiet libraries; the same in every target.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help demo test lint format bench torture gpu clean
+
+help:
+	@echo "make demo     generated competition -> data set -> training -> submission and report (6 minutes)"
+	@echo "make test     lint and all tests"
+	@echo "make bench    throughput against peers and floors, as one table (20 minutes)"
+	@echo "make torture  long kill, fault and fuzz tests (30 minutes)"
+	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
+	@echo "make clean    removes .venv and build/"
+
+demo: .venv/ok-run
+	$(BIN)/python -m benchmarks.demo
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+lint: .venv/ok-test
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check .
+
+format: .venv/ok-test
+	$(BIN)/ruff check -q --fix .
+	$(BIN)/ruff format -q .
+
+bench: .venv/ok-bench
+	$(BIN)/python -m benchmarks.run
+
+torture: .venv/ok-test .venv/ok-fuzz
+	$(BIN)/python -m pytest -q -m torture
+
+# The plugin is compiled against the TensorFlow that it finds: without build isolation, and last.
+gpu: .venv/ok-run
+	$(BIN)/pip install -q setuptools wheel 'tensorflow[and-cuda]>=2.21,<2.22' nvidia-dali-cuda120
+	$(BIN)/pip install -q --no-build-isolation -e '.[gpu]'
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+.venv/ok-run: $(SETUP)
+	@echo "Installing into .venv (some minutes, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q -e .
+	@touch $@
+
+# ok-test, ok-bench, ok-fuzz: the extra of that name on top.
+.venv/ok-%: .venv/ok-run
+	@echo "Installing what '$*' needs into .venv"
+	@$(BIN)/pip install -q -e '.[$*]'
+	@touch $@
