@@ -45,8 +45,11 @@ class _HashingWriter:
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def verified_path(folder: pathlib.Path, file: dict[str, str]) -> pathlib.Path:

@@ -7,7 +7,7 @@ import dataclasses
 from absl import logging
 from trainer.dataset import CdiscountData
 from trainer.experiments import EXPERIMENTS, resolve_splits
-from trainer.models import MODELS
+from trainer.models import MODELS, resolve_input_range
 from trainer.optimizers import OPTIMIZERS
 from trainer.precision import resolve_precision
 
@@ -30,12 +30,11 @@ def resolve(config: Config, data: CdiscountData, explicit: frozenset[str] = froz
     config = _with_published_splits(config, data, explicit)
     _check(config)
     entry = MODELS[config.model]
-    pretrained = entry.default_weights != "none"
     trainable = config.trainable or "all"
     weights = config.weights or entry.default_weights
     # Training all layers of a pretrained network with a constant Adam step of 1e-3 destroys what
     # the weights know: warm up and decay instead, from the peak in the optimizer's table.
-    fine_tuning = pretrained and trainable == "all"
+    fine_tuning = entry.pretrained and trainable == "all"
     schedule = config.schedule or ("cosine" if fine_tuning else "constant")
     warmup = config.warmup_epochs
     if warmup is None:
@@ -53,12 +52,12 @@ def resolve(config: Config, data: CdiscountData, explicit: frozenset[str] = froz
         config,
         trainable=trainable,
         weights=weights,
-        input_range=config.input_range or entry.input_range,
+        input_range=resolve_input_range(config.model, weights, config.input_range),
         schedule=schedule,
         warmup_epochs=warmup,
         learning_rate=learning_rate,
         fine_tune_learning_rate=fine_tune_rate,
-        augment=config.augment or ("flip_shift" if pretrained else "none"),
+        augment=config.augment or ("flip_shift" if entry.pretrained else "none"),
         precision=resolve_precision(config.precision),
         eval_batch_size=config.eval_batch_size or max(64, config.batch_size),
     )
@@ -93,7 +92,7 @@ def _check(config: Config) -> None:
         if getattr(config, name) < 1:
             raise ConfigError(f"--{name} must be at least 1. Received: {getattr(config, name)}.")
     staged = config.trainable not in (None, "all")
-    if staged and MODELS[config.model].default_weights == "none":
+    if staged and not MODELS[config.model].pretrained:
         raise ConfigError(
             f"--trainable={config.trainable} trains a part of a pretrained network; --model="
             f"{config.model} has no pretrained part. Leave --trainable out, or choose "

@@ -25,7 +25,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer.dataset import CdiscountData, Split
+from trainer.dataset import CdiscountData, Split, require_disjoint
 from trainer.input_pipeline import count_pictures, train_dataset
 from trainer.losses import SparseCrossentropy
 from trainer.predictor import Evaluator
@@ -246,7 +246,7 @@ class _Training:
                 if resuming:
                     self._restore()
                     resuming = False
-                self.entry["stage"] = index
+                self.entry.update(stage=index, finished=False)
                 for epoch in range(self.entry["epoch"], all_stages[index].end):
                     self._epoch(epoch, all_stages[index], stop)
                     if self._stop_early():
@@ -448,7 +448,8 @@ class _Splits:
         pairs = config.chunks or ((config.train_split, config.validation_split),)
         self._pairs = [(data.split(train), data.split(validation)) for train, validation in pairs]
         self._pictures = [count_pictures(train, label_map) for train, _ in self._pairs]
-        for (train, _), pictures in zip(self._pairs, self._pictures, strict=True):
+        for (train, validation), pictures in zip(self._pairs, self._pictures, strict=True):
+            require_disjoint(train, validation)
             if pictures == 0:
                 raise ConfigError(
                     f"Training needs pictures with labels of this run's classes. The split "

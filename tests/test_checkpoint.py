@@ -1,0 +1,131 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.checkpoint import (
+    CheckpointError,
+    CheckpointStore,
+    restore_variables,
+    sha256_of,
+    training_variables,
+    verified_path,
+    write_arrays,
+)
+from trainer.run_folder import RunFolder
+
+
+def _entry(**changes):
+    return {
+        "finished": False,
+        "stage": 0,
+        "epoch": 0,
+        "step": 0,
+        "training_state": None,
+        "best": None,
+        "last": None,
+    } | changes
+
+
+def _model(units=3):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input([4]), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(units)]
+    )
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    x, y = np.ones([8, 4], np.float32), np.ones([8, units], np.float32)
+    model.fit(x, y, verbose=0)
+    return model
+
+
+def _values(model):
+    return [variable.numpy() for variable in training_variables(model)]
+
+
+def test_restored_variables_equal_the_written_ones(tmp_path):
+    model = _model()
+    before = _values(model)
+    write_arrays(tmp_path / "state.npy", before)
+    x, y = np.ones([8, 4], np.float32), np.zeros([8, 3], np.float32)
+    model.fit(x, y, verbose=0)
+    # The dropout seed's counter, the optimizer's step and the metrics have moved too.
+    assert sum(not np.array_equal(a, b) for a, b in zip(before, _values(model), strict=True)) > 5
+    restore_variables(tmp_path / "state.npy", training_variables(model))
+    for ours, theirs in zip(before, _values(model), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_networks_state_is_refused(tmp_path):
+    write_arrays(tmp_path / "state.npy", _values(_model()))
+    with pytest.raises(CheckpointError, match=r"of shape \(4, 5\), it holds shape \(4, 3\)"):
+        restore_variables(tmp_path / "state.npy", training_variables(_model(5)))
+
+
+def test_a_shorter_and_a_longer_file_are_refused(tmp_path):
+    model = _model()
+    write_arrays(tmp_path / "short.npy", _values(model)[:-1])
+    with pytest.raises(CheckpointError, match="holds fewer variables than the network"):
+        restore_variables(tmp_path / "short.npy", training_variables(model))
+    write_arrays(tmp_path / "long.npy", [*_values(model), np.zeros(3)])
+    with pytest.raises(CheckpointError, match="holds more variables than the network"):
+        restore_variables(tmp_path / "long.npy", training_variables(model))
+
+
+def test_write_arrays_names_the_digest_of_the_bytes(tmp_path):
+    entry = write_arrays(tmp_path / "state.npy", [np.arange(10**6), np.zeros([])])
+    assert entry == {"file": "state.npy", "sha256": sha256_of(tmp_path / "state.npy")}
+
+
+def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
+    run, model = RunFolder(tmp_path), _model()
+    store = CheckpointStore(run)
+    for step in (5, 10, 15):
+        (run.checkpoints / "state-left-by-a-kill.npy").write_bytes(b"half")
+        store.commit(_entry(step=step), model)
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [
+        "state-0-0000-00000010.npy",
+        "state-0-0000-00000015.npy",
+    ]
+    assert CheckpointStore(run).newest_intact()["step"] == 15
+
+
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
+    run, model = RunFolder(tmp_path), _model()
+    store = CheckpointStore(run)
+    store.commit(_entry(step=5), model)
+    store.commit(_entry(step=10), model)
+    path = run.checkpoints / "state-0-0000-00000010.npy"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    store = CheckpointStore(run)
+    assert store.newest_intact()["step"] == 5
+    # Reaching step 10 again must not touch what state.json still names.
+    store.commit(_entry(step=10), model)
+    assert CheckpointStore(run).newest_intact()["step"] == 10
+
+
+def test_no_intact_checkpoint_is_an_error_that_says_what_to_do(tmp_path):
+    run = RunFolder(tmp_path)
+    CheckpointStore(run).commit(_entry(step=5), _model())
+    for path in run.checkpoints.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"has none: .* the file is damaged\. Restore the"):
+        CheckpointStore(run).newest_intact()
+
+
+def test_a_fresh_folder_has_no_checkpoint(tmp_path):
+    assert CheckpointStore(RunFolder(tmp_path)).newest_intact() is None
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="must exist: no .*weights.h5"):
+        verified_path(tmp_path, {"file": "weights.h5", "sha256": ""})
+
+
+def test_state_json_appears_whole(tmp_path):
+    run = RunFolder(tmp_path)
+    CheckpointStore(run).commit(_entry(step=5), _model())
+    assert json.loads(run.state_path.read_text())["entries"][0]["step"] == 5
+    assert not list(tmp_path.glob(".*partial"))

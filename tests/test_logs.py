@@ -1,0 +1,42 @@
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+from trainer import logs
+from trainer.config import ConfigError
+
+def main(argv):
+    {body}
+
+logs.run(main)
+"""
+
+
+def _run(body, *flags):
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM.format(body=body), *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "text"),
+    [
+        ("raise ConfigError('--epochs must be 1.')", 1, "Error: --epochs must be 1.\n"),
+        ("raise OSError(28, 'No space left')", 1, "Error: [Errno 28] No space left\n"),
+        ("raise logs.Preempted('Stopped as asked.')", 75, "Stopped as asked.\n"),
+        ("raise KeyboardInterrupt", 130, "Stopped by the keyboard.\n"),
+    ],
+)
+def test_expected_ends_are_one_line(body, status, text):
+    result = _run(body)
+    assert (result.returncode, result.stderr) == (status, text)
+
+
+def test_a_librarys_error_and_traceback_flag_show_where():
+    assert "Traceback" in _run("int('x')").stderr
+    assert "Traceback" in _run("raise ConfigError('no')", "--traceback").stderr

@@ -1,0 +1,37 @@
+import pytest
+
+from trainer.run_folder import RunFolder, RunFolderError, whole_file, write_json
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="disk"), whole_file(path, "w") as file:
+        file.write("new")
+        raise RuntimeError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with whole_file(path, "w") as file:
+        file.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(RunFolderError, match="Received: .*none, which does not exist"):
+        RunFolder(tmp_path / "none").require()
+    with pytest.raises(RunFolderError, match="which has none"):
+        RunFolder(tmp_path).require()
+
+
+def test_a_run_without_a_checkpoint_says_how_to_go_on(tmp_path):
+    with pytest.raises(RunFolderError, match="Start `python -m trainer.main` again with the same"):
+        _ = RunFolder(tmp_path).state
+
+
+def test_history_is_empty_before_the_first_epoch(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.history == []
+    write_json(run.history_json, [{"epoch": 0, "loss": 1.5}])
+    assert run.history == [{"epoch": 0, "loss": 1.5}]
