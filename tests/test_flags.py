@@ -54,8 +54,8 @@ def test_every_setting_has_a_flag(parse):
 
 
 def test_the_names_in_flags_are_those_of_the_tables():
-    assert run_flags.MODELS == tuple(sorted(MODELS))
-    assert run_flags.OPTIMIZERS == tuple(sorted(OPTIMIZERS))
+    assert tuple(sorted(MODELS)) == run_flags.MODELS
+    assert tuple(sorted(OPTIMIZERS)) == run_flags.OPTIMIZERS
     assert run_flags.AUGMENTATIONS == input_pipeline.AUGMENTATIONS
     assert run_flags.TARGETS == label_map.TARGETS
 

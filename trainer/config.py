@@ -53,7 +53,7 @@ class Config:
     fine_tune_learning_rate: float | None = None
     schedule: str | None = None
     warmup_epochs: float | None = None
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     label_smoothing: float = 0.0
     augment: str | None = None
     batch_size: int = 32

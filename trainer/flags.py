@@ -15,7 +15,7 @@ from trainer.label_map import TARGETS
 MODELS = ("cnn", "cnn_small", "inception", "logistic", "solution1_1", "solution1_2")
 OPTIMIZERS = ("adadelta", "adam", "adamw", "nadam", "rmsprop", "sgd")
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "step")
 AUGMENTATIONS = ("none", "flip", "flip_shift")
 TRAINABLE = ("head", "top_blocks", "all", "staged")
 DECODERS = ("auto", "tf", "dali")
@@ -120,13 +120,18 @@ def _define_training_flags(experiments: tuple[str, ...]) -> None:
         "schedule",
         None,
         SCHEDULES,
-        "Course of the learning rate. Default: cosine when all layers of a pretrained network "
-        "are trained, else constant.",
+        "Course of the learning rate: constant, half a cosine down to 0, or two drops to a tenth. "
+        "Default: cosine when all layers of a pretrained network are trained, else constant.",
     )
     flags.DEFINE_float(
-        "warmup_epochs", None, "Epochs over which the learning rate rises from 0 (cosine)."
+        "warmup_epochs",
+        None,
+        "Epochs over which the learning rate first rises. Default: 1 (of at least 10) with cosine, "
+        "else 0.",
     )
-    flags.DEFINE_float("weight_decay", _DEFAULTS.weight_decay, "Decoupled weight decay.")
+    flags.DEFINE_float(
+        "weight_decay", None, "Decoupled weight decay of the kernels; default: the optimizer's own."
+    )
     flags.DEFINE_float(
         "label_smoothing", _DEFAULTS.label_smoothing, "Share of the label spread over all classes."
     )

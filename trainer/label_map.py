@@ -1,4 +1,4 @@
-"""What each output of a network means: the map from the data set's categories to a run's classes."""
+"""What each output of a network means: the map from a data set's categories to a run's classes."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ the same --run_dir continues a run that was stopped, and does nothing for one th
 from __future__ import annotations
 
 from absl import flags
-from trainer.experiment_names import EXPERIMENT_NAMES
 
 from trainer import logs
+from trainer.experiments import EXPERIMENTS
 from trainer.flags import config_from_flags, define_config_flags
 
-define_config_flags(EXPERIMENT_NAMES)
+define_config_flags(tuple(EXPERIMENTS))
 flags.DEFINE_string(
     "run_dir",
     None,
@@ -35,8 +35,6 @@ def main(argv: list[str]) -> None:
     # TensorFlow is imported here, after the flags are checked: `--help` and a mistyped flag
     # answer at once.
     from trainer.dataset import open_dataset
-    from trainer.experiments import EXPERIMENTS
-
     from trainer.resolve import resolve
     from trainer.train import train
 

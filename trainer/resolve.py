@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from absl import logging
+
+from trainer.config import Config, ConfigError
 from trainer.dataset import CdiscountData
 from trainer.experiments import EXPERIMENTS, resolve_splits
 from trainer.models import MODELS, resolve_input_range
 from trainer.optimizers import OPTIMIZERS
 from trainer.precision import resolve_precision
-
-from trainer.config import Config, ConfigError
 
 TRAINABLE = ("head", "top_blocks", "all", "staged")
 

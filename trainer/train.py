@@ -25,10 +25,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from trainer.dataset import CdiscountData, Split, require_disjoint
-from trainer.input_pipeline import count_pictures, train_dataset
-from trainer.losses import SparseCrossentropy
-from trainer.predictor import Evaluator
 
 from trainer import models, optimizers
 from trainer.checkpoint import (
@@ -38,9 +34,13 @@ from trainer.checkpoint import (
     training_variables,
 )
 from trainer.config import Config, ConfigError
+from trainer.dataset import CdiscountData, Split, require_disjoint
+from trainer.input_pipeline import count_pictures, train_dataset
 from trainer.label_map import LabelMap
 from trainer.logs import Preempted
+from trainer.losses import SparseCrossentropy
 from trainer.metrics import FirstNonFiniteStep
+from trainer.predictor import Evaluator
 from trainer.progress import ProgressLine, duration
 from trainer.run_folder import RunFolder, RunFolderError, whole_file, write_json
 from trainer.tensorboard import EventLog
