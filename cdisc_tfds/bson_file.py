@@ -1,0 +1,272 @@
+"""A `.bson` file as `mongodump` writes it: documents end to end, each with its byte offset.
+
+A document starts with its own length in bytes (int32, little-endian, itself included) and ends with
+a NUL byte, so a file can be walked without parsing it:
+
+    | length: int32 | elements: (type byte, name, NUL, value)* | 0x00 | length: int32 | ...
+
+Nothing here needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import bson
+import numpy as np
+from bson import codec_options
+
+# A document's length and its closing NUL byte: the empty document.
+MIN_DOCUMENT_BYTES = 5
+# What MongoDB itself allows (16 MiB, and 16 KiB that the server adds). Longer ones are read where
+# the chain of lengths leads to them, but never believed when looking for a document's start.
+MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
+# A start is believed when this many whole product documents follow one another from it (or fewer
+# up to the file's last byte): bytes inside a picture may look like one document, but not go on as
+# three.
+DOCUMENTS_TO_BELIEVE = 3
+
+_BLOCK_BYTES = 4 << 20
+_LENGTH = struct.Struct("<i")
+# The types that the first byte of an element can have.
+_IS_ELEMENT_TYPE = np.isin(np.arange(256), [*range(0x01, 0x14), 0x7F, 0xFF])
+# Fields that this project does not use must not stop a build: odd text and dates are tolerated.
+_CODEC_OPTIONS = codec_options.CodecOptions(
+    unicode_decode_error_handler="replace",
+    datetime_conversion=codec_options.DatetimeConversion.DATETIME_AUTO,
+)
+
+
+class BsonError(ValueError):
+    """Bytes that are no document where one must be.
+
+    Attributes:
+      path: the file.
+      offset: byte at which the document starts.
+      index: how many documents precede it in the file; None where that was not counted.
+      expected: the rule that the bytes break.
+      received: what is there.
+    """
+
+    def __init__(self, path: str, offset: int, index: int | None, expected: str, received: str):
+        self.path, self.offset, self.index = path, offset, index
+        self.expected, self.received = expected, received
+        document = "a document" if index is None else f"document {index}"
+        super().__init__(
+            f"{path}: {document} at byte {offset} is damaged. Expected: {expected}. "
+            f"Received: {received}."
+        )
+
+    def __reduce__(self):  # so that it crosses process borders
+        return BsonError, (self.path, self.offset, self.index, self.expected, self.received)
+
+    def counted_from(self, documents_before: int) -> BsonError:
+        """The same error of a reader that started `documents_before` documents into the file."""
+        index = None if self.index is None else self.index + documents_before
+        return BsonError(self.path, self.offset, index, self.expected, self.received)
+
+
+def decode_document(data: bytes | memoryview) -> dict[str, Any]:
+    """One document's bytes as a dict; raises `bson.errors.InvalidBSON` if they are damaged."""
+    return bson.decode(data, _CODEC_OPTIONS)
+
+
+class _File:
+    """Random access by offset through one buffer, never more than the file has."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = os.fspath(path)
+        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by __exit__)
+        self.size = os.fstat(self._file.fileno()).st_size
+        self._start, self._block = 0, memoryview(b"")
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, offset: int, num_bytes: int) -> memoryview:
+        """`num_bytes` bytes from `offset`; the caller knows that the file has them."""
+        begin = offset - self._start
+        if begin < 0 or begin + num_bytes > len(self._block):
+            wanted = max(num_bytes, min(_BLOCK_BYTES, self.size - offset))
+            self._block, self._start, begin = memoryview(self._pread(offset, wanted)), offset, 0
+        return self._block[begin : begin + num_bytes]
+
+    def _pread(self, offset: int, wanted: int) -> bytes:
+        """Past the buffer. One call to the system gives at most 2 GiB."""
+        pieces: list[bytes] = []
+        while wanted:
+            if not (piece := os.pread(self._file.fileno(), wanted, offset)):
+                raise OSError(
+                    f"{self.path} had {self.size} bytes when it was opened and ends now at byte "
+                    f"{offset}: it must not change while it is read."
+                )
+            pieces.append(piece)
+            offset += len(piece)
+            wanted -= len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def document(self, offset: int, index: int | None) -> memoryview:
+        """The bytes of the document at `offset`, by its length and closing byte alone."""
+        left = self.size - offset
+        if left < MIN_DOCUMENT_BYTES:
+            raise BsonError(
+                self.path,
+                offset,
+                index,
+                f"a document of at least {MIN_DOCUMENT_BYTES} bytes",
+                f"the file's last {left} bytes (is the file truncated?)",
+            )
+        (length,) = _LENGTH.unpack(self.read(offset, _LENGTH.size))
+        if not MIN_DOCUMENT_BYTES <= length <= left:
+            raise BsonError(
+                self.path,
+                offset,
+                index,
+                f"a length from {MIN_DOCUMENT_BYTES} to the {left} bytes that are left of the file",
+                f"a length of {length}" + (" (is the file truncated?)" if length > left else ""),
+            )
+        data = self.read(offset, length)
+        if data[-1]:
+            raise BsonError(
+                self.path,
+                offset,
+                index,
+                f"a zero byte at the end of the document's {length} bytes",
+                f"the byte 0x{data[-1]:02x}",
+            )
+        return data
+
+    def decoded(self, offset: int, index: int | None) -> tuple[dict[str, Any], int]:
+        """The document at `offset` and the offset behind it."""
+        data = self.document(offset, index)
+        try:
+            return decode_document(data), offset + len(data)
+        except bson.errors.InvalidBSON as error:
+            raise BsonError(
+                self.path,
+                offset,
+                index,
+                f"the fields of a BSON document in its {len(data)} bytes",
+                f"bytes that do not parse ({error})",
+            ) from error
+
+    def is_start(self, offset: int) -> bool:
+        """Whether product documents follow one another from `offset`."""
+        return self._lengths_lead_on(offset) and self._products_follow(offset)
+
+    def _lengths_lead_on(self, offset: int) -> bool:
+        """The cheap part: a few bytes of each document, so that a false start costs little."""
+        for _ in range(DOCUMENTS_TO_BELIEVE):
+            left = self.size - offset
+            if left < MIN_DOCUMENT_BYTES:
+                return left == 0
+            (length,) = _LENGTH.unpack(self._pread(offset, _LENGTH.size))
+            if not MIN_DOCUMENT_BYTES <= length <= min(left, MAX_PLAUSIBLE_BYTES):
+                return False
+            if self._pread(offset + length - 1, 1) != b"\0":
+                return False
+            offset += length
+        return True
+
+    def _products_follow(self, offset: int) -> bool:
+        for _ in range(DOCUMENTS_TO_BELIEVE):
+            if offset == self.size:
+                return True
+            try:
+                document, offset = self.decoded(offset, None)
+            except BsonError:
+                return False
+            if "_id" not in document or "imgs" not in document:
+                return False
+        return True
+
+    def find_start(self, offset: int) -> int:
+        """The first believable start of a document at or after `offset`; the size if none."""
+        while offset + MIN_DOCUMENT_BYTES <= self.size:
+            # A copy: looking at a candidate moves the file's own buffer.
+            window = self._pread(offset, min(1 << 16, self.size - offset))
+            for begin in _plausible_starts(np.frombuffer(window, np.uint8)).tolist():
+                if self.is_start(offset + begin):
+                    return offset + begin
+            offset += len(window) - MIN_DOCUMENT_BYTES + 1
+        return self.size
+
+
+def _plausible_starts(window: np.ndarray) -> np.ndarray:
+    """Positions in `window` (uint8) where a possible length and a possible first type stand."""
+    length = sum(window[i : len(window) - 4 + i].astype(np.int64) << (8 * i) for i in range(4))
+    possible = (length >= MIN_DOCUMENT_BYTES) & (length <= MAX_PLAUSIBLE_BYTES)
+    return np.flatnonzero(possible & _IS_ELEMENT_TYPE[window[4:]])
+
+
+def read_documents(
+    path: str | os.PathLike[str],
+    start: int = 0,
+    stop: int | None = None,
+    on_damage: Callable[[BsonError, int], None] | None = None,
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Yields (offset, offset behind it, document) of each document that starts before `stop`.
+
+    Args:
+      path: the file.
+      start: offset of a document.
+      stop: no document that starts here or behind is read; None for the whole file.
+      on_damage: what to do with a damaged document. None: its BsonError is raised. Else it is
+        called with the error and the offset at which whole documents go on (the file's size if
+        there are no more), and reading goes on there.
+
+    Raises:
+      BsonError: a damaged document; its index counts from `start`.
+    """
+    with _File(path) as file:
+        stop = file.size if stop is None else min(stop, file.size)
+        offset, index = start, 0
+        while offset < stop:
+            try:
+                document, behind = file.decoded(offset, index)
+            except BsonError as error:
+                if on_damage is None:
+                    raise
+                behind = file.find_start(offset + 1)
+                on_damage(error, behind)
+            else:
+                yield offset, behind, document
+            offset = behind
+            index += 1
+
+
+def find_document(path: str | os.PathLike[str], offset: int) -> int:
+    """Offset of the first document that seems to start at or after `offset`.
+
+    A guess that reading the documents before it must prove, by ending exactly there: bytes inside a
+    picture can be made to look like documents. The file's size if none starts there.
+    """
+    with _File(path) as file:
+        return file.find_start(offset)
+
+
+def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
+    """Raises BsonError if the first document, or the last `window` bytes, are damaged.
+
+    It takes milliseconds and finds what most often happens to a large file: a broken download.
+    """
+    with _File(path) as file:
+        if file.size == 0:
+            raise BsonError(file.path, 0, 0, "at least one document", "an empty file")
+        file.decoded(0, 0)
+        if file.size <= window:
+            return  # read in a moment anyhow
+        begin = file.size - window
+        offset = file.find_start(begin)
+        if offset == file.size:
+            raise BsonError(
+                file.path, begin, None, "documents up to the file's end", "none that are whole"
+            )
+        while offset < file.size:
+            _, offset = file.decoded(offset, None)

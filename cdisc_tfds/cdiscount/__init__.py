@@ -1,0 +1,1 @@
+"""The TFDS data set `cdiscount`: builder, description, tags, citation and dummy data."""

@@ -1,0 +1,67 @@
+"""`tfds.show_examples` for products, which have several pictures each.
+
+TFDS's own grid wants one `Image` a record. This one draws a product a row and its pictures beside
+one another, and enters itself in the list that `tfds.show_examples` looks through.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import lazy_imports_lib
+from tensorflow_datasets.core.visualization import visualizer
+
+
+class ProductGrid(visualizer.Visualizer):
+    """One product a cell: its pictures side by side, its id and the name of its category."""
+
+    def match(self, ds_info: tfds.core.DatasetInfo) -> bool:
+        return ds_info.name == "cdiscount"
+
+    def show(
+        self,
+        ds: Any,
+        ds_info: tfds.core.DatasetInfo,
+        rows: int = 3,
+        cols: int = 3,
+        plot_scale: float = 3.0,
+    ):
+        """Draws the first `rows` x `cols` products of `ds` and returns the matplotlib figure."""
+        plt = lazy_imports_lib.lazy_imports.matplotlib.pyplot
+        figure = plt.figure(figsize=(plot_scale * cols, plot_scale * rows))
+        cells = figure.subplots(rows, cols, squeeze=False).ravel()
+        for cell in cells:
+            cell.axis("off")
+        for cell, product in zip(cells, tfds.as_numpy(ds.take(rows * cols))):
+            _draw_pictures(cell, product["images"])
+            cell.set_title(_title(product, ds_info), fontsize=7)
+        plt.show()
+        return figure
+
+
+def _draw_pictures(cell: Any, images: Any) -> None:
+    """Pictures (uint8 [n, height, width, 3]) side by side in one cell."""
+    for position, image in enumerate(images):
+        inset = cell.inset_axes((position / len(images), 0, 1 / len(images), 1))
+        inset.imshow(image)
+        inset.axis("off")
+
+
+def _title(product: dict[str, Any], ds_info: tfds.core.DatasetInfo) -> str:
+    title = str(product.get("product_id", ""))
+    label = product.get("category", -1)
+    if label < 0:
+        return title
+    # Level 2 carries level 1's name; the category's own name is not in the features.
+    return f"{title}\n{ds_info.features['category'].int2str(label)}"
+
+
+def register() -> None:
+    """Makes `tfds.show_examples` use it; once, however often it is called."""
+    # By name: its package has a function of the same name in its place.
+    module = importlib.import_module("tensorflow_datasets.core.visualization.show_examples")
+    visualizers = module._ALL_VISUALIZERS
+    if not any(isinstance(known, ProductGrid) for known in visualizers):
+        visualizers.append(ProductGrid())

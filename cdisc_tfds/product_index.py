@@ -1,0 +1,90 @@
+"""A split's products in record order, without their pictures: 13 bytes a product.
+
+It lies beside the split's shards as `cdiscount-<split>.index.npz`. With it the trainer knows what
+every record holds (to count, to look up labels, to write a submission) and reads no record for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+
+
+class ProductIndexError(ValueError):
+    """An index file that is missing or damaged."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ProductIndex:
+    """One row a record, shard by shard, in the order of the records.
+
+    Attributes:
+      product_id: int64 [n].
+      num_pictures: uint8 [n].
+      category: int32 [n], label of the category, -1 where unlabelled.
+    """
+
+    product_id: np.ndarray
+    num_pictures: np.ndarray
+    category: np.ndarray
+
+    def __post_init__(self):
+        columns = (self.product_id, self.num_pictures, self.category)
+        if len({column.shape for column in columns}) != 1 or self.product_id.ndim != 1:
+            raise ProductIndexError(
+                "The columns of an index have one row for each record. Received the shapes: "
+                f"{', '.join(str(column.shape) for column in columns)}."
+            )
+        for name, dtype in _DTYPES.items():
+            object.__setattr__(self, name, getattr(self, name).astype(dtype, copy=False))
+
+    def __len__(self) -> int:
+        return len(self.product_id)
+
+    @property
+    def total_pictures(self) -> int:
+        return int(self.num_pictures.sum(dtype=np.int64))
+
+    def __getitem__(self, rows: slice | np.ndarray) -> ProductIndex:
+        """The index of some of the records: a slice, a mask or positions."""
+        return ProductIndex(self.product_id[rows], self.num_pictures[rows], self.category[rows])
+
+    @staticmethod
+    def path_in(dataset_dir: str | os.PathLike[str], split: str) -> pathlib.Path:
+        return pathlib.Path(dataset_dir) / f"cdiscount-{split}.index.npz"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it, whole or not at all; the same index gives the same bytes."""
+        path = pathlib.Path(path)
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            with open(partial, "wb") as file:
+                np.savez(file, **{name: getattr(self, name) for name in _DTYPES})
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ProductIndex:
+        try:
+            with open(path, "rb") as file, np.load(file) as columns:
+                return cls(**{name: columns[name] for name in _DTYPES})
+        except FileNotFoundError:
+            raise ProductIndexError(
+                f"A split's index lies beside its shards. Received: {path}, which does not exist. "
+                "Build the data set again with `tfds build cdiscount --overwrite`."
+            ) from None
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ProductIndexError(
+                f"{path} must be an index as `tfds build cdiscount` writes it. Received: {error}. "
+                "Build the data set again with `tfds build cdiscount --overwrite`."
+            ) from error
+
+
+_DTYPES = {"product_id": np.int64, "num_pictures": np.uint8, "category": np.int32}

@@ -1,0 +1,103 @@
+"""The products of a `.bson` file in file order, and what had to be set aside."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterator
+
+from cdisc_tfds.bson_file import BsonError, read_documents
+from cdisc_tfds.categories import Categories
+from cdisc_tfds.records import Product, RejectedProduct, product_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejection:
+    """One line of `rejected.jsonl`: a picture, a product or a stretch of bytes that was left out.
+
+    Attributes:
+      kind: "picture" (the product is kept without it), "product", or "bytes" (damaged, skipped).
+      document: how many documents precede it in the file.
+      offset: byte in the file at which its document starts.
+      product: the document's `_id`, None if it has none that can be used.
+      picture: position of the picture in `imgs`, from 0; None for "product" and "bytes".
+      reason: what is wrong.
+    """
+
+    kind: str
+    document: int
+    offset: int
+    product: int | None
+    picture: int | None
+    reason: str
+
+    def to_json(self, split: str) -> str:
+        return json.dumps({"split": split, **dataclasses.asdict(self)}, ensure_ascii=False)
+
+
+KINDS = ("picture", "product", "bytes")
+OnRejection = Callable[[Rejection], None]
+
+
+def read_products(
+    path: str | os.PathLike[str],
+    categories: Categories,
+    labelled: bool,
+    on_rejection: OnRejection,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    keep_going: bool = False,
+    on_landing: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[int, int, Product]]:
+    """Yields (document, offset, product): how many documents precede it, and where it starts.
+
+    Duplicates are the caller's business: they may stand in another part of the file.
+
+    Args:
+      path: the file.
+      categories, labelled: as for `product_of`.
+      on_rejection: is called for whatever is left out.
+      start, stop: the part of the file, as for `read_documents`; documents count from `start`.
+      keep_going: skip damaged bytes instead of stopping at them.
+      on_landing: is called at the end with the offset behind the last document and the number of
+        documents (a skipped stretch of bytes counts as one).
+
+    Raises:
+      BsonError: a damaged document, unless `keep_going`.
+    """
+    count, landing = 0, start
+
+    def on_damage(error: BsonError, behind: int) -> None:
+        nonlocal count, landing
+        reason = f"{behind - error.offset} bytes skipped: expected {error.expected}, received "
+        on_rejection(Rejection("bytes", count, error.offset, None, None, reason + error.received))
+        count, landing = count + 1, behind
+
+    documents = read_documents(path, start, stop, on_damage if keep_going else None)
+    for offset, behind, document in documents:
+        try:
+            product = product_of(document, categories, labelled)
+        except RejectedProduct as error:
+            product_id = document.get("_id")
+            product_id = int(product_id) if isinstance(product_id, int) else None
+            on_rejection(Rejection("product", count, offset, product_id, None, str(error)))
+        else:
+            for bad in product.rejected:
+                on_rejection(
+                    Rejection(
+                        "picture", count, offset, product.product_id, bad.position, bad.reason
+                    )
+                )
+            yield count, offset, product
+        count, landing = count + 1, behind
+    if on_landing is not None:
+        on_landing(landing, count)
+
+
+def duplicate(document: int, offset: int, product_id: int) -> Rejection:
+    """A product whose `_id` an earlier one of the split has: the earlier one is kept."""
+    return Rejection(
+        "product", document, offset, product_id, None, "an earlier product has the same `_id`"
+    )
