@@ -48,7 +48,7 @@ def _picture_hashes(split: Split) -> Iterator[tuple[int, np.ndarray, np.ndarray]
     """Yields (ordinal of the first product, its and the next ones' hashes, pictures of each)."""
     paths, skips, takes = zip(*((part.path, part.skip, part.take) for part in split.files))
     dataset = (
-        tf.data.Dataset.from_tensor_slices((list(paths), list(skips), list(takes)))
+        tf.data.Dataset.from_tensor_slices((list(paths), np.int64(skips), np.int64(takes)))
         .flat_map(lambda path, skip, take: tf.data.TFRecordDataset(path).skip(skip).take(take))
         .batch(_RECORDS_A_STEP)
         .map(
