@@ -86,9 +86,13 @@ def _read_csv(path: pathlib.Path, compressed: bool) -> tuple[str, np.ndarray]:
     """Header and int64 [rows, 2] of a file of two columns."""
     with gzip.open(path, "rb") if compressed else open(path, "rb") as file:
         with io.TextIOWrapper(file, "utf-8-sig") as text:
-            header = text.readline().strip()
-            rows = np.loadtxt(text, dtype=np.int64, delimiter=",", ndmin=2, comments=None)
-    return header, rows.reshape(-1, 2)
+            header, body = text.readline().strip(), text.read()
+    if not body:
+        return header, np.zeros([0, 2], np.int64)
+    rows = np.loadtxt(io.StringIO(body), dtype=np.int64, delimiter=",", ndmin=2, comments=None)
+    if rows.shape[1] != 2:
+        raise ValueError(f"it has {rows.shape[1]} columns.")
+    return header, rows
 
 
 def check_output(path: str | os.PathLike[str]) -> pathlib.Path:
