@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from etils import epath
 
 from cdisc_tfds import manual_files, product_grid
 from cdisc_tfds.bson_file import check_ends
+from cdisc_tfds.build_options import BuildOptions
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, duplicate, read_products
@@ -26,13 +26,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """A record is a product with all its pictures.
 
     Args:
-      num_processes: how many processes build it; None for as many as the machine has cores. It
-        does not change the result. Default of `tfds build`: CDISCOUNT_NUM_PROCESSES.
-      keep_going: skip damaged stretches of a .bson file (and list them) instead of stopping there.
-        Default of `tfds build`: CDISCOUNT_KEEP_GOING=1.
-      train_only: build without test.bson. Default of `tfds build`: CDISCOUNT_TRAIN_ONLY=1.
-      stock_writer: use TFDS's own writer, in one process. The records, their order and the shards'
-        sizes are the same. Default of `tfds build`: CDISCOUNT_STOCK_WRITER=1.
+      num_processes, keep_going, train_only, stock_writer: how it is built, see `BuildOptions`; None
+        for the environment's, which is how `tfds build` is told.
       **kwargs: as for every TFDS builder.
     """
 
@@ -50,17 +45,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self._num_processes = num_processes or _env_number("CDISCOUNT_NUM_PROCESSES")
-        self._keep_going = _or_env(keep_going, "CDISCOUNT_KEEP_GOING")
-        self._train_only = _or_env(train_only, "CDISCOUNT_TRAIN_ONLY")
-        self._stock_writer = _or_env(stock_writer, "CDISCOUNT_STOCK_WRITER")
-        # What TFDS pickles is this, not the attributes.
-        self._original_state.update(
+        options = dict(
             num_processes=num_processes,
             keep_going=keep_going,
             train_only=train_only,
             stock_writer=stock_writer,
         )
+        self._options = BuildOptions.resolve(**options)
+        self._original_state.update(options)  # what TFDS pickles instead of the attributes
         self._rejections: dict[str, list[Rejection]] = collections.defaultdict(list)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -99,7 +91,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         reject = self._rejections[source.split].append
         seen: set[int] = set()
         for document, offset, product in read_products(
-            source.path, categories, source.labelled, reject, keep_going=self._keep_going
+            source.path, categories, source.labelled, reject, keep_going=self._options.keep_going
         ):
             if product.product_id in seen:
                 reject(duplicate(document, offset, product.product_id))
@@ -107,13 +99,20 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             seen.add(product.product_id)
             yield product.product_id, example_of(product, categories)
 
+    def _find_sources(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> tuple[str, list[manual_files.Source]]:
+        return manual_files.find_sources(dl_manager.manual_dir, self._options.train_only)
+
     def _inputs(
         self, dl_manager: tfds.download.DownloadManager
     ) -> tuple[Categories, list[manual_files.Source]]:
         """Finds and checks the files, as far as that takes moments, and names the labels."""
-        csv_path, sources = manual_files.find_sources(dl_manager.manual_dir, self._train_only)
+        csv_path, sources = manual_files.find_sources(
+            dl_manager.manual_dir, self._options.train_only
+        )
         categories = Categories.from_csv(csv_path)
-        if not self._keep_going:
+        if not self._options.keep_going:
             for source in sources:
                 check_ends(source.path)
         features = self.info.features
@@ -130,7 +129,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ) -> None:
         self._rejections.clear()
         super()._download_and_prepare(dl_manager, download_config)
-        csv_path, _ = manual_files.find_sources(dl_manager.manual_dir, self._train_only)
+        csv_path, _ = self._find_sources(dl_manager)
         epath.Path(csv_path).copy(self.data_path / manual_files.CATEGORIES, overwrite=True)
         indexes = {split: self._index_of(split) for split in self.info.splits}
         for split, index in indexes.items():
@@ -171,14 +170,3 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             path = self.data_path / "rejected.jsonl"
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
             logging.warning("%d pictures, products or stretches were left out", len(lines))
-
-
-def _or_env(value: bool | None, name: str) -> bool:
-    return os.environ.get(name, "0") not in ("", "0") if value is None else value
-
-
-def _env_number(name: str) -> int | None:
-    text = os.environ.get(name, "")
-    if text and not text.isdecimal():
-        raise ValueError(f"{name} must be a whole number. Received: {text!r}.")
-    return int(text or 0) or None

@@ -1,0 +1,82 @@
+"""Fixtures that several test modules share: tiny pictures, a tiny competition, the shared data."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import bson
+import pytest
+from PIL import Image
+
+SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+
+CATEGORY_NAMES = """\
+category_id,category_level1,category_level2,category_level3
+1000000010,MAISON,CUISINE,TASSE
+1000000004,MAISON,CUISINE,"ASSIETTE, PLATE"
+1000000007,SPORT,PROTECTION,CASQUE
+1000000002,MAISON,PROTECTION,HOUSSE
+1000000009,SPORT,BALLE,TENNIS
+"""
+CATEGORY_IDS = (1000000010, 1000000004, 1000000007, 1000000002, 1000000009)
+
+
+def jpeg(shade: int = 0, size: tuple[int, int] = (16, 16)) -> bytes:
+    """A picture of one colour that `shade` (any int) chooses, as a JPEG file."""
+    colour = (shade * 37 % 256, shade * 91 % 256, shade * 53 % 256)
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def product(product_id: int, category_id: int | None = None, pictures: int = 1) -> dict:
+    """A document as in the competition's files; its pictures follow from its id."""
+    imgs = [{"picture": jpeg(product_id * 4 + position)} for position in range(pictures)]
+    document = {"_id": product_id, "imgs": imgs}
+    if category_id is not None:
+        document["category_id"] = category_id
+    return document
+
+
+def write_bson(path: pathlib.Path, documents: list[dict]) -> pathlib.Path:
+    path.write_bytes(b"".join(map(bson.encode, documents)))
+    return path
+
+
+def write_competition(folder: pathlib.Path, train: int = 20, test: int = 6) -> pathlib.Path:
+    """train.bson, test.bson and category_names.csv with 1 to 4 pictures a product."""
+    (folder / "category_names.csv").write_text(CATEGORY_NAMES, encoding="utf-8")
+    write_bson(
+        folder / "train.bson",
+        [product(3 * i, CATEGORY_IDS[i % 5], 1 + i % 4) for i in range(train)],
+    )
+    write_bson(folder / "test.bson", [product(3 * i + 1, None, 1 + i % 4) for i in range(test)])
+    return folder
+
+
+@pytest.fixture
+def competition(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder with the files of a tiny competition: 20 and 6 products, 5 categories."""
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    return write_competition(folder)
+
+
+@pytest.fixture(scope="session")
+def cdiscount_files() -> pathlib.Path:
+    """The competition's own example file and categories; skips where they are not at hand."""
+    if not (SHARED / "cdiscount").exists():
+        pytest.skip("needs the competition's example files in ../shared/data")
+    return SHARED / "cdiscount"
+
+
+@pytest.fixture(scope="session")
+def grocery_files() -> pathlib.Path:
+    """Real photographs in the competition's formats; skips where they are not at hand."""
+    if not (SHARED / "grocery").exists():
+        pytest.skip("needs the grocery pictures in ../shared/data")
+    return SHARED / "grocery"
