@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 
 from absl import app, flags, logging
@@ -28,6 +29,29 @@ def setup() -> None:
     logging.get_absl_handler().setFormatter(_ShortFormatter())
 
 
+def import_tensorflow() -> None:
+    """Imports TensorFlow and looks for its devices without what its libraries print meanwhile.
+
+    They write to the file descriptor itself before any of their settings counts. If the import
+    fails, all that they wrote is shown.
+    """
+    with tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
 class _ShortFormatter(logging.PythonFormatter):
     """`WARNING: text` rather than glog's date, thread and source line."""
 
@@ -47,6 +71,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
 
     def guarded(argv: list[str]) -> int | None:
         try:
+            import_tensorflow()
             return main(argv)
         except Preempted as stop:
             print(stop, file=sys.stderr)

@@ -112,7 +112,7 @@ def train(config: Config, run_dir: str | os.PathLike[str], data: CdiscountData) 
       OutOfMemoryError: if a batch does not fit on the device.
       Preempted: after SIGTERM, once a checkpoint is written.
     """
-    run = _open_folder(config, run_dir, data)
+    run = open_run_folder(config, run_dir, data)
     if run.state_path.exists() and _is_finished(run, config):
         return run
     try:
@@ -134,7 +134,9 @@ def _is_finished(run: RunFolder, config: Config) -> bool:
     )
 
 
-def _open_folder(config: Config, run_dir: str | os.PathLike[str], data: CdiscountData) -> RunFolder:
+def open_run_folder(
+    config: Config, run_dir: str | os.PathLike[str], data: CdiscountData
+) -> RunFolder:
     """Makes the run's folder, or checks that the one there may be continued with `config`."""
     run = RunFolder(run_dir)
     label_map = LabelMap(data.categories, config.target, config.within_level1)
@@ -331,6 +333,7 @@ class _Training:
                 epochs=epoch + 1,
                 steps_per_epoch=steps - skip,
                 callbacks=[hooks],
+                shuffle=False,
                 verbose=0,
             )
         logs = self.model.get_metrics_result()
@@ -521,13 +524,6 @@ class _StepHooks(keras.callbacks.Callback):
         self._profile(step)
         if batch == 0:
             return
-        if self._stop.raised:
-            training.checkpoint(self._epoch, step, time.monotonic() - self._started)
-            self._line.close()
-            raise Preempted(
-                f"Stopped as asked at epoch {self._epoch + 1}, step {step}; the checkpoint in "
-                f"{training.run_folder.path} is complete. The same command continues it."
-            )
         if step % _FINITE_CHECK_STEPS == 0:
             training.check_finite_now(self._epoch)
         if self._line.due():
@@ -537,6 +533,13 @@ class _StepHooks(keras.callbacks.Callback):
             )
         if step % self._log_every == 0:
             self._log_scalars(step)
+        if self._stop.raised:
+            training.checkpoint(self._epoch, step, time.monotonic() - self._started)
+            self._line.close()
+            raise Preempted(
+                f"Stopped as asked at epoch {self._epoch + 1}, step {step}; the checkpoint in "
+                f"{training.run_folder.path} is complete. The same command continues it."
+            )
         if training.checkpoint_due(step):
             training.checkpoint(self._epoch, step, time.monotonic() - self._started)
 

@@ -1,0 +1,279 @@
+import dataclasses
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.small_data import SmallData, make_products, small_config
+from trainer import train as train_module
+from trainer.checkpoint import sha256_of
+from trainer.config import ConfigError
+from trainer.dataset import DatasetError
+from trainer.label_map import LabelMapError
+from trainer.logs import Preempted
+from trainer.run_folder import RunFolder, RunFolderError
+from trainer.train import NonFiniteLossError, OutOfMemoryError, stages, train
+
+_TIMINGS = ("pictures_per_second", "seconds")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    data = SmallData(tmp_path_factory.mktemp("data"))
+    data.add("train", make_products(np.arange(60) % 6))
+    data.add("validation", make_products(np.arange(18) % 6, seed=1, first_id=1000))
+    return data
+
+
+def _config(**changes):
+    # With dropout and augmentation, so that a resumed run that lost a seed would show it.
+    return small_config(
+        **{
+            "model": "solution1_1",
+            "augment": "flip_shift",
+            "dropout": 0.3,
+            "batch_size": 16,
+            "epochs": 3,
+            "learning_rate": 0.003,
+            "log_every_steps": 2,
+            "checkpoint_steps": 3,
+            "ema_momentum": 0.9,
+        }
+        | changes
+    )
+
+
+class _Killed(BaseException):
+    """Stands for the process's end: nothing of ours catches it."""
+
+
+def _kill_at(monkeypatch, call):
+    """Ends training at its `call`-th look between two steps."""
+    calls = [0]
+    original = train_module._StepHooks.on_train_batch_begin
+
+    def hook(self, batch, logs=None):
+        calls[0] += 1
+        if calls[0] == call:
+            raise _Killed
+        original(self, batch, logs)
+
+    monkeypatch.setattr(train_module._StepHooks, "on_train_batch_begin", hook)
+
+
+def _history(run):
+    return [
+        {name: value for name, value in row.items() if name not in _TIMINGS} for row in run.history
+    ]
+
+
+def _curves(run):
+    """Every scalar point: (curve, tag) -> [(step, value)], in reading order."""
+    curves = {}
+    for path in sorted(run.tensorboard.rglob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    key = (path.parent.name, value.tag)
+                    point = (event.step, float(tf.make_ndarray(value.tensor)))
+                    curves.setdefault(key, []).append(point)
+    return curves
+
+
+def _final_state(run):
+    """All variables of the newest checkpoint, as bytes."""
+    entry = run.state["entries"][0]
+    return (run.checkpoints / entry["training_state"]["file"]).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    return train(_config(), tmp_path_factory.mktemp("runs") / "undisturbed", data)
+
+
+def test_history_and_files_of_a_run(undisturbed):
+    history = undisturbed.history
+    assert [row["epoch"] for row in history] == [0, 1, 2]
+    assert history[-1]["val_loss"] < history[0]["val_loss"]
+    assert undisturbed.state["finished"]
+    best = min(history, key=lambda row: row["val_loss"])
+    assert undisturbed.state["best"]["epoch"] == best["epoch"]
+    path = undisturbed.checkpoints / undisturbed.state["best"]["file"]
+    assert sha256_of(path) == undisturbed.state["best"]["sha256"]
+    assert undisturbed.config == _config()
+    header, *rows = undisturbed.history_csv.read_text().splitlines()
+    assert header.split(",")[0] == "epoch" and len(rows) == 3
+
+
+def test_curves_have_a_point_every_two_steps_and_one_an_epoch(undisturbed, data):
+    curves = _curves(undisturbed)
+    steps = math.ceil(data.split("train").num_pictures / 16)
+    expected = [epoch * steps + step for epoch in range(3) for step in range(2, steps, 2)]
+    assert [step for step, _ in curves["train", "loss"]] == expected
+    assert [step for step, _ in curves["validation", "epoch_product_accuracy"]] == [0, 1, 2]
+    assert curves["validation", "epoch_loss"] == [
+        (row["epoch"], pytest.approx(row["val_loss"])) for row in undisturbed.history
+    ]
+
+
+@pytest.mark.parametrize("call", [2, 5, 11, 14, 17])
+def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(
+    data, undisturbed, tmp_path, monkeypatch, call
+):
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        _kill_at(patch, call)
+        train(_config(), tmp_path / "run", data)
+    run = train(_config(), tmp_path / "run", data)
+    assert _final_state(run) == _final_state(undisturbed)
+    assert _history(run) == _history(undisturbed)
+    assert _curves(run) == _curves(undisturbed)
+
+
+def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatch):
+    def die(self, split, label):
+        raise _Killed
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(train_module.Evaluator, "evaluate", die)
+        train(_config(), tmp_path / "run", data)
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        _kill_at(patch, 6)
+        train(_config(), tmp_path / "run", data)
+    run = train(_config(), tmp_path / "run", data)
+    assert _final_state(run) == _final_state(undisturbed)
+    assert _curves(run) == _curves(undisturbed)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, undisturbed, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        _kill_at(patch, 14)
+        train(_config(), tmp_path / "run", data)
+    run = RunFolder(tmp_path / "run")
+    file = run.checkpoints / run.state["entries"][0]["training_state"]["file"]
+    file.write_bytes(file.read_bytes()[:-1])
+    assert _final_state(train(_config(), run.path, data)) == _final_state(undisturbed)
+
+
+def test_sigterm_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, monkeypatch):
+    original = train_module._StepHooks.on_train_batch_begin
+
+    def hook(self, batch, logs=None):
+        if self._epoch == 1 and batch == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module._StepHooks, "on_train_batch_begin", hook)
+        with pytest.raises(Preempted, match=r"at epoch 2, step 4; the checkpoint in .* continues"):
+            train(_config(), tmp_path / "run", data)
+    assert RunFolder(tmp_path / "run").state["entries"][0]["step"] == 4
+    run = train(_config(), tmp_path / "run", data)
+    assert _final_state(run) == _final_state(undisturbed)
+    assert _curves(run) == _curves(undisturbed)
+
+
+def test_a_finished_run_is_left_alone_and_more_epochs_go_on(data, tmp_path):
+    run = train(_config(epochs=1), tmp_path / "run", data)
+    state = run.state
+    train(_config(epochs=1), tmp_path / "run", data)
+    assert run.state == state
+    train(_config(epochs=2), tmp_path / "run", data)
+    longer = train(_config(epochs=2), tmp_path / "longer", data)
+    assert _final_state(run) == _final_state(longer)
+
+
+def test_changed_settings_are_refused_by_name(data, undisturbed):
+    config = _config(batch_size=8, seed=3)
+    with pytest.raises(
+        ConfigError, match=r"--batch_size: the run has 16, received 8; --seed: the run has 0, rec"
+    ):
+        train(config, undisturbed.path, data)
+    with pytest.raises(ConfigError, match="--epochs: the run has 3, received 2"):
+        train(_config(epochs=2), undisturbed.path, data)
+
+
+def test_a_schedule_ends_with_the_epochs_so_they_may_not_change(data, tmp_path):
+    train(_config(epochs=1, schedule="cosine"), tmp_path / "run", data)
+    with pytest.raises(ConfigError, match="--epochs: the run has 1, received 2"):
+        train(_config(epochs=2, schedule="cosine"), tmp_path / "run", data)
+
+
+def test_a_folder_of_something_else_is_not_touched(data, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(RunFolderError, match="which holds other files"):
+        train(_config(), tmp_path, data)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_another_data_sets_categories_are_refused(data, undisturbed, tmp_path):
+    other = SmallData(tmp_path)
+    header, *rows = other.categories_path.read_text().splitlines(keepends=True)
+    other.categories_path.write_text("".join([header, *reversed(rows)]))
+    other.categories = type(other.categories).from_csv(other.categories_path)
+    with pytest.raises(LabelMapError, match="the same categories in the same order"):
+        train(_config(), undisturbed.path, other)
+
+
+def test_a_non_finite_loss_stops_at_once_and_keeps_the_checkpoint(data, tmp_path):
+    config = _config(optimizer="sgd", learning_rate=1e30, checkpoint_steps=1)
+    with pytest.raises(
+        NonFiniteLossError, match=r"in epoch 1, step \d+; .* keeps the last good checkpoint"
+    ):
+        train(config, tmp_path / "run", data)
+    run = RunFolder(tmp_path / "run")
+    if run.state_path.exists():
+        assert run.state["entries"][0]["epoch"] == 0
+
+
+def test_early_stopping_goes_by_the_history(data, tmp_path):
+    config = _config(learning_rate=0.0, epochs=9, early_stopping=2, ema_momentum=0.0)
+    run = train(config, tmp_path / "run", data)
+    assert [row["epoch"] for row in run.history] == [0, 1, 2]
+    state = run.state
+    assert train(config, run.path, data).state == state
+
+
+def test_overlapping_splits_are_refused(data, tmp_path):
+    with pytest.raises(DatasetError, match="may not share products"):
+        train(_config(validation_split="train"), tmp_path / "run", data)
+
+
+def test_memory_that_is_short_gives_a_suggestion(data, tmp_path, monkeypatch):
+    def exhausted(self):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    monkeypatch.setattr(train_module._Training, "run", exhausted)
+    with pytest.raises(OutOfMemoryError, match=r"Try --batch_size=8 in a new --run_dir"):
+        train(_config(), tmp_path / "run", data)
+
+
+def test_chunks_are_trained_one_an_epoch(data, tmp_path):
+    data.add("chunk", make_products(np.arange(24) % 6, seed=5, first_id=5000))
+    config = _config(chunks=(("train", "validation"), ("chunk", "validation")), epochs=2)
+    run = train(config, tmp_path / "run", data)
+    pictures = data.split("train").num_pictures + data.split("chunk").num_pictures
+    assert run.state["entries"][0]["global_step"] == sum(
+        math.ceil(data.split(name).num_pictures / 16) for name in ("train", "chunk")
+    )
+    assert len(run.history) == 2 and pictures > 0
+
+
+def test_stages():
+    config = dataclasses.replace(_config(), trainable="staged", head_epochs=2, epochs=5)
+    assert [(s.name, s.first, s.end, s.learning_rate) for s in stages(config)] == [
+        ("head", 0, 2, 0.003),
+        ("top_blocks", 2, 5, 0.001),
+    ]
+    assert [s.name for s in stages(dataclasses.replace(config, epochs=2))] == ["head"]
+    assert [s.name for s in stages(dataclasses.replace(config, trainable="all"))] == ["all"]
+
+
+def test_label_map_and_environment_are_kept(undisturbed):
+    saved = json.loads(undisturbed.label_map_path.read_text())
+    assert saved["num_classes"] == undisturbed.label_map.num_classes == 6
+    assert json.loads(undisturbed.environment_path.read_text())["tensorflow"] == tf.__version__
