@@ -65,14 +65,15 @@ class Curve:
       style: its look.
       history: its rows of history.json; may be empty.
       best_epoch: the `epoch` of the row whose weights it keeps, or None.
-      published: panel's key (`val_accuracy`, `val_product_accuracy`) -> the study's figure.
+      published: panel's key (`val_accuracy`, `val_product_accuracy`) -> the study's figures: one,
+        or one for each of the first epochs.
     """
 
     name: str
     style: Style
     history: Sequence[dict]
     best_epoch: int | None
-    published: dict[str, float]
+    published: dict[str, Sequence[float]]
 
 
 PANELS = (
@@ -127,8 +128,12 @@ def _draw_panel(ax, key: str, curves: Sequence[Curve]) -> None:
         for epoch, value in points:
             if epoch - 1 == curve.best_epoch:
                 ax.plot(epoch, value, "o", color=style.colour, markersize=11, fillstyle="none")
-    for value, colour in _published(curves, key):
-        ax.axhline(value, color=colour, linestyle=(0, (5, 4)), linewidth=1.2)
+        dashes = {"color": style.colour, "linestyle": (0, (5, 4)), "linewidth": 1.2}
+        published = curve.published.get(key, ())
+        if len(published) == 1:
+            ax.axhline(published[0], **dashes)
+        else:
+            ax.plot(range(1, len(published) + 1), published, **dashes)
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if key != "val_loss":
@@ -196,11 +201,12 @@ def _points(curve: Curve, key: str) -> list[tuple[int, float]]:
 
 
 def _published(curves: Sequence[Curve], key: str) -> list[tuple[float, str]]:
-    """(the study's figure, colour of the first run it belongs to), ascending."""
-    colours: dict[float, str] = {}
-    for curve in curves:
-        if (value := curve.published.get(key)) is not None:
-            colours.setdefault(value, curve.style.colour)
+    """(the study's one figure, colour of a run it belongs to), ascending."""
+    colours = {
+        curve.published[key][0]: curve.style.colour
+        for curve in curves
+        if len(curve.published.get(key, ())) == 1
+    }
     return sorted(colours.items())
 
 
@@ -272,11 +278,12 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], limit: int = 14) 
     totals = matrix.sum(axis=1)
     shares = matrix[np.ix_(shown, shown)] / np.maximum(totals[shown], 1)[:, None]
     off_diagonal = np.ma.masked_array(shares, mask=np.eye(len(shown), dtype=bool))
+    darkest = max(off_diagonal.max(), _DARK_SHARE)
     with matplotlib.rc_context({**_STYLE, "axes.grid": False}):
-        size = 0.46 * len(shown)
-        figure = Figure(figsize=(size + 5.6, size + 2.4), dpi=_DPI)
-        ax = figure.subplots()
-        ax.imshow(off_diagonal, cmap=_HEAT, vmin=0, vmax=max(off_diagonal.max(), 0.01))
+        size = 0.46 * len(shown)  # inches; the names go around it
+        figure = Figure(figsize=(size, size), dpi=_DPI)
+        ax = figure.add_axes((0, 0, 1, 1))
+        ax.imshow(off_diagonal, cmap=_HEAT, vmin=0, vmax=darkest)
         rows = [f"{_shortened(names[label], 44)}  ({totals[label]:,})" for label in shown]
         columns = [_shortened(names[label], 34) for label in shown]
         ax.set_yticks(range(len(shown)), rows)
@@ -289,7 +296,7 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], limit: int = 14) 
         ax.tick_params(which="minor", length=0, top=False)
         for (i, j), share in np.ndenumerate(shares):
             if share >= 0.005 or i == j:
-                dark = i != j and share > 0.6 * off_diagonal.max()
+                dark = i != j and share > 0.6 * darkest
                 colour = "#aaaaaa" if i == j else "white" if dark else "#222222"
                 ax.text(j, i, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=8)
         ax.set_ylabel("true category (products)")
@@ -297,8 +304,40 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str], limit: int = 14) 
         return _png(figure)
 
 
+_DARK_SHARE = 0.2  # a confusion as large as that is never drawn pale, a smaller one never dark
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#fdbe85", "#d94801", "#a63603"])
 _HEAT.set_bad("#f0f0f0")
+
+
+def specialists_figure(names: Sequence[str], accuracies: Sequence[float], colour: str) -> bytes:
+    """PNG of a dot for each specialist network's accuracy, highest on top.
+
+    Args:
+      names: of the specialists' level-1 categories.
+      accuracies: validation accuracy by product, each within its own category.
+      colour: of the run they belong to.
+    """
+    order = np.argsort(accuracies, kind="stable")
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 0.9 + 0.22 * len(names)), dpi=_DPI)
+        ax = figure.subplots()
+        ax.hlines(range(len(order)), 0, np.take(accuracies, order), color=colour, alpha=0.35)
+        ax.plot(np.take(accuracies, order), range(len(order)), "o", color=colour)
+        for y, place in enumerate(order):
+            ax.annotate(
+                f"{accuracies[place]:.2f}",
+                (accuracies[place], y),
+                xytext=(7, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+            )
+        ax.set_yticks(range(len(order)), [_shortened(names[place], 44) for place in order])
+        ax.set_ylim(-0.7, len(order) - 0.3)
+        ax.set_xlim(0, 1.06)
+        ax.set_xlabel("validation accuracy by product, within the category")
+        ax.grid(False, axis="y")
+        return _png(figure)
 
 
 def _shortened(name: str, length: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from trainer.report_figures import Style
@@ -20,26 +21,30 @@ h2 { font-size: 1.2rem; margin-top: 2.6rem; border-bottom: 1px solid #ddd; paddi
 h3 { font-size: 1rem; margin: 1.8rem 0 .5rem; }
 p, figcaption { max-width: 56rem; }
 nav a { margin-right: 1.2rem; color: #0072b2; text-decoration: none; }
-code { background: #f4f4f4; padding: .1rem .3rem; border-radius: 3px; font-size: .9em; }
+pre { background: #f4f4f4; padding: .6rem .8rem; border-radius: 4px; font-size: .85em;
+      overflow-x: auto; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .86rem; }
+table { border-collapse: collapse; font-size: .84rem; line-height: 1.3; }
 th { text-align: left; vertical-align: bottom; font-weight: 600; border-bottom: 2px solid #999; }
-th, td { padding: .3rem .65rem; }
+th, td { padding: .3rem .45rem; }
 td { border-bottom: 1px solid #e6e6e6; vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
 td:first-child { white-space: nowrap; }
-th.published, td.published { background: #f6f6f6; }
+.published { background: #f6f6f6; }
 .key { display: inline-block; width: 1.3em; }
-.note { color: #555; }
+.note { color: #666; }
+td .note { font-size: .85em; min-width: 6rem; max-width: 13rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
+.beside { display: flex; flex-wrap: wrap; gap: 0 4rem; }
+.beside > div { max-width: 100%; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .88rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem; }
 .card { border: 1px solid #ddd; border-top: 4px solid #d55e00; border-radius: 4px;
         padding: .7rem; font-size: .82rem; overflow-wrap: anywhere; }
 .card.right { border-top-color: #009e73; }
-.card img { height: 8.4rem; max-width: 100%; margin-right: .3rem; object-fit: contain; }
-.pictures { display: flex; overflow-x: auto; min-height: 8.4rem; margin-bottom: .5rem; }
+.pictures { display: flex; gap: .3rem; min-height: 8.4rem; margin-bottom: .5rem; }
+.pictures img { flex: 0 1 8.4rem; min-width: 0; object-fit: contain; object-position: top left; }
 .card dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .6rem; margin: 0; }
 .card dt { color: #777; }
 .card dd { margin: 0; }
@@ -114,14 +119,38 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) 
     )
 
 
-def figure(png: bytes, alt: str, caption: Html | str) -> Html:
-    """A PNG, embedded, and what it shows."""
-    return markup(
-        '<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>',
-        _data_uri("image/png", png),
-        alt,
-        caption,
-    )
+class Figures:
+    """The page's figures: embedded in it, and kept to be written beside it.
+
+    Attributes:
+      pngs: file name -> PNG.
+    """
+
+    def __init__(self):
+        self.pngs: dict[str, bytes] = {}
+
+    def add(self, name: str, png: bytes, alt: str, caption: str = "") -> Html:
+        """Takes a figure in; `name` makes its file's name."""
+        file_name = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")
+        if f"{file_name}.png" in self.pngs:
+            file_name += f"-{len(self.pngs)}"
+        self.pngs[f"{file_name}.png"] = png
+        return markup(
+            '<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>',
+            _data_uri("image/png", png),
+            alt,
+            caption,
+        )
+
+
+def with_note(text: object, note: str) -> Html:
+    """Something with a smaller note below, if there is one."""
+    return markup('{}<div class="note">{}</div>', text, note) if note else markup("{}", text)
+
+
+def share(value: float | None) -> str | None:
+    """A share, 0 to 1, as the study writes it."""
+    return None if value is None else f"{value:.4f}"
 
 
 def run_key(name: str, style: Style) -> Html:
@@ -148,7 +177,7 @@ def product_card(
         markup('<img src="{}" alt="product {}">', _data_uri("image/jpeg", picture), product_id)
         for picture in pictures
     )
-    rows = [("predicted", _path(predicted_name)), ("sure", f"{probability:.1%}")]
+    rows = [("predicted", _path(predicted_name)), ("probability", f"{probability:.1%}")]
     if not right:
         rows.insert(0, ("true", _path(true_name)))
     return markup(
