@@ -66,7 +66,7 @@ def join_networks(
 
 def _named(model: keras.Model, name: str) -> keras.Model:
     # The parts of a network need different names; those of one architecture have the same.
-    return keras.Model(model.inputs, model.outputs, name=name)
+    return keras.Model(model.input, model.output, name=name)
 
 
 def _log_softmax(logits):
