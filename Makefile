@@ -18,7 +18,7 @@ help:
 	@echo "make clean    removes .venv and build/"
 
 demo: .venv/ok-run
-	$(BIN)/python -m benchmarks.demo
+	$(BIN)/python examples/demo.py
 
 test: lint
 	$(BIN)/python -m pytest -q

@@ -20,7 +20,9 @@ import argparse
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
+import multiprocessing
 import os
 import pathlib
 import random
@@ -47,6 +49,7 @@ PICTURES_PER_PRODUCT = (4_369_441, 1_128_588, 542_792, 1_029_075)
 MIN_TRAIN_PRODUCTS = 2  # of a category
 SAME_PICTURES = 0.05  # chance that a product shows another one's pictures
 ZIPF_EXPONENT = 0.8
+POOL_FROM_PRODUCTS = 500  # Fewer are drawn before a second process has started.
 
 # Level 1, level 2, what level-3 names start with, and the shape that is drawn. As in the real file,
 # one level-2 name stands under two level-1 names.
@@ -131,6 +134,7 @@ def write_sample(
     categories: int = 48,
     seed: int = 0,
     image_size: int = 180,
+    processes: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SampleSize:
     """Writes the five `FILES` to `output_dir`, each whole or not at all.
@@ -141,6 +145,8 @@ def write_sample(
         categories: from 1 to MAX_CATEGORIES.
         seed: the same seed and sizes give the same files.
         image_size: side of the pictures in pixels.
+        processes: how many draw; default: one a core, or this one alone for a small sample. The
+            files do not depend on it.
         progress: called with the number of products done and in all.
 
     Raises:
@@ -161,10 +167,9 @@ def write_sample(
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         files = {name: stack.enter_context(_whole_file(folder / name)) for name in FILES}
-        for done, product in enumerate(plan, 1):
-            files["test.bson" if product.in_test else "train.bson"].write(
-                _encode(product, seed, image_size)
-            )
+        documents = stack.enter_context(_encode_all(plan, seed, image_size, processes))
+        for done, (product, document) in enumerate(zip(plan, documents), 1):
+            files["test.bson" if product.in_test else "train.bson"].write(document)
             progress(done, len(plan))
         header = ("category_id", "category_level1", "category_level2", "category_level3")
         rows = [(c.category_id, *c.names) for c in table]
@@ -246,6 +251,22 @@ def _make_products(
         plan.append(product)
         latest[category.category_id] = product
     return plan
+
+
+@contextlib.contextmanager
+def _encode_all(
+    plan: Sequence[_Product], seed: int, image_size: int, processes: int | None
+) -> Iterator[Iterator[bytes]]:
+    """The products' documents in the plan's order, drawn by `processes` processes."""
+    encode = functools.partial(_encode, seed=seed, image_size=image_size)
+    if processes is None:
+        processes = (os.cpu_count() or 1) if len(plan) >= POOL_FROM_PRODUCTS else 1
+    if processes == 1:
+        yield map(encode, plan)
+        return
+    # Spawned, not forked: the caller may have started TensorFlow's threads.
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        yield pool.imap(encode, plan, chunksize=16)
 
 
 def _encode(product: _Product, seed: int, image_size: int) -> bytes:

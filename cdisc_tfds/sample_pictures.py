@@ -13,6 +13,7 @@ import colorsys
 import dataclasses
 import functools
 import io
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -525,10 +526,16 @@ def _texture(appearance: Appearance, view: np.ndarray, side: int) -> Image.Image
     draw = ImageDraw.Draw(image)
     angle = math.radians(appearance.pattern_angle)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    polygons = _pattern(appearance.pattern)
+    if not polygons:
+        return image
     pitch = 1 if appearance.pattern == "halves" else appearance.pattern_pitch
-    for points, second in _pattern(appearance.pattern):
+    # All at once: a pattern has a hundred polygons.
+    points = np.concatenate([points for points, _ in polygons])
+    pixels = iter(_to_pixels(view, points * pitch @ turn, side))
+    for points, second in polygons:
         fill = appearance.second if second else _between(appearance.main, appearance.second)
-        draw.polygon(_to_pixels(view, points * pitch @ turn, side), fill)
+        draw.polygon(list(itertools.islice(pixels, len(points))), fill)
     return image
 
 

@@ -177,6 +177,11 @@ def test_same_seed_gives_the_same_files(folder, tmp_path):
     assert not set(digest(tmp_path / "other").items()) & set(digest(folder).items())
 
 
+def test_files_do_not_depend_on_the_number_of_processes(folder, tmp_path):
+    sample.write_sample(tmp_path, **SIZES, processes=2)
+    assert digest(tmp_path) == digest(folder)
+
+
 def test_plan_of_a_seed_never_changes():
     """Golden: figures in the documentation stay comparable between releases."""
     _, plan = make_plan(products=100, categories=12, seed=0)
