@@ -12,6 +12,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:
 	@echo "make demo     generated competition -> data set -> training -> submission and report (6 minutes)"
 	@echo "make test     lint and all tests"
+	@echo "make lint     lint alone"
+	@echo "make format   formats the code and mends what the linter can"
 	@echo "make bench    throughput against peers and floors, as one table (20 minutes)"
 	@echo "make torture  long kill, fault and fuzz tests (30 minutes)"
 	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
