@@ -1,0 +1,178 @@
+"""The whole path through the commands that a user types, on a competition of 90 products."""
+
+import csv
+import gzip
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cdisc_tfds.sample import write_sample
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(*command, check=True, cwd=ROOT):
+    """Runs a command as a user would; returns (exit status, stdout, stderr)."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    result = subprocess.run(
+        [str(word) for word in command],
+        env=os.environ | {"PATH": path},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and result.returncode:
+        raise AssertionError(f"{command} failed:\n{result.stdout}\n{result.stderr}")
+    return result.returncode, result.stdout, result.stderr
+
+
+def python(module, *flags, **kwargs):
+    return run(sys.executable, "-m", module, *flags, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("end_to_end")
+    write_sample(folder / "sample", products=90, test_products=30, categories=8, image_size=48)
+    run(
+        "tfds",
+        "build",
+        "cdiscount",
+        f"--manual_dir={folder / 'sample'}",
+        f"--data_dir={folder / 'data'}",
+    )
+    return folder
+
+
+def train_flags(folder, run_dir):
+    return (
+        f"--data_dir={folder / 'data'}",
+        f"--run_dir={run_dir}",
+        "--model=solution1_1",
+        "--optimizer=adam",
+        "--image_size=48",
+        "--batch_size=16",
+        "--epochs=2",
+        "--checkpoint_steps=2",
+        "--precision=float32",
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    python("trainer.main", *train_flags(folder, folder / "run"))
+    return folder / "run"
+
+
+def test_training_is_quiet_and_says_what_comes_next(folder):
+    status, stdout, stderr = python("trainer.main", *train_flags(folder, folder / "quiet"))
+    assert status == 0
+    assert "validation accuracy" in stdout and "python -m trainer.submit" in stdout
+    lines = stderr.splitlines()
+    assert lines[0].startswith("Training solution1_1 (") and len(lines) == 3, stderr
+    assert [line.split()[:2] for line in lines[1:]] == [["epoch", "1/2"], ["epoch", "2/2"]]
+
+
+def test_evaluation_counts_every_product_once(folder, trained):
+    _, stdout, _ = python("trainer.evaluate", f"--run_dir={trained}")
+    (path,) = (trained / "evaluation").glob("*.json")
+    result = json.loads(path.read_text())
+    assert result["num_products"] == 18
+    row = json.loads((trained / "history.json").read_text())
+    best = min(row, key=lambda epoch: epoch["val_loss"])
+    assert result["product"]["accuracy"] == pytest.approx(best["val_product_accuracy"])
+    assert "product" in stdout
+
+
+def test_submission_has_the_sample_submissions_rows(folder, trained):
+    output = folder / "submission.csv.gz"
+    sample = folder / "sample" / "sample_submission.csv"
+    _, stdout, _ = python(
+        "trainer.submit",
+        f"--run_dir={trained}",
+        f"--output={output}",
+        f"--sample_submission={sample}",
+    )
+    assert "kaggle competitions submit" in stdout
+    with gzip.open(output, "rt") as ours, open(sample) as theirs:
+        ours, theirs = list(csv.reader(ours)), list(csv.reader(theirs))
+    assert [row[0] for row in ours] == [row[0] for row in theirs]
+    assert len(ours) == 31
+
+
+def test_report_and_serving(folder, trained):
+    python("trainer.report", trained, f"--output={folder / 'report.html'}")
+    page = (folder / "report.html").read_text()
+    assert "solution1_1" in page and "data:image/png;base64," in page
+    python("trainer.serving", f"--run_dir={trained}", f"--output={folder / 'served'}")
+    assert (folder / "served" / "saved_model.pb").exists()
+
+
+def test_sigterm_exits_with_75_and_the_same_command_goes_on(folder, trained):
+    run_dir = folder / "stopped"
+    command = [sys.executable, "-m", "trainer.main", *train_flags(folder, run_dir)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (run_dir / "state.json").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 75, stderr
+    assert "The same command continues it." in stderr
+    python("trainer.main", *train_flags(folder, run_dir))
+    assert_same_run(run_dir, trained)
+
+
+def assert_same_run(one, other):
+    """Two runs ended with the same variables, bit for bit, and the same history."""
+    states = [json.loads((run_dir / "state.json").read_text()) for run_dir in (one, other)]
+    files = [
+        run_dir / "checkpoints" / state["entries"][0]["training_state"]["file"]
+        for run_dir, state in zip((one, other), states, strict=True)
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    for ours, theirs in zip(*(state["entries"][0]["history"] for state in states), strict=True):
+        for name in ours.keys() - {"seconds", "pictures_per_second"}:
+            assert ours[name] == theirs[name]
+
+
+@pytest.mark.parametrize(
+    ("module", "flags", "text"),
+    [
+        ("trainer.main", ["--data_dir=/nowhere"], "The data set must be built first."),
+        ("trainer.main", ["--train_split=trian"], "A split is one of train (90 products)"),
+        ("trainer.evaluate", ["--run_dir=/nowhere"], "which does not exist"),
+        ("trainer.submit", ["--run_dir=/nowhere", "--output=x.csv"], "which does not exist"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(folder, module, flags, text):
+    if module == "trainer.main" and not flags[0].startswith("--data_dir"):
+        flags = [*flags, f"--data_dir={folder / 'data'}", f"--run_dir={folder / 'none'}"]
+    status, _, stderr = python(module, *flags, check=False)
+    assert status == 1 and text in stderr
+    assert stderr.count("\n") == 1 and "Traceback" not in stderr
+
+
+def test_pictures_are_the_dumps_bytes(folder):
+    import tensorflow_datasets as tfds
+
+    import cdisc_tfds  # noqa: F401
+    from cdisc_tfds.bson_file import read_documents
+
+    builder = tfds.builder("cdiscount", data_dir=folder / "data")
+    raw = builder.as_dataset(
+        split="train", decoders={"images": tfds.decode.SkipDecoding()}, shuffle_files=False
+    )
+    pictures = {int(record["product_id"]): list(record["images"]) for record in tfds.as_numpy(raw)}
+    documents = [document for *_, document in read_documents(folder / "sample" / "train.bson")]
+    assert len(documents) == len(pictures) == 90
+    for document in documents:
+        expected = [image["picture"] for image in document["imgs"]]
+        np.testing.assert_array_equal(pictures[document["_id"]], expected)
