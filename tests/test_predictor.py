@@ -139,14 +139,15 @@ def test_only_the_wanted_products_are_predicted(data):
     )
 
 
-def test_a_product_without_a_readable_picture_gets_the_prior(data, caplog):
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_product_without_a_readable_picture_gets_the_prior(data, caplog, batch_size):
     products = make_products([0] * 5, seed=3, unlabelled=True)
     products[1] = dataclasses.replace(products[1], images=[])
     products[3] = dataclasses.replace(products[3], images=[b"\xff\xd8\xff no picture"])
     split = data.add("damaged", products)
     prior = training_prior(data.split("train"), LabelMap(data.categories))
     network = Predictor(_model(), LabelMap(data.categories), image_size=SIZE, prior=prior)
-    batches = list(predict_products(network, split, batch_size=2))
+    batches = list(predict_products(network, split, batch_size=batch_size))
     ordinals = np.concatenate([batch.ordinals for batch in batches])
     assert sorted(ordinals) == list(range(5))
     rows = np.concatenate([batch.probabilities for batch in batches])

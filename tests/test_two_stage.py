@@ -26,16 +26,19 @@ LEVEL1 = small_config(target="level1")
 SPECIALIST = small_config(epochs=2)
 
 
-@pytest.fixture
-def data(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
     """HOME (0, 1, 3) and BOOKS (2, 4) need a specialist, MISC (5) has one category only."""
-    (tmp_path / "data").mkdir()
-    data = SmallData(tmp_path / "data")
+    data = SmallData(tmp_path_factory.mktemp("data"))
     data.add("train", make_products([0, 1, 2, 3, 4, 5] * 4))
     data.add("validation", make_products([0, 1, 2, 3, 4, 5] * 2, seed=1, first_id=100))
     data.add("test", make_products([0, 1, 2, 3], seed=2, first_id=200, unlabelled=True))
-    monkeypatch.setattr("trainer.dataset.open_dataset", lambda data_dir: data)
     return data
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory) -> RunFolder:
+    return train_two_stage(LEVEL1, SPECIALIST, tmp_path_factory.mktemp("runs") / "run", data)
 
 
 def _pictures(count=5):
@@ -55,9 +58,7 @@ def test_the_joined_network_multiplies_the_two_stages():
     general = build_model("logistic", 3, image_size=SIZE, seed=1)
     home = build_model("logistic", 3, image_size=SIZE, seed=2)
     books = build_model("logistic", 2, image_size=SIZE, seed=3)
-    joined = join_networks(
-        general, {0: home, 1: books}, {2: np.array([1.0])}, level1_of_category
-    )
+    joined = join_networks(general, {0: home, 1: books}, {2: np.array([1.0])}, level1_of_category)
     first, second = _probabilities(general), _probabilities(home)
     expected = np.empty([5, 6])
     expected[:, [0, 1, 3]] = first[:, [0]] * second
@@ -129,77 +130,84 @@ def test_a_fixed_second_stage_is_the_smoothed_share_of_training_products(data):
 # A run.
 
 
-def test_a_two_stage_run_from_training_to_submission(data, tmp_path):
-    run = train_two_stage(LEVEL1, SPECIALIST, tmp_path / "run", data)
-    assert run.is_two_stage and run.config.target == "category"
-    parts = json.loads(run.two_stage_path.read_text())
+def test_a_finished_run_says_what_its_parts_are(finished):
+    assert finished.is_two_stage and finished.config.target == "category"
+    parts = json.loads(finished.two_stage_path.read_text())
+    assert parts["level1"] == "level1"
     assert parts["specialists"] == {"0": "specialists/00", "1": "specialists/01"}
     assert parts["priors"] == {"2": [1.0]}
-    histories = [RunFolder(run.path / part).history for part in ("level1", "specialists/01")]
-    assert [len(history) for history in histories] == [1, 2]
+    folders = [RunFolder(finished.path / part) for part in ("level1", "specialists/01")]
+    assert [len(folder.history) for folder in folders] == [1, 2]
+    assert [folder.label_map.num_classes for folder in folders] == [3, 2]
 
-    network = load_predictor(run.path, data)
+
+def test_a_finished_run_predicts_the_product_of_its_parts(finished, data):
+    network = load_predictor(finished.path, data)
     pictures = _pictures()
     level1, home, books = (
-        load_predictor(run.path / part, data).probabilities(pictures)
+        load_predictor(finished.path / part, data).probabilities(pictures)
         for part in ("level1", "specialists/00", "specialists/01")
     )
     product = network.probabilities(pictures)
     np.testing.assert_allclose(product[:, [0, 1, 3]], level1[:, [0]] * home, rtol=1e-4)
     np.testing.assert_allclose(product[:, [2, 4]], level1[:, [1]] * books, rtol=1e-4)
 
-    result = evaluate_run(run.path)
-    alone = evaluate_run(run.path / "level1")
+
+def test_a_finished_run_is_evaluated_and_submitted_as_any_other(
+    finished, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("trainer.dataset.open_dataset", lambda data_dir: data)
+    result = evaluate_run(finished.path)
+    alone = evaluate_run(finished.path / "level1")
     assert result["num_products"] == 12
     assert result["level1"] == pytest.approx(alone["level1"])
-    assert submit(run.path, tmp_path / "submission.csv") == 4
-
-    # Again: nothing is trained.
-    before = _bytes_below(run.path)
-    train_two_stage(LEVEL1, SPECIALIST, run.path, data)
-    assert _bytes_below(run.path) == before
+    assert submit(finished.path, tmp_path / "submission.csv") == 4
 
 
-def _bytes_below(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def test_a_finished_run_is_not_trained_again(finished, data):
+    before = _bytes_of_checkpoints(finished)
+    train_two_stage(LEVEL1, SPECIALIST, finished.path, data)
+    assert _bytes_of_checkpoints(finished) == before
+    assert len(before) >= 2 * 3
 
 
-def test_a_stopped_two_stage_run_goes_on_with_the_network_it_was_at(data, tmp_path, monkeypatch):
+def _bytes_of_checkpoints(run):
+    files = [*run.path.rglob("checkpoints/*"), *run.path.rglob("state.json")]
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_a_stopped_run_goes_on_with_the_network_it_was_at(finished, data, tmp_path, monkeypatch):
     import trainer.train
 
-    whole = train_two_stage(LEVEL1, SPECIALIST, tmp_path / "whole", data)
     train, trained = trainer.train.train, []
 
-    def stop_at_the_second_specialist(config, run_dir, data):
-        if config.within_level1 == 1 and len(trained) == 2:
-            raise KeyboardInterrupt
+    def stop_once_at_the_second_specialist(config, run_dir, data):
         trained.append(config.within_level1)
+        if trained == [None, 0, 1]:
+            raise KeyboardInterrupt
         return train(config, run_dir, data)
 
-    monkeypatch.setattr(trainer.train, "train", stop_at_the_second_specialist)
+    monkeypatch.setattr(trainer.train, "train", stop_once_at_the_second_specialist)
     with pytest.raises(KeyboardInterrupt):
         train_two_stage(LEVEL1, SPECIALIST, tmp_path / "run", data)
-    assert trained == [None, 0]
     with pytest.raises(RunFolderError, match="two-stage run that is not finished"):
         load_predictor(tmp_path / "run", data)
-    trained.append("again")
     run = train_two_stage(LEVEL1, SPECIALIST, tmp_path / "run", data)
-    ours, expected = load_network(run), load_network(whole)
+    assert trained == [None, 0, 1, None, 0, 1]
+    ours, expected = load_network(run), load_network(finished)
     for weights, others in zip(ours.weights, expected.weights, strict=True):
         assert np.array_equal(weights, others)
 
 
-def test_a_folder_of_one_network_is_refused(data, tmp_path):
-    run = train_two_stage(LEVEL1, SPECIALIST, tmp_path / "run", data)
+def test_a_folder_of_one_network_is_refused(finished, data):
     with pytest.raises(RunFolderError, match="level1 holds a run of one network"):
-        train_two_stage(LEVEL1, SPECIALIST, run.path / "level1", data)
+        train_two_stage(LEVEL1, SPECIALIST, finished.path / "level1", data)
 
 
-def test_other_settings_are_refused(data, tmp_path):
-    run = train_two_stage(LEVEL1, SPECIALIST, tmp_path / "run", data)
+def test_other_settings_are_refused(finished, data):
     other = dataclasses.replace(SPECIALIST, seed=1)
     with pytest.raises(ConfigError, match=r"--seed: the run has 0, received 1"):
-        train_two_stage(LEVEL1, other, run.path, data)
+        train_two_stage(LEVEL1, other, finished.path, data)
 
 
 # Settings.
@@ -228,4 +236,3 @@ def test_another_target_is_refused(data):
     config = Config(target="level2")
     with pytest.raises(TwoStageError, match="Received: --target=level2. Leave --target out."):
         stage_configs(config, data, frozenset({"target"}))
-

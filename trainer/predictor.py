@@ -166,6 +166,9 @@ def predict_products(
     def predict(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
         return element["product"].numpy(), predictor.probabilities(element["image"])
 
+    # A batch without a readable picture is empty: nothing to predict.
+    dataset = dataset.filter(lambda element: tf.size(element["product"]) > 0)
+
     # While this thread works on a batch's result the device has the next. One waiting thread is
     # enough for a CPU; a GPU would idle from fetching one result to the start of the next step.
     threads = 2 if tf.config.list_logical_devices("GPU") else 1
