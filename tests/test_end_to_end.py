@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from cdisc_tfds.sample import write_sample
+from tests.finished_runs import assert_same_run
+from trainer.run_folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -127,20 +129,7 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(folder, trained):
     assert process.returncode == 75, stderr
     assert "The same command continues it." in stderr
     python("trainer.main", *train_flags(folder, run_dir))
-    assert_same_run(run_dir, trained)
-
-
-def assert_same_run(one, other):
-    """Two runs ended with the same variables, bit for bit, and the same history."""
-    states = [json.loads((run_dir / "state.json").read_text()) for run_dir in (one, other)]
-    files = [
-        run_dir / "checkpoints" / state["entries"][0]["training_state"]["file"]
-        for run_dir, state in zip((one, other), states, strict=True)
-    ]
-    assert files[0].read_bytes() == files[1].read_bytes()
-    for ours, theirs in zip(*(state["entries"][0]["history"] for state in states), strict=True):
-        for name in ours.keys() - {"seconds", "pictures_per_second"}:
-            assert ours[name] == theirs[name]
+    assert_same_run(RunFolder(run_dir), RunFolder(trained))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.finished_runs import assert_same_run, curves_of
 from tests.small_data import SmallData, make_products, small_config
 from trainer import train as train_module
 from trainer.checkpoint import sha256_of
@@ -17,8 +18,6 @@ from trainer.label_map import LabelMapError
 from trainer.logs import Preempted
 from trainer.run_folder import RunFolder, RunFolderError
 from trainer.train import NonFiniteLossError, OutOfMemoryError, stages, train
-
-_TIMINGS = ("pictures_per_second", "seconds")
 
 
 @pytest.fixture(scope="module")
@@ -65,32 +64,6 @@ def _kill_at(monkeypatch, call):
     monkeypatch.setattr(train_module._StepHooks, "on_train_batch_begin", hook)
 
 
-def _history(run):
-    return [
-        {name: value for name, value in row.items() if name not in _TIMINGS} for row in run.history
-    ]
-
-
-def _curves(run):
-    """Every scalar point: (curve, tag) -> [(step, value)], in reading order."""
-    curves = {}
-    for path in sorted(run.tensorboard.rglob("events.out.tfevents.*")):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    key = (path.parent.name, value.tag)
-                    point = (event.step, float(tf.make_ndarray(value.tensor)))
-                    curves.setdefault(key, []).append(point)
-    return curves
-
-
-def _final_state(run):
-    """All variables of the newest checkpoint, as bytes."""
-    entry = run.state["entries"][0]
-    return (run.checkpoints / entry["training_state"]["file"]).read_bytes()
-
-
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     return train(_config(), tmp_path_factory.mktemp("runs") / "undisturbed", data)
@@ -111,7 +84,7 @@ def test_history_and_files_of_a_run(undisturbed):
 
 
 def test_curves_have_a_point_every_two_steps_and_one_an_epoch(undisturbed, data):
-    curves = _curves(undisturbed)
+    curves = curves_of(undisturbed)
     steps = math.ceil(data.split("train").num_pictures / 16)
     expected = [epoch * steps + step for epoch in range(3) for step in range(2, steps, 2)]
     assert [step for step, _ in curves["train", "loss"]] == expected
@@ -129,9 +102,7 @@ def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(
         _kill_at(patch, call)
         train(_config(), tmp_path / "run", data)
     run = train(_config(), tmp_path / "run", data)
-    assert _final_state(run) == _final_state(undisturbed)
-    assert _history(run) == _history(undisturbed)
-    assert _curves(run) == _curves(undisturbed)
+    assert_same_run(run, undisturbed)
 
 
 def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatch):
@@ -145,8 +116,7 @@ def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatc
         _kill_at(patch, 6)
         train(_config(), tmp_path / "run", data)
     run = train(_config(), tmp_path / "run", data)
-    assert _final_state(run) == _final_state(undisturbed)
-    assert _curves(run) == _curves(undisturbed)
+    assert_same_run(run, undisturbed)
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, undisturbed, tmp_path, monkeypatch):
@@ -156,7 +126,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, undisturbed, tmp
     run = RunFolder(tmp_path / "run")
     file = run.checkpoints / run.state["entries"][0]["training_state"]["file"]
     file.write_bytes(file.read_bytes()[:-1])
-    assert _final_state(train(_config(), run.path, data)) == _final_state(undisturbed)
+    assert_same_run(train(_config(), run.path, data), undisturbed)
 
 
 def test_sigterm_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, monkeypatch):
@@ -173,8 +143,7 @@ def test_sigterm_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, mo
             train(_config(), tmp_path / "run", data)
     assert RunFolder(tmp_path / "run").state["entries"][0]["step"] == 4
     run = train(_config(), tmp_path / "run", data)
-    assert _final_state(run) == _final_state(undisturbed)
-    assert _curves(run) == _curves(undisturbed)
+    assert_same_run(run, undisturbed)
 
 
 def test_a_finished_run_is_left_alone_and_more_epochs_go_on(data, tmp_path):
@@ -184,7 +153,7 @@ def test_a_finished_run_is_left_alone_and_more_epochs_go_on(data, tmp_path):
     assert run.state == state
     train(_config(epochs=2), tmp_path / "run", data)
     longer = train(_config(epochs=2), tmp_path / "longer", data)
-    assert _final_state(run) == _final_state(longer)
+    assert_same_run(run, longer)
 
 
 def test_changed_settings_are_refused_by_name(data, undisturbed):
