@@ -63,13 +63,16 @@ def _start(name: str, folder: pathlib.Path, run_dir: pathlib.Path) -> subprocess
     )
 
 
-def _finish(name: str, folder: pathlib.Path, run_dir: pathlib.Path) -> float:
-    """Runs to the end; returns the seconds it took."""
+def _finish(name: str, folder: pathlib.Path, run_dir: pathlib.Path) -> tuple[float, float]:
+    """Runs to the end; returns the seconds until the first checkpoint, and in all."""
     started = time.monotonic()
     process = _start(name, folder, run_dir)
+    while process.poll() is None and not list(run_dir.rglob("state.json")):
+        time.sleep(0.05)
+    first = time.monotonic() - started
     _, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    return time.monotonic() - started
+    return first, time.monotonic() - started
 
 
 def _place(run_dir: pathlib.Path) -> str:
@@ -87,13 +90,14 @@ def _place(run_dir: pathlib.Path) -> str:
 def test_killed_at_random_moments(name, folder, capsys):
     rng = random.Random(f"{_SEED} {name}")
     undisturbed, run_dir = folder / f"{name}-undisturbed", folder / f"{name}-killed"
-    seconds = _finish(name, folder, undisturbed)
+    first, seconds = _finish(name, folder, undisturbed)
+    # Spread over the whole course, starts, checkpoints and validations included.
+    latest = first + 2 * (seconds - first) / KILLS[name]
     places = []
     for _ in range(KILLS[name]):
         process = _start(name, folder, run_dir)
         try:
-            # Over the whole course, so that starts, checkpoints and validations are hit too.
-            process.communicate(timeout=rng.uniform(0.3, 0.6) * seconds)
+            process.communicate(timeout=rng.uniform(0.5 * first, latest))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()

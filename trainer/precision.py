@@ -1,0 +1,105 @@
+"""Which arithmetic is fastest on this machine, by what its hardware computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping
+
+PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
+
+# Compute capabilities from which NVIDIA's tensor cores multiply the format
+# (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities).
+_GPU_BFLOAT16 = (8, 0)
+_GPU_FLOAT16 = (7, 0)
+
+# Instruction sets that multiply bfloat16, as /proc/cpuinfo names them.
+_CPU_BFLOAT16 = ("amx_bf16", "avx512_bf16")
+
+
+class PrecisionError(ValueError):
+    """A precision that does not exist."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """What decides. `gpus`: compute capability of each, None where it is not known."""
+
+    gpus: tuple[tuple[int, int] | None, ...] = ()
+    cpu_flags: frozenset[str] = frozenset()
+    onednn: bool = True
+
+
+def detect_hardware(
+    cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo",
+    environ: Mapping[str, str] = os.environ,
+) -> Hardware:
+    """Asks TensorFlow for the GPUs and Linux for the processor; elsewhere no flag is known."""
+    import tensorflow as tf  # a second or more: only `auto` needs it
+
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return Hardware(tuple(gpus), _cpu_flags(cpuinfo), environ.get("TF_ENABLE_ONEDNN_OPTS") != "0")
+
+
+def _cpu_flags(cpuinfo: str | os.PathLike[str]) -> frozenset[str]:
+    path = pathlib.Path(cpuinfo)
+    if not path.exists():  # not Linux
+        return frozenset()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            return frozenset(value.split())
+    return frozenset()
+
+
+def resolve_precision(requested: str = "auto", hardware: Hardware | None = None) -> str:
+    """The dtype policy to train under: `requested`, or for `auto` the fastest on this hardware.
+
+    Args:
+      requested: one of `PRECISIONS`.
+      hardware: for `auto`; None: this machine's.
+
+    Raises:
+      PrecisionError: if there is no such precision.
+    """
+    return _choose(requested, hardware)[0]
+
+
+def describe(requested: str = "auto", hardware: Hardware | None = None) -> str:
+    """One line for the log: the policy and why. Arguments as of `resolve_precision`."""
+    policy, reason = _choose(requested, hardware)
+    return f"{policy} ({reason})"
+
+
+def _choose(requested: str, hardware: Hardware | None) -> tuple[str, str]:
+    if requested not in PRECISIONS:
+        raise PrecisionError(
+            f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {requested!r}."
+        )
+    if requested != "auto":
+        return requested, "as asked"
+    hardware = hardware or detect_hardware()
+    if hardware.gpus:
+        return _choose_for_gpus(hardware.gpus)
+    for flag in _CPU_BFLOAT16:
+        if flag in hardware.cpu_flags:
+            if hardware.onednn:
+                return "mixed_bfloat16", f"the processor has {flag}"
+            return "float32", f"the processor has {flag}, but TF_ENABLE_ONEDNN_OPTS=0 forbids it"
+    return "float32", "the processor computes no 16-bit floats"
+
+
+def _choose_for_gpus(gpus: tuple[tuple[int, int] | None, ...]) -> tuple[str, str]:
+    if None in gpus:
+        return "float32", "the GPU's compute capability is not known"
+    oldest = min(gpus)  # all of them take part in each step
+    found = f"GPU of compute capability {oldest[0]}.{oldest[1]}"
+    if oldest >= _GPU_BFLOAT16:
+        return "mixed_bfloat16", found
+    if oldest >= _GPU_FLOAT16:
+        return "mixed_float16", found
+    return "float32", found
