@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -100,4 +101,28 @@ def duplicate(document: int, offset: int, product_id: int) -> Rejection:
     """A product whose `_id` an earlier one of the split has: the earlier one is kept."""
     return Rejection(
         "product", document, offset, product_id, None, "an earlier product has the same `_id`"
+    )
+
+
+class UnusableProductsError(ValueError):
+    """None of a file's first products can be used."""
+
+
+def check_first(
+    path: str | os.PathLike[str], categories: Categories, labelled: bool, number: int = 100
+) -> None:
+    """Raises UnusableProductsError if all of the first `number` documents would be rejected.
+
+    A wrong category file or another kind of dump is so found in moments, not after hours.
+    """
+    reasons: list[str] = []
+    for _, _, document in itertools.islice(read_documents(path), number):
+        try:
+            product_of(document, categories, labelled)
+            return
+        except RejectedProduct as error:
+            reasons.append(str(error))
+    raise UnusableProductsError(
+        f"{path} must hold products with the categories of category_names.csv. Received: "
+        f"{len(reasons)} documents at its start, none of which can be used. The first: {reasons[0]}"
     )

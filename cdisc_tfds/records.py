@@ -157,6 +157,7 @@ class RecordEncoder:
     """
 
     def __init__(self, categories: Categories):
+        self.categories = categories
         labels = range(UNLABELLED, categories.num_categories)
         level1 = [UNLABELLED, *categories.level1.tolist()]
         level2 = [UNLABELLED, *categories.level2.tolist()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ from etils import epath
 
 from cdisc_tfds import manual_files, product_grid
 from cdisc_tfds.bson_file import check_ends
+from cdisc_tfds.build_folder import BuildFolder
 from cdisc_tfds.build_options import BuildOptions
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.dataset_build import build_splits, join_files
 from cdisc_tfds.product_index import ProductIndex
-from cdisc_tfds.products import KINDS, Rejection, duplicate, read_products
+from cdisc_tfds.products import KINDS, Rejection, check_first, duplicate, read_products
 from cdisc_tfds.records import example_of
 
 product_grid.register()
@@ -54,6 +56,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self._options = BuildOptions.resolve(**options)
         self._original_state.update(options)  # what TFDS pickles instead of the attributes
         self._rejections: dict[str, list[Rejection]] = collections.defaultdict(list)
+        self._num_rejected: dict[str, dict[str, int]] = {}
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict(
@@ -79,25 +82,116 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
+    # How TFDS itself would build it. It defines what a record is, and a test holds the parallel
+    # build against it.
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        """What TFDS's own writer reads; `_generate_splits` decides whether it is used."""
-        categories, sources = self._inputs(dl_manager)
+        csv_path, sources = self._inputs(dl_manager)
+        categories = Categories.from_csv(csv_path)
         return {source.split: self._generate_examples(source, categories) for source in sources}
 
     def _generate_examples(
         self, source: manual_files.Source, categories: Categories
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields (product id, example) in file order."""
+        """Yields (product id, example) in the order of the file."""
         reject = self._rejections[source.split].append
         seen: set[int] = set()
         for document, offset, product in read_products(
-            source.path, categories, source.labelled, reject, keep_going=self._options.keep_going
+            source.path,
+            categories,
+            source.labelled,
+            reject,
+            keep_going=self._options.keep_going,
         ):
             if product.product_id in seen:
                 reject(duplicate(document, offset, product.product_id))
                 continue
             seen.add(product.product_id)
             yield product.product_id, example_of(product, categories)
+
+    # How it is built unless TFDS is asked for something that only its own writer does.
+
+    def _generate_splits(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ) -> Sequence[tfds.core.SplitInfo]:
+        if self._needs_stock_writer(download_config):
+            splits = super()._generate_splits(dl_manager, download_config)
+            self._write_rejections()
+            return splits
+        csv_path, sources = self._inputs(dl_manager)
+        folder = self._build_folder
+        templates = {source.split: self._get_filename_template(source.split) for source in sources}
+        built = build_splits(
+            sources,
+            csv_path,
+            folder,
+            num_processes=self._options.num_processes,
+            keep_going=self._options.keep_going,
+            limit=download_config.max_examples_per_split,
+            shard_config=download_config.get_shard_config(),
+            shard_name=lambda split, shard, shards: (
+                templates[split].sharded_filepath(shard_index=shard, num_shards=shards).name
+            ),
+        )
+        for split, result in built.items():
+            index = ProductIndex.path_in(folder.path / split, split)
+            for path in [index, *(folder.path / split / name for name in result.shard_names)]:
+                folder.link(path, self.data_path / path.name)
+            self._num_rejected[split] = result.rejected
+        join_files(
+            [folder.path / split / "rejected.jsonl" for split in built],
+            self.data_path / "rejected.jsonl",
+        )
+        return [
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=result.shard_lengths,
+                num_bytes=result.num_bytes,
+                filename_template=templates[split],
+            )
+            for split, result in built.items()
+        ]
+
+    def _needs_stock_writer(self, download_config: tfds.download.DownloadConfig) -> bool:
+        return bool(
+            self._options.stock_writer
+            or self.info.file_format != tfds.core.FileFormat.TFRECORD
+            or download_config.nondeterministic_order
+            or download_config.beam_runner
+            or download_config.beam_options
+        )
+
+    def _download_and_prepare(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ) -> None:
+        """Fills the temporary folder that TFDS gives its final name afterwards."""
+        csv_path, _ = self._find_sources(dl_manager)
+        self._rejections.clear()
+        self._build_folder = BuildFolder(self.data_path.parent / str(self.version))
+        with self._build_folder.locked():
+            self._build_folder.remove_abandoned(self.data_path)
+            super()._download_and_prepare(dl_manager, download_config)
+        epath.Path(csv_path).copy(self.data_path / manual_files.CATEGORIES)
+        indexes = {split: self._index_of(split) for split in self.info.splits}
+        self.info.metadata.update(
+            num_products={split: len(index) for split, index in indexes.items()},
+            num_pictures={split: index.total_pictures for split, index in indexes.items()},
+            rejected={split: self._num_rejected[split] for split in indexes},
+        )
+        if sum(count for split in indexes for count in self._num_rejected[split].values()):
+            logging.warning(
+                "Not all that the files hold could be used: %s. %s names each.",
+                self.info.metadata["rejected"],
+                self._build_folder.dataset_dir / "rejected.jsonl",
+            )
+
+    def _post_download_and_prepare_hook(self) -> None:
+        """The data set has its final name: what an interrupted build would need may go."""
+        self._build_folder.remove()
 
     def _find_sources(
         self, dl_manager: tfds.download.DownloadManager
@@ -106,67 +200,47 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     def _inputs(
         self, dl_manager: tfds.download.DownloadManager
-    ) -> tuple[Categories, list[manual_files.Source]]:
+    ) -> tuple[str, list[manual_files.Source]]:
         """Finds and checks the files, as far as that takes moments, and names the labels."""
-        csv_path, sources = manual_files.find_sources(
-            dl_manager.manual_dir, self._options.train_only
-        )
+        csv_path, sources = self._find_sources(dl_manager)
         categories = Categories.from_csv(csv_path)
         if not self._options.keep_going:
             for source in sources:
                 check_ends(source.path)
+                check_first(source.path, categories, source.labelled)
         features = self.info.features
         features["category"].names = [str(number) for number in categories.category_ids.tolist()]
         # TFDS strips names when it reads them back.
         features["level1"].names = [name.strip() for name in categories.level1_names]
         features["level2"].names = [name.strip() for name in categories.level2_names]
-        return categories, sources
-
-    def _download_and_prepare(
-        self,
-        dl_manager: tfds.download.DownloadManager,
-        download_config: tfds.download.DownloadConfig,
-    ) -> None:
-        self._rejections.clear()
-        super()._download_and_prepare(dl_manager, download_config)
-        csv_path, _ = self._find_sources(dl_manager)
-        epath.Path(csv_path).copy(self.data_path / manual_files.CATEGORIES, overwrite=True)
-        indexes = {split: self._index_of(split) for split in self.info.splits}
-        for split, index in indexes.items():
-            index.save(ProductIndex.path_in(self.data_path, split))
-        self._write_rejections()
-        self.info.metadata.update(
-            num_products={split: len(index) for split, index in indexes.items()},
-            num_pictures={split: index.total_pictures for split, index in indexes.items()},
-            rejected={split: self._count_rejections(split) for split in indexes},
-        )
+        return csv_path, sources
 
     def _index_of(self, split: str) -> ProductIndex:
-        """The index of a split that was just written, from its records."""
-        dataset = self.as_dataset(
-            split=split,
-            # One shard after the other.
-            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-            decoders=tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"}),
-        )
-        rows = [
-            (int(record["product_id"]), len(record["image_hashes"]), int(record["category"]))
-            for record in tfds.as_numpy(dataset)
-        ]
-        return ProductIndex(*(np.array(column) for column in zip(*rows)))
-
-    def _count_rejections(self, split: str) -> dict[str, int]:
-        counts = collections.Counter(rejection.kind for rejection in self._rejections[split])
-        return {kind: counts[kind] for kind in KINDS}
+        """The index of a split that was just written; TFDS's writer leaves it to be read back."""
+        path = ProductIndex.path_in(self.data_path, split)
+        if not path.exists():
+            dataset = self.as_dataset(
+                split=split,
+                # One shard after the other.
+                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+                decoders=tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"}),
+            )
+            rows = [
+                (int(record["product_id"]), len(record["image_hashes"]), int(record["category"]))
+                for record in tfds.as_numpy(dataset)
+            ]
+            ProductIndex(*(np.array(column) for column in zip(*rows))).save(path)
+        return ProductIndex.load(path)
 
     def _write_rejections(self) -> None:
-        """Writes `rejected.jsonl` if there is anything to say, and says so."""
+        """Writes and counts what `_generate_examples` left out."""
         lines = [
-            rejection.to_json(split)
+            rejection.to_json(split) + "\n"
             for split, rejections in self._rejections.items()
             for rejection in rejections
         ]
         if lines:
-            path = self.data_path / "rejected.jsonl"
-            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            logging.warning("%d pictures, products or stretches were left out", len(lines))
+            (self.data_path / "rejected.jsonl").write_text("".join(lines))
+        for split, rejections in self._rejections.items():
+            counts = collections.Counter(rejection.kind for rejection in rejections)
+            self._num_rejected[split] = {kind: counts[kind] for kind in KINDS}

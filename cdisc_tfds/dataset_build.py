@@ -1,0 +1,91 @@
+"""All splits of the data set, and the processes, disk space and progress that they share."""
+
+from __future__ import annotations
+
+import concurrent.futures.process
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+
+from tensorflow_datasets.core.utils import shard_utils
+
+from cdisc_tfds.build_folder import BuildFolder
+from cdisc_tfds.build_progress import BuildProgress
+from cdisc_tfds.manual_files import Source
+from cdisc_tfds.processes import Pool
+from cdisc_tfds.split_build import MIN_PART_BYTES, BuildError, BuiltSplit, SplitJob, build_split
+
+# Records are slightly larger than documents; and shards in the making, before the parts that they
+# came from are cut.
+_SPACE_FACTOR = 1.02
+_SPACE_PER_PROCESS = 512 << 20
+
+
+def build_splits(
+    sources: Iterable[Source],
+    categories_csv: str,
+    folder: BuildFolder,
+    *,
+    num_processes: int,
+    keep_going: bool,
+    limit: int | None,
+    shard_config: shard_utils.ShardConfig,
+    shard_name: Callable[[str, int, int], str],
+) -> dict[str, BuiltSplit]:
+    """Builds each split in `folder`, or what is missing there; returns them by name.
+
+    Args:
+      sources, categories_csv: what to read.
+      folder: where to work.
+      num_processes: at most so many processes; fewer where the files are small.
+      keep_going, limit: as in `SplitJob`.
+      shard_config: TFDS's rule for the number of shards.
+      shard_name: (split, number of the shard, number of shards) -> file name.
+    """
+    total = sum(os.path.getsize(source.path) for source in sources)
+    num_processes = max(1, min(num_processes, total // MIN_PART_BYTES))
+    space = int(total * _SPACE_FACTOR) + min(total, num_processes * _SPACE_PER_PROCESS)
+    if limit is None:
+        folder.require_space(space)
+    built = {}
+    with folder.clear_disk_errors(space), Pool(num_processes) as pool:
+        for source in sources:
+            job = SplitJob(
+                source,
+                categories_csv,
+                folder.path / source.split,
+                keep_going,
+                limit,
+                lambda records, num_bytes: _shard_lengths(shard_config, records, num_bytes),
+                repr(shard_config),
+                lambda number, shards, split=source.split: shard_name(split, number, shards),
+            )
+            with BuildProgress(source.split, os.path.getsize(source.path)) as progress:
+                try:
+                    built[source.split] = build_split(job, pool, num_processes, progress)
+                except concurrent.futures.process.BrokenProcessPool as error:
+                    raise BuildError(
+                        "A process of the build was ended from outside: by a user, or by the "
+                        f"system because memory was short. The build used {num_processes}; use "
+                        "fewer with CDISCOUNT_NUM_PROCESSES. Started again, it continues."
+                    ) from error
+    return built
+
+
+def _shard_lengths(config: shard_utils.ShardConfig, records: int, num_bytes: int) -> list[int]:
+    """How many records each shard has: what TFDS's own writer would do."""
+    boundaries = shard_utils.get_shard_boundaries(
+        records, config.get_number_shards(num_bytes, records)
+    )
+    return [end - begin for begin, end in zip([0, *boundaries], boundaries)]
+
+
+def join_files(paths: Iterable[pathlib.Path], target: pathlib.Path) -> None:
+    """Writes the files end to end to `target`, unless all are empty."""
+    paths = [path for path in paths if path.stat().st_size]
+    if paths:
+        with open(target, "wb") as joined:
+            for path in paths:
+                with open(path, "rb") as file:
+                    while block := file.read(1 << 20):
+                        joined.write(block)

@@ -1,0 +1,91 @@
+"""A pool of fresh Python processes for the build."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+# `cdisc_tfds` imports TFDS to register the data set, unless this is set: half a second of work that
+# a process which only handles bytes need not do.
+WORKER_VARIABLE = "CDISCOUNT_BUILD_WORKER"
+
+
+class Pool:
+    """Runs functions in `num_processes` processes; with one, in this process.
+
+    The processes are started afresh ("spawn"), because forking a process that runs TensorFlow's
+    threads may hang, and they end when this process ends, however it ends.
+    """
+
+    def __init__(self, num_processes: int):
+        self._executor = None
+        if num_processes > 1:
+            self._executor = concurrent.futures.ProcessPoolExecutor(
+                num_processes,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_end_with_parent,
+            )
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, function: Callable[[Any], Any], argument: Any) -> concurrent.futures.Future:
+        """The result, now or later; without processes it is computed when it is asked for."""
+        if self._executor is None:
+            return _Now(function, argument)
+        with _light_children():
+            return self._executor.submit(function, argument)
+
+
+class _Now(concurrent.futures.Future):
+    """A future that is computed by whoever asks for it."""
+
+    def __init__(self, function: Callable[[Any], Any], argument: Any):
+        super().__init__()
+        self._function, self._argument = function, argument
+
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self.set_result(self._function(self._argument))
+        return super().result(timeout)
+
+
+@contextlib.contextmanager
+def _light_children() -> Iterator[None]:
+    """Processes started meanwhile import only what they are asked to run.
+
+    A spawned process runs the main script's imports again: TensorFlow's for the `tfds` command, or
+    the whole script where it has no `if __name__ == "__main__"`. An empty main module prevents it.
+    """
+    main, before = sys.modules["__main__"], os.environ.get(WORKER_VARIABLE)
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    os.environ[WORKER_VARIABLE] = "1"
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if before is None:
+            del os.environ[WORKER_VARIABLE]
+        else:
+            os.environ[WORKER_VARIABLE] = before
+
+
+def _end_with_parent() -> None:
+    """A killed build leaves no processes behind that wait for work for ever."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

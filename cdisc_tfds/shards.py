@@ -1,0 +1,125 @@
+"""Second half of the build: sorted parts are merged into the split's shards.
+
+A shard is a range of the global order, so from each part it takes one contiguous stretch: it is
+written front to back from a few long reads, in pieces that bound the memory. Shards are independent
+of one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+
+from cdisc_tfds.whole_files import whole_file
+
+# What one process holds in memory while it merges.
+PIECE_BYTES = 64 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Consecutive records of a shard.
+
+    Attributes:
+      stretches: (path, offset, bytes) of the parts' files to read, one behind the other.
+      begins: int64 [n], where each record begins in what was read, in the shard's order.
+      sizes: int64 [n], bytes of each record, framing included.
+    """
+
+    stretches: list[tuple[str, int, int]]
+    begins: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """One shard to write."""
+
+    path: str
+    pieces: list[Piece]
+
+
+class PartFileError(OSError):
+    """A part's file is shorter than its table says."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Merge:
+    """Where each record of a split lies, in the split's order.
+
+    Attributes:
+      records: path of each part's records.
+      part: int32 [n], the part of each record.
+      offset: int64 [n], where it begins in that part's file.
+      size: int64 [n], its bytes, framing included.
+    """
+
+    records: list[str]
+    part: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+
+    def shard(self, path: str, begin: int, end: int) -> ShardTask:
+        """The task to write records `begin` to `end` of the split to `path`."""
+        pieces, written = [], np.cumsum(self.size[begin:end])
+        while begin < end:
+            # At least one record, then as many as fit.
+            done = written[-(end - begin)] - self.size[begin]
+            last = end - len(written) + int(np.searchsorted(written, done + PIECE_BYTES, "right"))
+            last = min(max(last, begin + 1), end)
+            pieces.append(self._piece(begin, last))
+            begin = last
+        return ShardTask(path, pieces)
+
+    def cut_parts(self, begin: int, end: int) -> None:
+        """Gives back the disk space of records `begin` to `end`, and of all behind them.
+
+        All shards from `begin` on must have been written.
+        """
+        for number in np.unique(self.part[begin:end]).tolist():
+            first = begin + int(np.argmax(self.part[begin:end] == number))
+            if os.path.getsize(self.records[number]) > self.offset[first]:
+                os.truncate(self.records[number], int(self.offset[first]))
+
+    def _piece(self, begin: int, end: int) -> Piece:
+        part, offset, size = (column[begin:end] for column in (self.part, self.offset, self.size))
+        begins = np.empty(end - begin, np.int64)
+        stretches, filled = [], 0
+        for number in np.unique(part).tolist():
+            rows = np.flatnonzero(part == number)
+            first, behind = int(offset[rows[0]]), int(offset[rows[-1]] + size[rows[-1]])
+            stretches.append((self.records[number], first, behind - first))
+            begins[rows] = offset[rows] - first + filled
+            filled += behind - first
+        return Piece(stretches, begins, size)
+
+
+def write_shard(task: ShardTask) -> str:
+    """Writes one shard, whole or not at all, and returns its path."""
+    with whole_file(task.path, sync=True) as file:
+        for piece in task.pieces:
+            data = memoryview(_read(piece.stretches))
+            file.writelines(
+                data[begin : begin + size]
+                for begin, size in zip(piece.begins.tolist(), piece.sizes.tolist())
+            )
+    return task.path
+
+
+def _read(stretches: list[tuple[str, int, int]]) -> bytearray:
+    buffer = bytearray(sum(size for _, _, size in stretches))
+    view, filled = memoryview(buffer), 0
+    for path, offset, size in stretches:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            end = filled + size
+            while filled < end:
+                if not (count := file.readinto(view[filled:end])):
+                    raise PartFileError(
+                        f"{path} must have {offset + size} bytes. Received: fewer. "
+                        f"Delete {os.path.dirname(path)} and build again."
+                    )
+                filled += count
+    return buffer
