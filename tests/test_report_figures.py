@@ -57,10 +57,21 @@ def test_curves_are_drawn_in_each_runs_colour_and_in_a_row_for_each_group():
 
 
 def test_published_value_is_drawn_without_a_curve():
-    png = report_figures.curves_figure(
-        [("t", [_curve(0, epochs=0, published={"val_accuracy": 0.2424})])]
-    )
-    assert _has_colour(png, style_of(0).colour)
+    for values in ((0.2424,), (0.5756, 0.3516, 0.3504)):
+        curve = _curve(0, epochs=0, published={"val_accuracy": values})
+        assert _has_colour(report_figures.curves_figure([("t", [curve])]), style_of(0).colour)
+
+
+def test_one_published_value_of_several_runs_is_written_once():
+    curves = [
+        _curve(0, published={"val_accuracy": (0.4,)}),
+        _curve(1, published={"val_accuracy": (0.2,)}),
+        _curve(2, published={"val_accuracy": (0.4,)}),
+        _curve(3, published={"val_accuracy": (0.5, 0.6)}),  # drawn, each at its epoch
+    ]
+    published = report_figures._published(curves, "val_accuracy")
+    assert published == [(0.2, style_of(1).colour), (0.4, style_of(2).colour)]
+    assert report_figures._published(curves, "val_product_accuracy") == []
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
@@ -121,3 +132,10 @@ def test_confusion_figure_shows_only_the_categories_of_the_largest_confusions():
 def test_shortened_names_keep_both_ends():
     assert report_figures._shortened("abc", 3) == "abc"
     assert report_figures._shortened("abcdefghijkl", 9) == "abcde…jkl"
+
+
+def test_specialists_figure_grows_with_their_number():
+    few = _image(report_figures.specialists_figure(["A", "B"], [0.5, 1.0], style_of(1).colour))
+    many = report_figures.specialists_figure(["NAME"] * 49, [0.5] * 49, style_of(1).colour)
+    assert _has_colour(many, style_of(1).colour)
+    assert few.height < 200 < 1000 < _image(many).height < 1500

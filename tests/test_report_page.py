@@ -5,14 +5,16 @@ import html.parser
 
 from trainer.report_figures import MARKERS, Style, style_of
 from trainer.report_page import (
+    Figures,
     Html,
-    figure,
     joined,
     markup,
     page,
     product_card,
     run_key,
+    share,
     table,
+    with_note,
 )
 
 _NASTY = '<script>alert("&")</script>'
@@ -61,11 +63,25 @@ def test_page_is_well_formed_and_escapes():
     assert '<td class="number">2</td>' in text
 
 
-def test_figure_embeds_the_png():
-    text = figure(b"\x89PNG bytes", "curves", "A <caption>")
+def test_figures_are_embedded_and_kept():
+    figures = Figures()
+    text = figures.add("confusions a/b on train[80%:]", b"\x89PNG bytes", "curves", "A <caption>")
     assert base64.b64encode(b"\x89PNG bytes").decode() in text
     assert "data:image/png;base64," in text
     assert "A &lt;caption&gt;" in text
+    figures.add("confusions a-b on train[80%]", b"other", "curves")
+    assert figures.pngs == {
+        "confusions-a-b-on-train-80.png": b"\x89PNG bytes",
+        "confusions-a-b-on-train-80-1.png": b"other",
+    }
+
+
+def test_notes_and_shares():
+    assert with_note("a<", "b<") == 'a&lt;<div class="note">b&lt;</div>'
+    assert with_note("a<", "") == "a&lt;"
+    assert share(0.24244) == "0.2424"
+    assert share(0) == "0.0000"
+    assert share(None) is None
 
 
 def test_run_key_has_the_shape_of_every_style():

@@ -156,7 +156,7 @@ def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Html:
 
 
 def _examples(run: ReportedRun, result: dict[str, Any], data: DataSets, number: int) -> Html:
-    if why_not := data.why_not(run):
+    if why_not := data.why_not(run, result["split"]):
         return markup("<p>Left out, for want of the pictures: {}</p>", why_not)
     chosen = chosen_examples(result["examples"], number)
     pictures = data.pictures(run, result["split"], [row["product_id"] for row in chosen])

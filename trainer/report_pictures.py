@@ -43,10 +43,12 @@ class DataSets:
                 self._opened[data_dir] = error
         return self._opened[data_dir]
 
-    def why_not(self, run: ReportedRun) -> str:
-        """Why the run's data set cannot be used; empty if it can."""
+    def why_not(self, run: ReportedRun, *splits: str) -> str:
+        """Why these splits of the run's data set cannot be used; empty if they can."""
         try:
-            self.of(run)
+            data = self.of(run)
+            for split in splits:
+                data.num_products(split)
         except (DatasetError, LabelMapError) as error:
             return str(error)
         return ""

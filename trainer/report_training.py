@@ -130,7 +130,7 @@ def _products(run: ReportedRun, data: DataSets) -> list[str]:
     """Products to train and to validate on; the splits where the data set is not at hand."""
     splits = (run.config.train_split, run.config.validation_split)
     # A specialist uses those of its own level-1 category, which are not counted here.
-    if data.why_not(run) or run.config.within_level1 is not None:
+    if run.config.within_level1 is not None or data.why_not(run, *splits):
         return list(splits)
     return [f"{data.of(run).num_products(split):,}" for split in splits]
 
