@@ -1,6 +1,8 @@
 import dataclasses
 import gzip
 import hashlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -233,4 +235,14 @@ def _fake_batches(ordinals):
     return [
         ProductBatch(np.array(rows), np.ones([len(rows), 6]), np.ones(len(rows)), empty, empty)
         for rows in ordinals
+    ]
+
+
+def test_the_command_says_an_error_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "trainer.submit", "--run_dir=x", f"--output={tmp_path}/s.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "Error: A submission's name must end in .csv or .csv.gz, which Kaggle goes by. Received: "
+        f"--output={tmp_path}/s.txt."
     ]

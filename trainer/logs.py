@@ -93,4 +93,5 @@ def _explains_itself(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in (
         "cdisc_tfds",
         "trainer",
+        "__main__",  # of the command's own module
     )
