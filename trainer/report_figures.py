@@ -127,7 +127,8 @@ def _draw_panel(ax, key: str, curves: Sequence[Curve]) -> None:
         )
         for epoch, value in points:
             if epoch - 1 == curve.best_epoch:
-                ax.plot(epoch, value, "o", color=style.colour, markersize=11, fillstyle="none")
+                ring = {"markersize": 11, "fillstyle": "none", "clip_on": False}
+                ax.plot(epoch, value, "o", color=style.colour, **ring)
         dashes = {"color": style.colour, "linestyle": (0, (5, 4)), "linewidth": 1.2}
         published = curve.published.get(key, ())
         if len(published) == 1:
