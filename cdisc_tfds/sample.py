@@ -34,6 +34,7 @@ from typing import IO, Any
 import bson
 
 from cdisc_tfds.sample_pictures import PATTERNS, TONES, Appearance, draw_jpeg
+from cdisc_tfds.whole_files import whole_file
 
 FILES = (
     "train.bson",
@@ -166,7 +167,7 @@ def write_sample(
     plan = _make_products(table, products, test_products, rng)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(_whole_file(folder / name)) for name in FILES}
+        files = {name: stack.enter_context(whole_file(folder / name)) for name in FILES}
         documents = stack.enter_context(_encode_all(plan, seed, image_size, processes))
         for done, (product, document) in enumerate(zip(plan, documents), 1):
             files["test.bson" if product.in_test else "train.bson"].write(document)
@@ -287,18 +288,6 @@ def _encode(product: _Product, seed: int, image_size: int) -> bytes:
     if not product.in_test:
         document["category_id"] = category.category_id
     return bson.encode(document)
-
-
-@contextlib.contextmanager
-def _whole_file(path: pathlib.Path) -> Iterator[IO[bytes]]:
-    """Opens a file beside `path` that takes its name only when all was written."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            yield file
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_csv(file: IO[bytes], header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
