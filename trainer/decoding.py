@@ -9,9 +9,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 # Decoded pictures that may wait at a time, whatever the number of cores: 400 MB at 180 x 180.
-_PICTURES_IN_FLIGHT = 4096
+PICTURES_IN_FLIGHT = 4096
 
 Transform = Callable[..., tf.Tensor]
+
+
+def num_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def decode_jpeg(jpeg: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -69,8 +74,8 @@ def decode_batches(
         picture = decode_jpeg(jpeg, image_size)
         return (transform(picture, *arguments) if transform else picture), position
 
-    cores = len(os.sched_getaffinity(0))
-    batches_at_once = max(1, min(cores, _PICTURES_IN_FLIGHT // batch_size))
+    cores = num_cores()
+    batches_at_once = max(1, min(cores, PICTURES_IN_FLIGHT // batch_size))
     pictures_at_once = math.ceil(cores / batches_at_once)
     nothing = (tf.zeros([0, image_size, image_size, 3], tf.uint8), tf.zeros([0], tf.int32))
 
