@@ -12,7 +12,7 @@ def _batch(classes=7):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
-@pytest.mark.parametrize("classes", [1, 7])
+@pytest.mark.parametrize("classes", [2, 7])
 def test_equals_the_dense_loss_of_one_hot_labels(smoothing, classes):
     labels, logits = _batch(classes)
     dense = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
@@ -27,6 +27,12 @@ def test_has_the_value_of_its_definition():
         np.array([1]), np.array([[0.0, np.log(3)]], np.float32)
     )
     np.testing.assert_allclose(loss, -0.05 * np.log(0.25) - 0.95 * np.log(0.75), rtol=1e-6)
+
+
+def test_a_single_class_costs_nothing():
+    """As for the specialist of a level-1 category that has one category."""
+    loss = SparseCrossentropy(label_smoothing=0.1)(np.array([0, 0]), np.array([[3.0], [-2.0]]))
+    assert float(loss) == 0
 
 
 def test_is_finite_and_right_where_probabilities_vanish():
