@@ -29,7 +29,7 @@ MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
 # three.
 DOCUMENTS_TO_BELIEVE = 3
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 20
 _LENGTH = struct.Struct("<i")
 # The types that the first byte of an element can have.
 _IS_ELEMENT_TYPE = np.isin(np.arange(256), [*range(0x01, 0x14), 0x7F, 0xFF])

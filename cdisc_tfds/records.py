@@ -16,9 +16,9 @@ and the same bytes every time (features in the order of their names; protobuf's 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import bson
 
@@ -42,18 +42,20 @@ class RejectedPicture:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Product:
-    """One product, checked. `category` is a label (row of the CSV), not a `category_id`."""
+class Product(NamedTuple):
+    """One product, checked.
+
+    Attributes:
+      product_id: the document's `_id`.
+      images: its JPEG files.
+      category: label (row of the CSV, not `category_id`), or -1.
+      rejected: pictures that were left out.
+    """
 
     product_id: int
     images: list[bytes]
     category: int = UNLABELLED
     rejected: tuple[RejectedPicture, ...] = ()
-
-    @functools.cached_property
-    def image_hashes(self) -> list[int]:
-        return [image_hash(image) for image in self.images]
 
 
 def image_hash(image: bytes) -> int:
@@ -141,7 +143,7 @@ def example_of(product: Product, categories: Categories) -> dict[str, Any]:
     return {
         "product_id": product.product_id,
         "images": product.images,
-        "image_hashes": product.image_hashes,
+        "image_hashes": [image_hash(image) for image in product.images],
         "category": product.category,
         "level1": int(categories.level1[product.category]) if known else UNLABELLED,
         "level2": int(categories.level2[product.category]) if known else UNLABELLED,
@@ -172,55 +174,59 @@ class RecordEncoder:
         """The record's bytes."""
         label = product.category - UNLABELLED
         parts = [
+            b"",  # tag and size of all that follows
             self._category[label],
-            _entry(b"image_hashes", _int64_feature(product.image_hashes)),
+            _entry(b"image_hashes", _int64_feature(map(image_hash, product.images))),
             *_images_entry(product.images),
             self._levels[label],
-            _entry(b"product_id", _int64_feature([product.product_id])),
+            _entry(b"product_id", _int64_feature((product.product_id,))),
         ]
-        size = sum(map(len, parts))
-        return b"".join((b"\x0a", varint(size), *parts))
+        parts[0] = b"\x0a" + varint(sum(map(len, parts)))
+        return b"".join(parts)
 
 
 def varint(value: int) -> bytes:
-    """A protobuf varint; a negative number as its 64-bit two's complement (10 bytes)."""
-    if 0 <= value < 128:
-        return _ONE_BYTE[value]
+    """A protobuf varint: 7 bits a byte, lowest first, the top bit set in all but the last.
+
+    A negative number is taken as its 64-bit two's complement (10 bytes).
+    """
+    if 0 <= value < 1 << 14:
+        return _LAST[value]
     value &= 0xFFFFFFFFFFFFFFFF
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    encoded = b""
+    while value >= 1 << 14:
+        encoded += _NEXT[value & 0x3FFF]
+        value >>= 14
+    return encoded + _LAST[value]
 
 
-_ONE_BYTE = [bytes((value,)) for value in range(128)]
-
-
-def _delimited(tag: bytes, payload: bytes) -> bytes:
-    return b"".join((tag, varint(len(payload)), payload))
+# 14 bits at a time: two bytes that go on, and one or two that end. This is a record's inner loop.
+_NEXT = [bytes((low | 0x80, high | 0x80)) for high in range(128) for low in range(128)]
+_LAST = [bytes((low,)) for low in range(128)]
+_LAST += [bytes((low | 0x80, high)) for high in range(1, 128) for low in range(128)]
 
 
 def _entry(name: bytes, feature: bytes) -> bytes:
-    return _delimited(b"\x0a", _delimited(b"\x0a", name) + _delimited(b"\x12", feature))
+    """A map entry from a name to a feature."""
+    content = b"".join((b"\x0a", varint(len(name)), name, b"\x12", varint(len(feature)), feature))
+    return b"".join((b"\x0a", varint(len(content)), content))
 
 
-def _int64_feature(values: list[int]) -> bytes:
+def _int64_feature(values: Iterable[int]) -> bytes:
     packed = b"".join(map(varint, values))
-    return _delimited(b"\x1a", _delimited(b"\x0a", packed) if values else b"")
-
-
-_IMAGES_NAME = _delimited(b"\x0a", b"images")
+    if not packed:
+        return b"\x1a\x00"
+    int64_list = b"".join((b"\x0a", varint(len(packed)), packed))
+    return b"".join((b"\x1a", varint(len(int64_list)), int64_list))
 
 
 def _images_entry(images: list[bytes]) -> list[bytes]:
     """As `_entry`, in pieces, so that the pictures are copied once only."""
-    pieces = []
+    pieces, size = [], 0
     for image in images:
-        pieces += (b"\x0a", varint(len(image)), image)
-    bytes_list = varint(sum(map(len, pieces)))
-    feature_size = varint(1 + len(bytes_list) + sum(map(len, pieces)))
-    feature = [b"\x12", feature_size, b"\x0a", bytes_list, *pieces]
-    size = len(_IMAGES_NAME) + sum(map(len, feature))
-    return [b"\x0a", varint(size), _IMAGES_NAME, *feature]
+        length = varint(len(image))
+        pieces += (b"\x0a", length, image)
+        size += 1 + len(length) + len(image)
+    feature = b"\x0a" + varint(size)
+    name = b"\x0a\x06images\x12" + varint(len(feature) + size)
+    return [b"\x0a" + varint(len(name) + len(feature) + size) + name + feature, *pieces]

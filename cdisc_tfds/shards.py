@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from cdisc_tfds.whole_files import whole_file
+from cdisc_tfds.whole_files import whole_file, write_pieces
 
 # What one process holds in memory while it merges.
 PIECE_BYTES = 64 << 20
@@ -100,17 +100,22 @@ def write_shard(task: ShardTask) -> str:
     """Writes one shard, whole or not at all, and returns its path."""
     with whole_file(task.path, sync=True) as file:
         for piece in task.pieces:
-            data = memoryview(_read(piece.stretches))
-            file.writelines(
-                data[begin : begin + size]
-                for begin, size in zip(piece.begins.tolist(), piece.sizes.tolist())
+            data = _read(piece.stretches)
+            write_pieces(
+                file,
+                (
+                    data[begin : begin + size]
+                    for begin, size in zip(piece.begins.tolist(), piece.sizes.tolist())
+                ),
             )
     return task.path
 
 
-def _read(stretches: list[tuple[str, int, int]]) -> bytearray:
-    buffer = bytearray(sum(size for _, _, size in stretches))
-    view, filled = memoryview(buffer), 0
+def _read(stretches: list[tuple[str, int, int]]) -> memoryview:
+    """The stretches end to end."""
+    # Not a bytearray, which would be filled with zeros first.
+    view = memoryview(np.empty(sum(size for _, _, size in stretches), np.uint8))
+    filled = 0
     for path, offset, size in stretches:
         with open(path, "rb", buffering=0) as file:
             file.seek(offset)
@@ -122,4 +127,4 @@ def _read(stretches: list[tuple[str, int, int]]) -> bytearray:
                         f"Delete {os.path.dirname(path)} and build again."
                     )
                 filled += count
-    return buffer
+    return view

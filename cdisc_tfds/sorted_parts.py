@@ -24,7 +24,7 @@ from cdisc_tfds.categories import Categories
 from cdisc_tfds.products import Rejection, read_products
 from cdisc_tfds.records import RecordEncoder
 from cdisc_tfds.tfrecord import frame
-from cdisc_tfds.whole_files import whole_file
+from cdisc_tfds.whole_files import whole_file, write_pieces
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _write(
         name: column[order].astype(dtype) for (name, dtype), column in zip(COLUMNS.items(), columns)
     }
     with whole_file(task.records) as file:
-        file.writelines(map(framed.__getitem__, order.tolist()))
+        write_pieces(file, map(framed.__getitem__, order.tolist()))
     about = {
         "start": part.start,
         "landing": part.landing,

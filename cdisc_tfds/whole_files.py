@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pathlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import IO
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str], sync: bool = False) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike[str], sync: bool = False) -> Iterator[IO[bytes]]:
     """Opens a file beside `path` that takes its name when the block is left without an error.
 
     Args:
@@ -20,7 +21,7 @@ def whole_file(path: str | os.PathLike[str], sync: bool = False) -> Iterator[Bin
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with open(partial, "wb", buffering=1 << 20) as file:
+        with open(partial, "wb") as file:
             yield file
             file.flush()
             if sync:
@@ -28,3 +29,19 @@ def whole_file(path: str | os.PathLike[str], sync: bool = False) -> Iterator[Bin
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_pieces(file: IO[bytes], pieces: Iterable[bytes | memoryview]) -> None:
+    """Writes many pieces to a file without copying them together first."""
+    file.flush()
+    pieces = iter(pieces)
+    while batch := list(itertools.islice(pieces, _PIECES_AT_A_TIME)):
+        written = os.writev(file.fileno(), batch)
+        # Short only where the disk or a limit is full: once more, to be told which.
+        rest = memoryview(b"".join(batch))[written:] if written < sum(map(len, batch)) else b""
+        while rest:
+            rest = rest[os.write(file.fileno(), rest) :]
+
+
+# POSIX systems take 1024 at least.
+_PIECES_AT_A_TIME = 1024

@@ -219,15 +219,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """The index of a split that was just written; TFDS's writer leaves it to be read back."""
         path = ProductIndex.path_in(self.data_path, split)
         if not path.exists():
-            dataset = self.as_dataset(
-                split=split,
+            decoders = tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"})
+            if self.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+                records = self.as_data_source(split=split, decoders=decoders)
+            else:
                 # One shard after the other.
-                read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
-                decoders=tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"}),
-            )
+                config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+                dataset = self.as_dataset(split=split, read_config=config, decoders=decoders)
+                records = tfds.as_numpy(dataset)
             rows = [
                 (int(record["product_id"]), len(record["image_hashes"]), int(record["category"]))
-                for record in tfds.as_numpy(dataset)
+                for record in records
             ]
             ProductIndex(*(np.array(column) for column in zip(*rows))).save(path)
         return ProductIndex.load(path)
