@@ -219,20 +219,26 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """The index of a split that was just written; TFDS's writer leaves it to be read back."""
         path = ProductIndex.path_in(self.data_path, split)
         if not path.exists():
-            decoders = tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"})
-            if self.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
-                records = self.as_data_source(split=split, decoders=decoders)
-            else:
-                # One shard after the other.
-                config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-                dataset = self.as_dataset(split=split, read_config=config, decoders=decoders)
-                records = tfds.as_numpy(dataset)
-            rows = [
-                (int(record["product_id"]), len(record["image_hashes"]), int(record["category"]))
-                for record in records
-            ]
-            ProductIndex(*(np.array(column) for column in zip(*rows))).save(path)
+            ProductIndex(*(np.array(column) for column in zip(*self._rows_of(split)))).save(path)
         return ProductIndex.load(path)
+
+    def _rows_of(self, split: str) -> Iterator[tuple[int, int, int]]:
+        """Yields (product id, number of pictures, category) of each record, in order."""
+        if self.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:  # no tf.data reads it
+            no_decode = tfds.decode.DeserializeMethod.DESERIALIZE_NO_DECODE
+            for example in self.as_data_source(split=split, deserialize_method=no_decode):
+                product_id, hashes, category = (
+                    example.features.feature[name].int64_list.value
+                    for name in ("product_id", "image_hashes", "category")
+                )
+                yield product_id[0], len(hashes), category[0]
+            return
+        # One shard after the other.
+        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
+        decoders = tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"})
+        dataset = self.as_dataset(split=split, read_config=config, decoders=decoders)
+        for record in tfds.as_numpy(dataset):
+            yield record["product_id"], len(record["image_hashes"]), record["category"]
 
     def _write_rejections(self) -> None:
         """Writes and counts what `_generate_examples` left out."""
