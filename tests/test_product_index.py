@@ -59,9 +59,7 @@ def test_damaged_file(tmp_path, index, keep):
     path = tmp_path / "train.npz"
     index.save(path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(
-        ProductIndexError, match="must be an index as `tfds build"
-    ):
+    with pytest.raises(ProductIndexError, match="must be an index as `tfds build"):
         ProductIndex.load(path)
 
 
