@@ -52,12 +52,13 @@ def main(argv: list[str]) -> None:
     run = train(config, run_dir, data)
     best = run.state["best"]
     row = run.history[best["epoch"]]
+    submit = f"  python -m trainer.submit --run_dir={run.path} --output=submission.csv.gz\n"
     print(
         f"Best epoch {best['epoch'] + 1}: validation accuracy {row['val_product_accuracy']:.4f} by "
         f"product, {row['val_accuracy']:.4f} by picture.\n"
         "Next:\n"
         f"  python -m trainer.evaluate --run_dir={run.path}\n"
-        f"  python -m trainer.submit --run_dir={run.path} --output=submission.csv.gz\n"
+        f"{submit if config.target == 'category' else ''}"
         f"  python -m trainer.report {run.path} --output=report.html\n"
         f"  tensorboard --logdir={run.path.parent}"
     )

@@ -59,21 +59,21 @@ class EventLog:
 
     def hparams(self, config: Config) -> None:
         """The settings, and which metrics the HParams table compares runs by."""
+        values = {
+            name: value if isinstance(value, int | float | str) else str(value)
+            for name, value in dataclasses.asdict(config).items()
+            if value is not None and name not in ("data_dir", "chunks")
+        }
         with self._writer(".").as_default(step=0):
             hparams.hparams_config(
-                hparams=[],
+                # All by name: with an empty list the table would show none.
+                hparams=[hparams.HParam(name) for name in values],
                 metrics=[
                     hparams.Metric(f"epoch_{name}", group="validation", display_name=f"val {name}")
                     for name in ("product_accuracy", "accuracy", "loss")
                 ],
             )
-            hparams.hparams(
-                {
-                    name: value if isinstance(value, int | float | str) else str(value)
-                    for name, value in dataclasses.asdict(config).items()
-                    if value is not None and name not in ("data_dir", "chunks")
-                }
-            )
+            hparams.hparams(values)
 
     def commit(self) -> dict[str, int]:
         """Writes the points held back; returns each event file's length, for the checkpoint."""
