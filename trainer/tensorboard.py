@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from trainer.config import Config
+from trainer.config import MAY_CHANGE_ON_RESUME, Config
 
 
 def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
@@ -62,7 +62,7 @@ class EventLog:
         values = {
             name: value if isinstance(value, int | float | str) else str(value)
             for name, value in dataclasses.asdict(config).items()
-            if value is not None and name not in ("data_dir", "chunks")
+            if value is not None and name != "chunks" and name not in MAY_CHANGE_ON_RESUME
         }
         with self._writer(".").as_default(step=0):
             hparams.hparams_config(
