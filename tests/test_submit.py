@@ -1,4 +1,3 @@
-import dataclasses
 import gzip
 import hashlib
 import subprocess
@@ -92,7 +91,7 @@ def test_a_compressed_submission_is_the_same_bytes_each_time(run, tmp_path):
 
 def test_a_product_without_pictures_keeps_its_row(run, data, tmp_path):
     products = make_products([0, 1, 2], seed=3, unlabelled=True)
-    products[1] = dataclasses.replace(products[1], images=[])
+    products[1].images[:] = []
     data.add("test", products)
     submit.submit(run.path, tmp_path / "submission.csv")
     rows = (tmp_path / "submission.csv").read_text().splitlines()

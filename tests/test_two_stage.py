@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -114,7 +115,7 @@ def test_a_specialist_needs_two_trained_categories_and_a_validation_product(data
 
 def test_products_without_pictures_do_not_count(data):
     products = make_products([2, 4, 4])
-    products[0] = dataclasses.replace(products[0], images=[])
+    products[0].images[:] = []
     split = data.add("no pictures", products)
     needed = needs_specialist(split, data.split("validation"), data.categories.level1)
     assert not needed.any()
@@ -204,10 +205,26 @@ def test_a_folder_of_one_network_is_refused(finished, data):
         train_two_stage(LEVEL1, SPECIALIST, finished.path / "level1", data)
 
 
+def test_one_network_is_not_trained_into_a_two_stage_run(finished, data):
+    from trainer.train import train
+
+    with pytest.raises(RunFolderError, match="holds a two-stage run, which `python -m trainer.two"):
+        train(SPECIALIST, finished.path, data)
+
+
 def test_other_settings_are_refused(finished, data):
     other = dataclasses.replace(SPECIALIST, seed=1)
     with pytest.raises(ConfigError, match=r"--seed: the run has 0, received 1"):
         train_two_stage(LEVEL1, other, finished.path, data)
+
+
+def test_a_part_in_anothers_place_is_refused(finished, data, tmp_path):
+    run = RunFolder(shutil.copytree(finished.path, tmp_path / "run"))
+    parts = json.loads(run.two_stage_path.read_text())
+    parts["specialists"]["0"] = "specialists/01"
+    run.two_stage_path.write_text(json.dumps(parts))
+    with pytest.raises(RunFolderError, match="specialists/01 for another part of the two-stage"):
+        load_predictor(run.path, data)
 
 
 # Settings.

@@ -424,7 +424,7 @@ def load_network(
         )
     if run.is_two_stage:
         return _load_two_stage(run, checkpoint, precision)
-    if (run.path / "level1").is_dir():
+    if run.level1_path.exists():
         raise RunFolderError(
             f"{run.path} is a two-stage run that is not finished. Start `python -m "
             "trainer.two_stage` again with the same flags and this --run_dir."
@@ -473,14 +473,23 @@ def _load_two_stage(run: RunFolder, checkpoint: str, precision: str | None) -> k
     parts = json.loads(run.two_stage_path.read_text(encoding="utf-8"))
     categories = run.label_map.categories
 
-    def part(folder: str) -> keras.Model:
+    def part(folder: str, target: tuple[str, int | None]) -> keras.Model:
         part_of_run = RunFolder(run.path / folder)
         part_of_run.require_categories(categories)
+        config = part_of_run.config
+        if (config.target, config.within_level1) != target:
+            raise RunFolderError(
+                f"two_stage.json names {part_of_run.path} for another part of the two-stage run "
+                "than its config.json says. Restore the run's folder."
+            )
         return load_network(part_of_run, checkpoint, precision)
 
     return join_networks(
-        part(parts["level1"]),
-        {int(label): part(folder) for label, folder in parts["specialists"].items()},
+        part(parts["level1"], ("level1", None)),
+        {
+            int(label): part(folder, ("category", int(label)))
+            for label, folder in parts["specialists"].items()
+        },
         {int(label): np.asarray(prior) for label, prior in parts["priors"].items()},
         categories.level1,
     )

@@ -72,6 +72,7 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
         self.evaluation = self.path / "evaluation"
         self.two_stage_path = self.path / "two_stage.json"
+        self.level1_path = self.path / "level1"  # of a two-stage run, finished or not
 
     @property
     def is_two_stage(self) -> bool:

@@ -107,11 +107,17 @@ def train(config: Config, run_dir: str | os.PathLike[str], data: CdiscountData) 
 
     Raises:
       ConfigError: if `run_dir` holds a run with other settings.
+      RunFolderError: if `run_dir` holds a two-stage run, or other files.
       LabelMapError: if `run_dir` holds a run on other categories.
       NonFiniteLossError: if the loss stops being finite; the last checkpoint stays as it was.
       OutOfMemoryError: if a batch does not fit on the device.
       Preempted: after SIGTERM, once a checkpoint is written.
     """
+    if RunFolder(run_dir).level1_path.exists():
+        raise RunFolderError(
+            f"--run_dir must be a new folder, or a run of one network to continue. {run_dir} holds "
+            "a two-stage run, which `python -m trainer.two_stage` continues."
+        )
     run = open_run_folder(config, run_dir, data)
     if run.state_path.exists() and _is_finished(run, config):
         return run
@@ -309,8 +315,8 @@ class _Training:
         print(
             f"Training {config.model} ({self.model.count_params():,} parameters, "
             f"{self.label_map.num_classes:,} classes, {config.precision}) with {config.optimizer} "
-            f"on {train.num_products:,} products ({splits.pictures(0):,} pictures), validating on "
-            f"{validation.num_products:,}. Run folder: {self.run_folder.path}",
+            f"on {self._products(train):,} products ({splits.pictures(0):,} pictures), validating "
+            f"on {self._products(validation):,}. Run folder: {self.run_folder.path}",
             file=sys.stderr,
         )
         self.events.hparams(config)
@@ -319,6 +325,10 @@ class _Training:
         shape = [None, config.image_size, config.image_size, 3]
         function = tf.function(lambda images: self.model(images, training=False))
         self.events.graph(function.get_concrete_function(tf.TensorSpec(shape, tf.uint8)))
+
+    def _products(self, split: Split) -> int:
+        """Products of a split that have one of the run's classes."""
+        return int((self.label_map.classes_of(split.index.category) >= 0).sum())
 
     # One epoch.
 

@@ -93,7 +93,7 @@ def train_two_stage(
     level1_of_category = data.categories.level1
     needed = needs_specialist(training, validation, level1_of_category)
     _say("Level 1", f"{len(needed)} categories", 0, needed)
-    train(level1_config, run.path / "level1", data)
+    train(level1_config, run.level1_path, data)
     specialists, priors = {}, {}
     for label, name in enumerate(data.categories.level1_names):
         inside = np.flatnonzero(level1_of_category == label)
@@ -107,7 +107,8 @@ def train_two_stage(
         train(config, run.path / specialists[str(label)], data)
     # Its presence says that all parts are finished.
     write_json(
-        run.two_stage_path, {"level1": "level1", "specialists": specialists, "priors": priors}
+        run.two_stage_path,
+        {"level1": run.level1_path.name, "specialists": specialists, "priors": priors},
     )
     return run
 
