@@ -25,9 +25,8 @@ MIN_DOCUMENT_BYTES = 5
 # the chain of lengths leads to them, but never believed when looking for a document's start.
 MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
 # A start is believed when this many whole product documents follow one another from it (or fewer
-# up to the file's last byte): bytes inside a picture may look like one document, but not go on as
-# three.
-DOCUMENTS_TO_BELIEVE = 3
+# up to the file's last byte): bytes inside a picture may look like a document, but not go on so.
+DOCUMENTS_TO_BELIEVE = 2
 
 _BLOCK_BYTES = 1 << 20
 _LENGTH = struct.Struct("<i")
@@ -158,7 +157,7 @@ class _File:
 
     def is_start(self, offset: int) -> bool:
         """Whether product documents follow one another from `offset`."""
-        return self._lengths_lead_on(offset) and self._products_follow(offset)
+        return self._lengths_lead_on(offset) and self._products_follow(offset, DOCUMENTS_TO_BELIEVE)
 
     def _lengths_lead_on(self, offset: int) -> bool:
         """The cheap part: a few bytes of each document, so that a false start costs little."""
@@ -174,8 +173,8 @@ class _File:
             offset += length
         return True
 
-    def _products_follow(self, offset: int) -> bool:
-        for _ in range(DOCUMENTS_TO_BELIEVE):
+    def _products_follow(self, offset: int, number: int) -> bool:
+        for _ in range(number):
             if offset == self.size:
                 return True
             try:
@@ -185,6 +184,15 @@ class _File:
             if "_id" not in document or "imgs" not in document:
                 return False
         return True
+
+    def behind_damage(self, offset: int) -> int:
+        """Where to go on behind the damaged document at `offset`."""
+        try:
+            behind = offset + len(self.document(offset, None))
+        except BsonError:
+            return self.find_start(offset + 1)
+        # Its length is credible: so is one document where that leads.
+        return behind if self._products_follow(behind, 1) else self.find_start(offset + 1)
 
     def find_start(self, offset: int) -> int:
         """The first believable start of a document at or after `offset`; the size if none."""
@@ -233,7 +241,7 @@ def read_documents(
             except BsonError as error:
                 if on_damage is None:
                     raise
-                behind = file.find_start(offset + 1)
+                behind = file.behind_damage(offset)
                 on_damage(error, behind)
             else:
                 yield offset, behind, document
