@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import os
 import pathlib
 import shlex
@@ -67,6 +68,12 @@ def accuracy(submission: pathlib.Path, solution: pathlib.Path) -> float:
     return sum(guess == true for guess, true in pairs) / len(pairs)
 
 
+def validation_accuracy() -> float:
+    """By product, as the evaluation step wrote it."""
+    (path,) = (RUN / "evaluation").glob("*.json")
+    return json.loads(path.read_text())["product"]["accuracy"]
+
+
 def main() -> None:
     started = time.monotonic()
     for title, command in STEPS:
@@ -76,8 +83,9 @@ def main() -> None:
     score = accuracy(SUBMISSION, SAMPLE / "solution.csv")
     print(
         f"\n== Done in {time.monotonic() - started:.0f} s\n"
-        f"The submission is right for {score:.1%} of the test products "
-        f"({SAMPLE / 'solution.csv'} has the truth).\n"
+        f"Accuracy by product: {validation_accuracy():.1%} on the validation products; "
+        f"{score:.1%} on the test\nproducts, that is the submission against "
+        f"{SAMPLE / 'solution.csv'}.\n"
         f"  data set    {DATA}\n"
         f"  run         {RUN}   (tensorboard --logdir={RUN})\n"
         f"  submission  {SUBMISSION}\n"
