@@ -14,8 +14,8 @@ help:
 	@echo "make test     lint and all tests"
 	@echo "make lint     lint alone"
 	@echo "make format   formats the code and mends what the linter can"
-	@echo "make bench    throughput against peers and floors, as one table (20 minutes)"
-	@echo "make torture  long kill, fault and fuzz tests (30 minutes)"
+	@echo "make bench    speed of the build against TFDS's own writer and a copy of the files"
+	@echo "make torture  training killed at random moments (30 minutes)"
 	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
 	@echo "make clean    removes .venv and build/"
 
@@ -33,10 +33,10 @@ format: .venv/ok-test
 	$(BIN)/ruff check -q --fix .
 	$(BIN)/ruff format -q .
 
-bench: .venv/ok-bench
-	$(BIN)/python -m benchmarks.run
+bench: .venv/ok-run
+	$(BIN)/python -m benchmarks.build
 
-torture: .venv/ok-test .venv/ok-fuzz
+torture: .venv/ok-test
 	$(BIN)/python -m pytest -q -m torture
 
 # The plugin is compiled against the TensorFlow that it finds: without build isolation, and last.
@@ -53,7 +53,7 @@ clean:
 	@$(BIN)/pip install -q -e .
 	@touch $@
 
-# ok-test, ok-bench, ok-fuzz: the extra of that name on top.
+# ok-test: the extra of that name on top.
 .venv/ok-%: .venv/ok-run
 	@echo "Installing what '$*' needs into .venv"
 	@$(BIN)/pip install -q -e '.[$*]'
