@@ -131,7 +131,7 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
         else:
             fault = jpeg_fault(picture)
         if fault is None:
-            images.append(picture)
+            images.append(bytes(picture))  # itself, unless it is of another BSON subtype
         else:
             rejected.append(RejectedPicture(position, fault))
     return images, rejected

@@ -1,0 +1,89 @@
+"""Products of a file in file order, and the list of what is left out."""
+
+import json
+
+import pytest
+
+from cdisc_tfds.bson_file import BsonError
+from cdisc_tfds.categories import Categories
+from cdisc_tfds.products import (
+    Rejection,
+    UnusableProductsError,
+    check_first,
+    duplicate,
+    read_products,
+)
+from tests.conftest import product, write_bson
+
+CATEGORIES = Categories([(7, "A", "B", "C")])
+
+
+@pytest.fixture
+def path(tmp_path):
+    documents = [product(1, 7), product(2, 8), product(3, 7, pictures=2), {"_id": "x", "imgs": []}]
+    documents[2]["imgs"][0]["picture"] = b"GIF"
+    return write_bson(tmp_path / "train.bson", documents)
+
+
+def test_products_and_rejections(path):
+    rejections, landing = [], []
+    found = list(
+        read_products(
+            path, CATEGORIES, True, rejections.append, on_landing=lambda *a: landing.append(a)
+        )
+    )
+    assert [(document, one.product_id) for document, _, one in found] == [(0, 1), (2, 3)]
+    assert [(r.kind, r.document, r.product, r.picture) for r in rejections] == [
+        ("product", 1, 2, None),
+        ("picture", 2, 3, 0),
+        ("product", 3, None, None),
+    ]
+    assert rejections[1].offset == found[1][1]
+    assert landing == [(path.stat().st_size, 4)]
+
+
+def test_damage(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-3])
+    with pytest.raises(BsonError, match="document 3 at byte"):
+        list(read_products(path, CATEGORIES, True, lambda _: None))
+    rejections, landing = [], []
+    list(
+        read_products(
+            path,
+            CATEGORIES,
+            True,
+            rejections.append,
+            keep_going=True,
+            on_landing=lambda *a: landing.append(a),
+        )
+    )
+    assert rejections[-1].kind == "bytes" and rejections[-1].document == 3
+    assert rejections[-1].reason.endswith("(is the file truncated?)")
+    assert landing == [(len(data) - 3, 4)]
+
+
+def test_lines_are_json():
+    line = Rejection("picture", 12, 3456, 9, 2, "the picture is empty").to_json("train")
+    assert json.loads(line) == {
+        "split": "train",
+        "kind": "picture",
+        "document": 12,
+        "offset": 3456,
+        "product": 9,
+        "picture": 2,
+        "reason": "the picture is empty",
+    }
+    assert duplicate(1, 2, 3).reason == "an earlier product has the same `_id`"
+
+
+def test_first_documents(path, tmp_path):
+    check_first(path, CATEGORIES, labelled=True)
+    check_first(path, Categories([(9, "A", "B", "C")]), labelled=False)
+    with pytest.raises(UnusableProductsError) as caught:
+        check_first(path, Categories([(9, "A", "B", "C")]), labelled=True)
+    assert str(caught.value) == (
+        f"{path} must hold products with the categories of category_names.csv. Received: 4 "
+        "documents at its start, none of which can be used. The first: A category must be one of "
+        "the 1 in category_names.csv. Received: 7."
+    )

@@ -1,0 +1,26 @@
+"""Framing, against TensorFlow's."""
+
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cdisc_tfds.tfrecord import OVERHEAD_BYTES, frame, masked_crc
+
+
+@given(st.lists(st.binary(max_size=200), max_size=4))
+@settings(deadline=None, max_examples=25)
+def test_the_bytes_that_tensorflow_writes(tmp_path_factory, records):
+    path = tmp_path_factory.mktemp("tfrecord") / "file"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record)
+    framed = b"".join(map(frame, records))
+    assert framed == path.read_bytes()
+    assert len(framed) == sum(map(len, records)) + OVERHEAD_BYTES * len(records)
+
+
+def test_known_checksum():
+    # CRC-32C of "123456789" is e3069283; masked: rotated right by 15 bits, plus a282ead8.
+    assert (
+        masked_crc(b"123456789") == (((0xE3069283 >> 15) | (0xE3069283 << 17)) + 0xA282EAD8) % 2**32
+    )
