@@ -18,7 +18,7 @@ PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine", "step")
 AUGMENTATIONS = ("none", "flip", "flip_shift")
 TRAINABLE = ("head", "top_blocks", "all", "staged")
-DECODERS = ("auto", "tf", "dali")
+DECODERS = ("auto", "tf")
 _DEFAULTS = Config()
 
 
@@ -175,7 +175,7 @@ def _define_training_flags(experiments: tuple[str, ...]) -> None:
 
 def _define_machine_flags() -> None:
     flags.DEFINE_enum(
-        "decoder", _DEFAULTS.decoder, DECODERS, "Who decodes JPEGs: TensorFlow, or NVIDIA DALI."
+        "decoder", _DEFAULTS.decoder, DECODERS, "Who decodes JPEGs; so far TensorFlow (tf) alone."
     )
     flags.DEFINE_integer(
         "eval_batch_size",

@@ -67,7 +67,7 @@ def train_dataset(
       augment: one of AUGMENTATIONS: mirror half of the pictures; and shift each by up to a tenth.
       shuffle_buffer: pictures (as JPEGs) among which the shuffle draws; the order of the files is
         shuffled too.
-      decoder: who decodes: `tf`, `dali`, or `auto`.
+      decoder: who decodes: `tf`, or `auto`, which is `tf` as well so far.
 
     Yields:
       (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). In place of a picture that
@@ -119,7 +119,7 @@ def inference_dataset(
       image_size: pictures are resized to this width and height if theirs differ.
       products: int64, ordinals of the products wanted; None for all. The others' pictures are not
         decoded.
-      decoder: who decodes: `tf`, `dali`, or `auto`.
+      decoder: who decodes: `tf`, or `auto`, which is `tf` as well so far.
 
     Yields:
       {"image": uint8 [b, image_size, image_size, 3], "product": int64 [b]}, the latter the ordinal

@@ -39,7 +39,9 @@ def define_prediction_flags() -> None:
     flags.DEFINE_enum(
         "mean", "arithmetic", MEANS, "How the probabilities of a product's pictures are averaged."
     )
-    flags.DEFINE_enum("decoder", "auto", DECODERS, "Who decodes JPEGs: TensorFlow, or NVIDIA DALI.")
+    flags.DEFINE_enum(
+        "decoder", "auto", DECODERS, "Who decodes JPEGs; so far TensorFlow (tf) alone."
+    )
 
 
 def prediction_options() -> dict[str, Any]:

@@ -74,10 +74,10 @@ def _training_rate(config: Config, label_map: LabelMap, batch, seconds: float) -
         loss=SparseCrossentropy(),
     )
     repeated = tf.data.Dataset.from_tensors(batch).repeat()
-    model.fit(repeated, steps_per_epoch=_WARM_UP_STEPS, verbose=0)
+    model.fit(repeated, steps_per_epoch=_WARM_UP_STEPS, shuffle=False, verbose=0)
     steps, start = 0, time.monotonic()
     while time.monotonic() - start < seconds:
-        model.fit(repeated, steps_per_epoch=_WARM_UP_STEPS, verbose=0)
+        model.fit(repeated, steps_per_epoch=_WARM_UP_STEPS, shuffle=False, verbose=0)
         steps += _WARM_UP_STEPS
     return steps * int(batch[0].shape[0]) / (time.monotonic() - start)
 
@@ -97,8 +97,7 @@ def verdict(input_rate: float, network_rate: float, config: Config) -> str:
         )
     else:
         lines.append(
-            "The input is the limit, or close to it. More processor cores, --decoder=dali on an "
-            "NVIDIA GPU, or a data set on a faster disk makes training faster; a faster device "
-            "does not."
+            "The input is the limit, or close to it. More processor cores, or a data set on a "
+            "faster disk, make training faster; a faster device does not."
         )
     return "\n".join(lines)
