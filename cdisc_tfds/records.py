@@ -16,6 +16,7 @@ and the same bytes every time (features in the order of their names; protobuf's 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -164,9 +165,9 @@ class RecordEncoder:
         level1 = [UNLABELLED, *categories.level1.tolist()]
         level2 = [UNLABELLED, *categories.level2.tolist()]
         # Indexed by label + 1: most of a record's small features never change for a category.
-        self._category = [_entry(b"category", _int64_feature([label])) for label in labels]
+        self._category = [_int64_entry(b"category", [label]) for label in labels]
         self._levels = [
-            _entry(b"level1", _int64_feature([one])) + _entry(b"level2", _int64_feature([two]))
+            _int64_entry(b"level1", [one]) + _int64_entry(b"level2", [two])
             for one, two in zip(level1, level2)
         ]
 
@@ -176,10 +177,10 @@ class RecordEncoder:
         parts = [
             b"",  # tag and size of all that follows
             self._category[label],
-            _entry(b"image_hashes", _int64_feature(map(image_hash, product.images))),
+            _int64_entry(b"image_hashes", map(image_hash, product.images)),
             *_images_entry(product.images),
             self._levels[label],
-            _entry(b"product_id", _int64_feature((product.product_id,))),
+            _int64_entry(b"product_id", (product.product_id,)),
         ]
         parts[0] = b"\x0a" + varint(sum(map(len, parts)))
         return b"".join(parts)
@@ -206,27 +207,29 @@ _LAST = [bytes((low,)) for low in range(128)]
 _LAST += [bytes((low | 0x80, high)) for high in range(1, 128) for low in range(128)]
 
 
-def _entry(name: bytes, feature: bytes) -> bytes:
-    """A map entry from a name to a feature."""
-    content = b"".join((b"\x0a", varint(len(name)), name, b"\x12", varint(len(feature)), feature))
-    return b"".join((b"\x0a", varint(len(content)), content))
-
-
-def _int64_feature(values: Iterable[int]) -> bytes:
+def _int64_entry(name: bytes, values: Iterable[int]) -> bytes:
+    """A map entry from a name to integers."""
     packed = b"".join(map(varint, values))
-    if not packed:
-        return b"\x1a\x00"
-    int64_list = b"".join((b"\x0a", varint(len(packed)), packed))
-    return b"".join((b"\x1a", varint(len(int64_list)), int64_list))
+    return _int64_head(name, len(packed)) + packed
+
+
+@functools.cache
+def _int64_head(name: bytes, size: int) -> bytes:
+    """All of an entry before its integers' `size` bytes: a few heads serve all records."""
+    int64_list = b"\x0a" + varint(size) if size else b""
+    feature = b"\x1a" + varint(len(int64_list) + size) + int64_list
+    head = b"\x0a" + varint(len(name)) + name + b"\x12" + varint(len(feature) + size) + feature
+    return b"\x0a" + varint(len(head) + size) + head
 
 
 def _images_entry(images: list[bytes]) -> list[bytes]:
-    """As `_entry`, in pieces, so that the pictures are copied once only."""
-    pieces, size = [], 0
+    """A map entry from "images" to pictures; in pieces, so that they are copied once only."""
+    pieces, size = [b""], 0
     for image in images:
-        length = varint(len(image))
-        pieces += (b"\x0a", length, image)
-        size += 1 + len(length) + len(image)
+        head = b"\x0a" + varint(len(image))
+        pieces += (head, image)
+        size += len(head) + len(image)
     feature = b"\x0a" + varint(size)
-    name = b"\x0a\x06images\x12" + varint(len(feature) + size)
-    return [b"\x0a" + varint(len(name) + len(feature) + size) + name + feature, *pieces]
+    head = b"\x0a\x06images\x12" + varint(len(feature) + size) + feature
+    pieces[0] = b"\x0a" + varint(len(head) + size) + head
+    return pieces

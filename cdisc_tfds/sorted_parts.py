@@ -93,7 +93,8 @@ def make_part(task: PartTask) -> Part:
     start = find_document(task.path, task.begin) if task.start is None else task.start
     encoder = _encoder(task.categories_csv, os.stat(task.categories_csv).st_mtime_ns)
     salt = hashlib.md5(task.split.encode())
-    framed: list[bytes] = []
+    arena = _Arena()
+    framed: list[memoryview] = []
     keys: list[bytes] = []
     rows: list[tuple[int, ...]] = []
     rejections: list[Rejection] = []
@@ -114,7 +115,7 @@ def make_part(task: PartTask) -> Part:
     )
     try:
         for document, offset, product in products:
-            record = frame(encoder.serialize(product))
+            record = arena.keep(frame(encoder.serialize(product)))
             framed.append(record)
             key = salt.copy()
             key.update(b"%d" % product.product_id)
@@ -138,6 +139,30 @@ def make_part(task: PartTask) -> Part:
     return part
 
 
+class _Arena:
+    """Keeps records end to end in large blocks.
+
+    As many small objects they would be in fresh memory each time, which the system hands out in
+    pages of 4 KiB and fills with zeros: a fifth of the time that making a part takes.
+    """
+
+    _BLOCK_BYTES = 16 << 20
+
+    def __init__(self):
+        self._block, self._used = memoryview(b""), 0
+
+    def keep(self, record: bytes) -> memoryview:
+        """A copy of the record that stays valid."""
+        end = self._used + len(record)
+        if end > len(self._block):
+            size = max(self._BLOCK_BYTES, len(record))
+            self._block, self._used, end = memoryview(np.empty(size, np.uint8)), 0, len(record)
+        copy = self._block[self._used : end]
+        copy[:] = record
+        self._used = end
+        return copy
+
+
 @functools.lru_cache(maxsize=1)
 def _encoder(categories_csv: str, _modified: int) -> RecordEncoder:
     return RecordEncoder(Categories.from_csv(categories_csv))
@@ -146,7 +171,7 @@ def _encoder(categories_csv: str, _modified: int) -> RecordEncoder:
 def _write(
     task: PartTask,
     part: Part,
-    framed: list[bytes],
+    framed: list[memoryview],
     keys: list[bytes],
     rows: list[tuple[int, ...]],
     rejections: list[Rejection],
