@@ -1,7 +1,14 @@
-"""`kill -9` at random moments, through the real commands; `make torture` runs this."""
+"""`kill -9` in every phase of training, through the real commands; `make torture` runs this.
+
+Each command runs undisturbed once. Then it is started again and again with one `--run_dir` and
+killed, at random moments and at random moments of chosen phases, until each phase was hit as often
+as asked; the one start after the last kill finishes the run, and the run must be the undisturbed
+one. A run that finishes between two kills is compared as well, and the next starts afresh.
+"""
 
 from __future__ import annotations
 
+import collections
 import os
 import pathlib
 import random
@@ -14,26 +21,52 @@ import pytest
 
 from cdisc_tfds.sample import write_sample
 from tests.finished_runs import assert_same_run
+from tests.phases import read_phase
 from trainer.run_folder import RunFolder
 
 pytestmark = pytest.mark.torture
 
 ROOT = pathlib.Path(__file__).parents[1]
 _SEED = int(os.environ.get("TORTURE_SEED", "0"))
-_COMMON = ("--batch_size=16", "--checkpoint_steps=2", "--log_every_steps=3", "--augment=flip_shift")
+_COMMON = (
+    *("--batch_size=16", "--checkpoint_steps=4", "--log_every_steps=3", "--augment=flip_shift"),
+    *("--precision=float32", "--seed=5"),
+)
 COMMANDS = {
     "one_stage": (
         "trainer.main",
-        *("--model=solution1_1", "--image_size=48", "--epochs=6", "--ema_momentum=0.9"),
+        *("--model=solution1_1", "--image_size=48", "--epochs=5", "--ema_momentum=0.9"),
+        *("--schedule=cosine", "--early_stopping=2", "--learning_rate=0.003", "--dropout=0.3"),
     ),
     "transfer": (
         "trainer.main",
         *("--model=inception", "--weights=none", "--trainable=staged", "--image_size=75"),
-        *("--head_epochs=2", "--epochs=4"),
+        *("--head_epochs=1", "--epochs=2"),
     ),
     "two_stage": ("trainer.two_stage", "--model=solution1_1", "--image_size=48", "--epochs=2"),
 }
-KILLS = {"one_stage": 12, "transfer": 8, "two_stage": 8}
+# How many kills must hit a phase (the last part of its name), by command; "anywhere": moments
+# spread over a whole start, wherever they hit.
+KILLS = {
+    "one_stage": {
+        "anywhere": 6,
+        "training": 2,
+        "validation": 2,
+        "weights file": 2,
+        "checkpoint": 4,
+    },
+    "transfer": {
+        **{"anywhere": 3, "head: training": 2, "head: validation": 1, "head: checkpoint": 1},
+        **{"top_blocks: compiling": 2, "top_blocks: checkpoint": 1},
+    },
+    "two_stage": {
+        **{"anywhere": 4, "level 1: training": 1, "level 1: checkpoint": 1},
+        **{"specialist: compiling": 1, "specialist: training": 1, "specialist: validation": 1},
+        **{"specialist: checkpoint": 1, "between networks": 2},
+    },
+}
+# No phase is worth more than this wait in it before the kill, in seconds.
+_LONGEST_STAY = {"checkpoint": 0.05, "weights file": 0.02, "validation": 0.3, "compiling": 0.3}
 
 
 @pytest.fixture(scope="module")
@@ -51,61 +84,113 @@ def folder(tmp_path_factory):
     return folder
 
 
-def _start(name: str, folder: pathlib.Path, run_dir: pathlib.Path) -> subprocess.Popen:
-    module, *flags = COMMANDS[name]
-    flags += [*_COMMON, f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"]
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *flags],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+class _Command:
+    """A command of `COMMANDS` on the sample, in one run's folder."""
+
+    def __init__(self, name: str, folder: pathlib.Path, run_dir: pathlib.Path):
+        module, *flags = COMMANDS[name]
+        flags += [*_COMMON, f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"]
+        self._words = [module, *flags]
+        self._phase_file = folder / f"{run_dir.name}.phase"
+
+    def finish(self) -> float:
+        """Runs to the end, as a user would; returns the seconds."""
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", *self._words], cwd=ROOT, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return time.monotonic() - started
+
+    def kill_after(self, seconds: float) -> str | None:
+        """Kills it `seconds` after its start; returns the phase, or None if it had finished."""
+        return self._killed(lambda process: time.sleep(seconds))
+
+    def kill_in(self, phase: str, occurrence: int, stay: float) -> str | None:
+        """Kills it `stay` seconds into the given occurrence of a phase."""
+
+        def wait(process: subprocess.Popen) -> None:
+            seen, last = 0, 0
+            while process.poll() is None:
+                count, name = read_phase(self._phase_file)
+                if count != last and name.endswith(phase):
+                    # The file's first line is there before any network; that is no "between".
+                    seen += count > 1
+                    if seen == occurrence:
+                        time.sleep(stay)
+                        return
+                last = count
+                time.sleep(0.001)
+
+        return self._killed(wait)
+
+    def _killed(self, wait) -> str | None:
+        self._phase_file.unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.phases", self._phase_file, *self._words],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait(process)
+        process.send_signal(signal.SIGKILL)
+        _, stderr = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), stderr
+        return None if process.returncode == 0 else read_phase(self._phase_file)[1]
 
 
-def _finish(name: str, folder: pathlib.Path, run_dir: pathlib.Path) -> tuple[float, float]:
-    """Runs to the end; returns the seconds until the first checkpoint, and in all."""
-    started = time.monotonic()
-    process = _start(name, folder, run_dir)
-    while process.poll() is None and not list(run_dir.rglob("state.json")):
-        time.sleep(0.05)
-    first = time.monotonic() - started
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    return first, time.monotonic() - started
+def _kill_all_phases(
+    name: str, rng: random.Random, command: _Command, seconds: float, on_finished
+) -> collections.Counter:
+    """Starts and kills until every phase of `KILLS[name]` was hit; returns the kills by phase."""
+    wanted, hit = collections.Counter(KILLS[name]), collections.Counter()
+    for _ in range(4 * wanted.total()):
+        if not (left := sorted(wanted)):
+            return hit
+        aim = rng.choice(left)
+        if aim == "anywhere":
+            phase = command.kill_after(rng.uniform(0.1, 0.7) * seconds)
+        else:
+            stay = rng.uniform(0, _LONGEST_STAY.get(aim.split(": ")[-1], 1.0))
+            phase = command.kill_in(aim, 1 + rng.randrange(2 if ":" not in aim else 1), stay)
+        if phase is None:
+            on_finished()
+            continue
+        hit[phase] += 1
+        done = aim if aim == "anywhere" else next((w for w in left if phase.endswith(w)), None)
+        if done:
+            wanted[done] -= 1
+            wanted += collections.Counter()  # drops those that are done
+    raise AssertionError(f"Never hit: {dict(wanted)}. Hit: {dict(hit)}")
 
 
-def _place(run_dir: pathlib.Path) -> str:
-    """Where the newest checkpoint stands, for the log."""
-    states = sorted(run_dir.rglob("state.json"), key=lambda path: path.stat().st_mtime)
-    if not states:
-        return "no checkpoint yet"
-    entry = RunFolder(states[-1].parent).state["entries"][0]
-    return f"{states[-1].parent.name} stage {entry['stage']} epoch {entry['epoch']} step " + str(
-        entry["step"]
-    )
+def _runs(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(path.parent.relative_to(folder) for path in folder.rglob("state.json"))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_killed_at_random_moments(name, folder, capsys):
+def test_killed_in_every_phase(name, folder, capsys):
     rng = random.Random(f"{_SEED} {name}")
     undisturbed, run_dir = folder / f"{name}-undisturbed", folder / f"{name}-killed"
-    first, seconds = _finish(name, folder, undisturbed)
-    # Spread over the whole course, starts, checkpoints and validations included.
-    latest = first + 2 * (seconds - first) / KILLS[name]
-    places = []
-    for _ in range(KILLS[name]):
-        process = _start(name, folder, run_dir)
-        try:
-            process.communicate(timeout=rng.uniform(0.5 * first, latest))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        places.append(f"{process.returncode} at {_place(run_dir)}")
-    _finish(name, folder, run_dir)
+    seconds = _Command(name, folder, undisturbed).finish()
+    command = _Command(name, folder, run_dir)
+    compared = []
+
+    def compare() -> None:
+        assert _runs(undisturbed) and _runs(run_dir) == _runs(undisturbed)
+        for run in _runs(undisturbed):
+            assert_same_run(RunFolder(undisturbed / run), RunFolder(run_dir / run))
+        compared.append(run_dir.rename(folder / f"{name}-killed-{len(compared)}"))
+
+    started = time.monotonic()
+    hit = _kill_all_phases(name, rng, command, seconds, compare)
+    command.finish()
+    compare()
     with capsys.disabled():
-        print(f"\n{name}: {seconds:.0f} s undisturbed; ended by\n  " + "\n  ".join(places))
-    runs = sorted(path.parent for path in undisturbed.rglob("state.json"))
-    assert runs
-    for run in runs:
-        assert_same_run(RunFolder(run), RunFolder(run_dir / run.relative_to(undisturbed)))
+        print(
+            f"\n{name}: {seconds:.0f} s undisturbed; {hit.total()} kills in "
+            f"{time.monotonic() - started:.0f} s, {len(compared)} finished runs bit for bit equal"
+        )
+        for phase, count in sorted(hit.items()):
+            print(f"  {count:3d}  {phase}")

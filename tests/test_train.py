@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tests.finished_runs import assert_same_run, curves_of
 from tests.small_data import SmallData, make_products, small_config
+from trainer import predictor as predictor_module
 from trainer import train as train_module
 from trainer.checkpoint import sha256_of
 from trainer.config import ConfigError
@@ -106,7 +107,7 @@ def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(
 
 
 def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatch):
-    def die(self, split, label):
+    def die(self, split, label, between_batches):
         raise _Killed
 
     with monkeypatch.context() as patch, pytest.raises(_Killed):
@@ -144,6 +145,46 @@ def test_sigterm_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, mo
     assert RunFolder(tmp_path / "run").state["entries"][0]["step"] == 4
     run = train(_config(), tmp_path / "run", data)
     assert_same_run(run, undisturbed)
+
+
+def test_sigterm_in_validation_does_not_wait_for_its_end(data, undisturbed, tmp_path, monkeypatch):
+    original = predictor_module.predict_products
+    batches = []
+
+    def predict(*args, **kwargs):
+        for batch in original(*args, **kwargs):
+            batches.append(batch)
+            if len(batches) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    steps = math.ceil(data.split("train").num_pictures / 16)
+    with monkeypatch.context() as patch:
+        patch.setattr(predictor_module, "predict_products", predict)
+        with pytest.raises(Preempted, match=rf"at epoch 1, step {steps}; the checkpoint in"):
+            train(_config(), tmp_path / "run", data)
+    assert len(batches) == 2
+    run = train(_config(), tmp_path / "run", data)
+    assert_same_run(run, undisturbed)
+
+
+def test_sigterm_in_the_last_moments_goes_to_who_listened_before(data, tmp_path, monkeypatch):
+    """Else a two-stage run would train its next network, whatever it was asked."""
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda *_: received.append(1))
+    original = train_module._Training._commit
+
+    def commit(self, model=None):
+        if self.entry["finished"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, model)
+
+    monkeypatch.setattr(train_module._Training, "_commit", commit)
+    try:
+        run = train(_config(epochs=1), tmp_path / "run", data)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert run.state["finished"] and received == [1]
 
 
 def test_a_finished_run_is_left_alone_and_more_epochs_go_on(data, tmp_path):
@@ -205,6 +246,24 @@ def test_early_stopping_goes_by_the_history(data, tmp_path):
     assert [row["epoch"] for row in run.history] == [0, 1, 2]
     state = run.state
     assert train(config, run.path, data).state == state
+
+
+def test_early_stopping_survives_a_kill_before_the_run_is_finished(data, tmp_path, monkeypatch):
+    config = _config(learning_rate=0.0, epochs=9, early_stopping=2, ema_momentum=0.0)
+    undisturbed = train(config, tmp_path / "undisturbed", data)
+    original = train_module._Training._commit
+
+    def die_at_the_end(self, model=None):
+        if self.entry["finished"]:
+            raise _Killed
+        original(self, model)
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr(train_module._Training, "_commit", die_at_the_end)
+        train(config, tmp_path / "run", data)
+    run = train(config, tmp_path / "run", data)
+    assert len(run.history) == 3 and run.state["entries"][0]["stopped_early"]
+    assert_same_run(run, undisturbed)
 
 
 def test_overlapping_splits_are_refused(data, tmp_path):

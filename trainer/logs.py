@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
+import types
 from collections.abc import Callable
 
 from absl import app, flags, logging
@@ -70,6 +72,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
         flags.DEFINE_bool("traceback", False, "On an error, show where in the code it came from.")
 
     def guarded(argv: list[str]) -> int | None:
+        signal.signal(signal.SIGTERM, _stop)
         try:
             import_tensorflow()
             return main(argv)
@@ -86,6 +89,11 @@ def run(main: Callable[[list[str]], int | None]) -> None:
             return 1
 
     app.run(guarded)
+
+
+def _stop(signum: int, frame: types.FrameType | None) -> None:
+    """SIGTERM while no training step is under way (training has a handler of its own)."""
+    raise Preempted("Stopped as asked. Start the same command again: it does what is left.")
 
 
 def _explains_itself(error: Exception) -> bool:

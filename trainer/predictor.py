@@ -312,8 +312,18 @@ class Evaluator:
         self._batch_size = config.eval_batch_size or config.batch_size
         self._decoder = config.decoder
 
-    def evaluate(self, split: Split, label: str = "evaluating") -> dict[str, float]:
+    def evaluate(
+        self,
+        split: Split,
+        label: str = "evaluating",
+        between_batches: Callable[[], None] = lambda: None,
+    ) -> dict[str, float]:
         """Loss and accuracies over the products of `split` that have one of the run's classes.
+
+        Args:
+          split: the products.
+          label: what the progress line calls it.
+          between_batches: is called after each batch; what it raises ends the evaluation.
 
         Returns:
           `loss` (nats), `accuracy` and `top5_accuracy` by picture, `product_accuracy` and
@@ -341,6 +351,7 @@ class Evaluator:
             by_picture.add(batch.picture_probabilities, classes[batch.picture_ordinals])
             by_product.add(batch.probabilities, classes[batch.ordinals])
             line.update(by_product.count)
+            between_batches()
         line.close()
         return {
             "loss": by_picture.loss,

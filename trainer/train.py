@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -256,11 +256,13 @@ class _Training:
                     resuming = False
                 self.entry.update(stage=index, finished=False)
                 for epoch in range(self.entry["epoch"], all_stages[index].end):
-                    self._epoch(epoch, all_stages[index], stop)
+                    # Before an epoch, not behind it: a kill between the last epoch's checkpoint
+                    # and the run's end must not add an epoch.
                     if self._stop_early():
-                        self.entry["stopped_early"] = True
                         break
-                if self.entry["stopped_early"]:
+                    self._epoch(epoch, all_stages[index], stop)
+                if self._stop_early():
+                    self.entry["stopped_early"] = True
                     break
             self.entry["finished"] = True
             self._commit()
@@ -353,21 +355,27 @@ class _Training:
         if self._checkpoint_due():
             self._commit(self.model)  # validation may take long
         trained = time.monotonic()
+        try:
+            validation = self._validate(epoch, stop)
+        except _StopAsked:
+            self.preempt(epoch, steps, trained - started)
         row = {
             "epoch": epoch,
             "stage": stage.name,
             "loss": float(logs["loss"]),
             "accuracy": float(logs["accuracy"]),
-            **self._validate(epoch),
+            **validation,
             "learning_rate": float(self.model.optimizer.learning_rate),
             "pictures_per_second": hooks.pictures / max(trained - started, 1e-9),
             "seconds": time.monotonic() - started + self.entry["seconds_before"],
         }
         self._finish_epoch(epoch, row)
 
-    def _validate(self, epoch: int) -> dict[str, float]:
+    def _validate(self, epoch: int, stop: _Flag) -> dict[str, float]:
         with averaged_weights(self.model):
-            result = self.evaluator.evaluate(self.splits.pair(epoch)[1], label="validating")
+            result = self.evaluator.evaluate(
+                self.splits.pair(epoch)[1], label="validating", between_batches=stop.check
+            )
         return {
             "val_loss": result["loss"],
             "val_accuracy": result["accuracy"],
@@ -410,7 +418,7 @@ class _Training:
 
     def _stop_early(self) -> bool:
         patience, best = self.config.early_stopping, self.entry["best"]
-        return bool(patience) and self.entry["epoch"] - 1 - best["epoch"] >= patience
+        return bool(patience and best) and self.entry["epoch"] - 1 - best["epoch"] >= patience
 
     # Checkpoints.
 
@@ -421,6 +429,14 @@ class _Training:
         self.entry.update(epoch=epoch, step=step, seconds_before=before + seconds)
         self._commit(self.model)
         self.entry["seconds_before"] = before
+
+    def preempt(self, epoch: int, step: int, seconds: float) -> NoReturn:
+        """Commits the state after `step` steps of `epoch`, and says that training stopped."""
+        self.checkpoint(epoch, step, seconds)
+        raise Preempted(
+            f"Stopped as asked at epoch {epoch + 1}, step {step}; the checkpoint in "
+            f"{self.run_folder.path} is complete. The same command continues it."
+        )
 
     def checkpoint_due(self, step: int) -> bool:
         every = self.config.checkpoint_steps
@@ -544,12 +560,8 @@ class _StepHooks(keras.callbacks.Callback):
         if step % self._log_every == 0:
             self._log_scalars(step)
         if self._stop.raised:
-            training.checkpoint(self._epoch, step, time.monotonic() - self._started)
             self._line.close()
-            raise Preempted(
-                f"Stopped as asked at epoch {self._epoch + 1}, step {step}; the checkpoint in "
-                f"{training.run_folder.path} is complete. The same command continues it."
-            )
+            training.preempt(self._epoch, step, time.monotonic() - self._started)
         if training.checkpoint_due(step):
             training.checkpoint(self._epoch, step, time.monotonic() - self._started)
 
@@ -591,14 +603,26 @@ class _StepHooks(keras.callbacks.Callback):
         self._end_profile()
 
 
+class _StopAsked(Exception):
+    """SIGTERM came during validation, which can be left between two batches."""
+
+
 @dataclasses.dataclass
 class _Flag:
     raised: bool = False
 
+    def check(self) -> None:
+        if self.raised:
+            raise _StopAsked
+
 
 @contextlib.contextmanager
 def _sigterm_as_flag() -> Iterator[_Flag]:
-    """SIGTERM sets the flag; the step in progress is finished and a checkpoint written."""
+    """SIGTERM sets the flag; the step in progress is finished and a checkpoint written.
+
+    A signal that came too late for this network (in its last moments) is given on to who asked
+    for signals before: there may be another network to train.
+    """
     flag = _Flag()
 
     def handle(signum, frame):
@@ -613,6 +637,8 @@ def _sigterm_as_flag() -> Iterator[_Flag]:
         yield flag
     finally:
         signal.signal(signal.SIGTERM, before)
+    if flag.raised:
+        signal.raise_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager
