@@ -25,7 +25,7 @@ class Pool:
     """
 
     def __init__(self, num_processes: int):
-        self._executor = None
+        self._executor, self._lock = None, threading.Lock()
         if num_processes > 1:
             self._executor = concurrent.futures.ProcessPoolExecutor(
                 num_processes,
@@ -44,7 +44,7 @@ class Pool:
         """The result, now or later; without processes it is computed when it is asked for."""
         if self._executor is None:
             return _Now(function, argument)
-        with _light_children():
+        with self._lock, _light_children():
             return self._executor.submit(function, argument)
 
 

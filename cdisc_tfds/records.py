@@ -4,7 +4,7 @@ A record is a serialized `tf.train.Example` with the features of the data set:
 
     product_id    int64             the document's `_id`; the record's key as well
     images        bytes [pictures]  JPEG files, byte for byte as in the document
-    image_hashes  int64 [pictures]  first 8 bytes of each picture's MD5, little-endian, signed
+    image_hashes  int64 [pictures]  XXH3 (64 bits, as a signed integer) of each picture's file
     category      int64             row of the category in category_names.csv, -1 if unlabelled
     level1        int64             label of its level 1, -1 if unlabelled
     level2        int64             label of its (level 1, level 2), -1 if unlabelled
@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import bson
+import xxhash
 
 from cdisc_tfds.categories import Categories, CategoryError
 from cdisc_tfds.jpeg import jpeg_fault
@@ -60,8 +60,13 @@ class Product(NamedTuple):
 
 
 def image_hash(image: bytes) -> int:
-    """First 8 bytes of the MD5 of a picture's file, as a little-endian signed integer."""
-    return int.from_bytes(hashlib.md5(image).digest()[:8], "little", signed=True)
+    """XXH3 of a picture's file: 64 bits as a signed integer; equal files have equal hashes.
+
+    MD5 would take as long as all the rest of making a record. Among the competition's 15 million
+    pictures, the chance that any two different ones share 64 bits is 1 in 160,000.
+    """
+    number = xxhash.xxh3_64_intdigest(image)
+    return number - (number >> 63 << 64)
 
 
 def product_of(document: dict[str, Any], categories: Categories, labelled: bool) -> Product:

@@ -100,13 +100,13 @@ class Merge:
 
 
 def write_shard(task: ShardTask) -> str:
-    """Writes one shard, whole or not at all, and returns its path."""
+    """Writes one shard, whole or not at all, to the page cache at least. Returns its path."""
     for path, offset, size in task.stretches:
         _read_ahead(path, offset, size)
     largest = max(sum(size for _, _, size in piece.stretches) for piece in task.pieces)
     # One buffer for all pieces; not a bytearray, which would be filled with zeros first.
     buffer = memoryview(np.empty(largest, np.uint8))
-    with whole_file(task.path, sync=True) as file:
+    with whole_file(task.path) as file:
         for piece in task.pieces:
             _read(piece.stretches, buffer)
             places = zip(piece.begins.tolist(), piece.sizes.tolist())

@@ -12,6 +12,7 @@ asked for the same; what is unfinished has no name yet.
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import dataclasses
 import hashlib
 import json
@@ -22,11 +23,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from cdisc_tfds.arena import free_process_arena
 from cdisc_tfds.manual_files import Source
 from cdisc_tfds.processes import Pool
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, duplicate
-from cdisc_tfds.shards import Merge, write_shard
+from cdisc_tfds.shards import Merge, ShardTask, write_shard
 from cdisc_tfds.sorted_parts import (
     Part,
     PartTask,
@@ -36,7 +38,7 @@ from cdisc_tfds.sorted_parts import (
     read_rejections,
 )
 from cdisc_tfds.tfrecord import OVERHEAD_BYTES
-from cdisc_tfds.whole_files import whole_file
+from cdisc_tfds.whole_files import rename_synced, whole_file
 
 # A part is held in memory by the process that makes it; all processes together stay below this.
 PARTS_MEMORY_BYTES = 512 << 20
@@ -45,7 +47,7 @@ MAX_PART_BYTES = 256 << 20
 MIN_PART_BYTES = 32 << 20
 
 # Counts up when the same input gives other parts or shards: old ones are not continued then.
-_FORMAT = 1
+_FORMAT = 2
 OnProgress = Callable[[int, int], None]
 
 
@@ -137,6 +139,7 @@ def build_split(
         parts = _make_parts(tasks, pool, on_progress)
     else:
         parts = _make_first_parts(tasks, job.limit, on_progress)
+    free_process_arena()  # without a pool the parts were made here
     tasks = tasks[: len(parts)]
     tables = [task.table for task in tasks]
     order = _order(tables, parts, job.limit)
@@ -328,20 +331,28 @@ def _write_shards(
     names = [job.shard_name(number, len(lengths)) for number in range(len(lengths))]
     bytes_read = sum(task.end - task.begin for task in tasks)
     waiting: collections.deque = collections.deque()
-    for number in reversed(range(len(lengths))):
-        begin, end = ends[number] - lengths[number], ends[number]
-        path = os.fspath(job.folder / names[number])
-        shard = None if os.path.exists(path) else merge.shard(path, begin, end)
-        waiting.append((begin, end, shard and pool.submit(write_shard, shard)))
-        # A few ahead only: their plans take memory.
-        while len(waiting) > (2 * num_processes if number else 0):
-            begin, end, shard = waiting.popleft()
-            if shard is not None:
-                shard.result()
-            merge.cut_parts(begin, end)
-            on_progress(bytes_read * (end - begin) // len(order.rows), 0)
+    ahead = 2 * num_processes  # no more: their plans take memory
+    with concurrent.futures.ThreadPoolExecutor(ahead) as threads:
+        for number in reversed(range(len(lengths))):
+            begin, end = ends[number] - lengths[number], ends[number]
+            path = os.fspath(job.folder / names[number])
+            task = None if os.path.exists(path) else merge.shard(path, begin, end)
+            waiting.append((begin, end, task and threads.submit(_write_shard, pool, task)))
+            while len(waiting) > (ahead if number else 0):
+                begin, end, shard = waiting.popleft()
+                if shard is not None:
+                    shard.result()
+                merge.cut_parts(begin, end)
+                on_progress(bytes_read * (end - begin) // len(order.rows), 0)
     sizes = [os.path.getsize(job.folder / name) for name in names]
     return BuiltSplit(names, lengths, sizes, num_bytes, {})
+
+
+def _write_shard(pool: Pool, task: ShardTask) -> None:
+    """Has a process write a shard. The disk is waited for here: the process goes on meanwhile."""
+    written = f"{task.path}.written"
+    pool.submit(write_shard, dataclasses.replace(task, path=written)).result()
+    rename_synced(written, task.path)
 
 
 def _merge(tasks: list[PartTask], parts: list[Part], order: _Order) -> Merge:

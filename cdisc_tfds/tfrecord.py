@@ -24,8 +24,8 @@ def masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def frame(record: bytes) -> bytes:
-    """The record as it stands in a TFRecord file."""
+def frame(record: bytes) -> tuple[bytes, bytes, bytes]:
+    """The record as it stands in a TFRecord file: what precedes it, itself, what follows it."""
     length = len(record)
     header = _HEADER.pack(length, masked_crc(_LENGTH.pack(length)))
-    return b"".join((header, record, _FOOTER.pack(masked_crc(record))))
+    return header, record, _FOOTER.pack(masked_crc(record))

@@ -3,9 +3,9 @@
 import math
 
 import bson
-import numpy as np
 import pytest
 import tensorflow as tf
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -159,10 +159,12 @@ def test_a_product_to_predict_needs_an_id():
     assert rejected(labelled=False, _id=None).startswith("`_id` must be a whole number")
 
 
-def test_hash_is_the_start_of_the_md5():
-    # RFC 1321: the MD5 of the empty string is d41d8cd98f00b204..., of "abc" 900150983cd24fb0...
-    assert image_hash(b"") == np.frombuffer(bytes.fromhex("d41d8cd98f00b204"), "<i8")[0]
-    assert image_hash(b"abc") == np.frombuffer(bytes.fromhex("900150983cd24fb0"), "<i8")[0]
+def test_hash_is_xxh3_as_a_signed_integer():
+    # What the reference implementation's `xxhsum -H3` prints.
+    assert image_hash(b"") == 0x2D06800538D394C2
+    negative = next(data for data in (b"%d" % n for n in range(99)) if image_hash(data) < 0)
+    assert image_hash(negative) == xxhash.xxh3_64_intdigest(negative) - 2**64
+    assert image_hash(b"abc") == 0x78AF5F94892F3950
 
 
 # The encoding.

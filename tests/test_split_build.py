@@ -282,9 +282,9 @@ def test_parts_are_cut_while_shards_are_written(tmp_path, competition, small_par
     monkeypatch.setattr(split_build, "write_shard", spy)
     build(tmp_path / "data", competition, config={"num_shards": 6}, train_only=True)
     assert len(sizes) == 6
-    # Up to two finished shards wait with a pool; here each is written when it is waited for.
-    assert all(before > after for before, after in zip(sizes[:-1], sizes[1:]))
-    assert sizes[-1] < sizes[0] / 3
+    assert sizes == sorted(sizes, reverse=True)
+    # Two may be under way besides the one that is begun: three of the six have been cut off.
+    assert sizes[-1] < 0.6 * sizes[0]
 
 
 def test_a_file_without_usable_products(tmp_path, competition):

@@ -5,12 +5,12 @@ import resource
 
 import pytest
 
-from cdisc_tfds.whole_files import whole_file, write_pieces
+from cdisc_tfds.whole_files import rename_synced, whole_file, write_pieces
 
 
 def test_appears_at_the_end(tmp_path):
     path = tmp_path / "a"
-    with whole_file(path, sync=True) as file:
+    with whole_file(path) as file:
         file.write(b"new")
         assert not path.exists()
     assert path.read_bytes() == b"new"
@@ -24,6 +24,18 @@ def test_an_error_leaves_what_was(tmp_path):
         file.write(b"new")
         raise KeyError
     assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_file_takes_its_name_when_it_is_on_the_disk(tmp_path, monkeypatch):
+    order = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (order.append("fsync"), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (order.append("replace"), replace(*paths)))
+    (tmp_path / "a.written").write_bytes(b"new")
+    rename_synced(f"{tmp_path}/a.written", f"{tmp_path}/a")
+    assert order == ["fsync", "replace"]
+    assert (tmp_path / "a").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a"]
 
 

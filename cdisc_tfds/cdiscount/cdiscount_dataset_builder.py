@@ -67,7 +67,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     doc="The product's pictures, in the order of its document.",
                 ),
                 "image_hashes": tfds.features.Sequence(
-                    np.int64, doc="First 8 bytes of each picture's MD5, little-endian."
+                    np.int64, doc="XXH3 of each picture's file, 64 bits as a signed integer."
                 ),
                 # The names are read from category_names.csv when the data set is built.
                 "category": tfds.features.ClassLabel(doc="Row in category_names.csv, or -1."),
