@@ -205,7 +205,10 @@ def test_an_interrupted_submission_leaves_the_old_one(run, tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(submit, "_write_rows", full)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(
+        SubmissionError,
+        match=r"No space left on device; the one of before is untouched in .*s\.csv\. Make room",
+    ):
         submit.submit(run.path, output)
     assert hashlib.sha256(output.read_bytes()).hexdigest() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run", "s.csv"]

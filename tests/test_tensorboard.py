@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.config import Config
-from trainer.tensorboard import EventLog, picture_grid
+from trainer.tensorboard import EventFileError, EventLog, count_records, picture_grid
 
 
 def _points(folder, tag):
@@ -72,3 +72,37 @@ def test_picture_grid_is_square_and_white_where_empty(count, shape):
     assert grid.shape == shape
     if count == 3:
         assert (grid[9:, 9:] == 255).all() and (grid[9:, :5] == 0).all()
+
+
+def test_points_that_a_full_disk_swallowed_are_missed(tmp_path, monkeypatch):
+    """TensorFlow's writer drops what does not fit, and says nothing."""
+    log = EventLog(tmp_path)
+    log.scalars("train", {"loss": 1.0}, 1)
+    size = log.commit()
+    (name,) = size
+    log.scalars("train", {"loss": 2.0, "accuracy": 0.5}, 2)
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(EventFileError, match=r"0 of 2 records. Make room"),
+    ):
+        patch.setattr(type(log._writers["train"]), "flush", lambda self: None)
+        log.commit()
+
+    log = EventLog(tmp_path, size)
+    log.scalars("train", {"loss": 2.0}, 2)
+    log.commit()
+    path = sorted(tmp_path.rglob("events.out.tfevents.*"))[-1]
+    with open(path, "rb+") as file:
+        file.truncate(path.stat().st_size - 3)
+    with pytest.raises(
+        EventFileError, match=r"a last record that is cut off at byte \d+. Make room"
+    ):
+        count_records(path)
+
+
+def test_a_folder_that_takes_no_event_file_is_named(tmp_path):
+    (tmp_path / "train").write_text("a file where the folder must be")
+    log = EventLog(tmp_path)
+    log.scalars("train", {"loss": 1.0}, 1)
+    with pytest.raises(EventFileError, match=r"train must hold every point. Received: .*Not a dir"):
+        log.commit()

@@ -13,10 +13,12 @@ metrics'.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,28 @@ KEEP = 2  # entries in state.json: a damaged newest one must leave one to go bac
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of another network."""
+
+
+class CheckpointWriteError(OSError):
+    """A checkpoint could not be written. The one before it still counts."""
+
+
+@contextlib.contextmanager
+def clear_write_errors(run: RunFolder) -> Iterator[None]:
+    """Says what a full disk means for the run, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        # h5py's text is a page of addresses; the number says it as well.
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = os.strerror(error.errno) if full else str(error)
+        kept = "keeps the one before it" if run.state_path.exists() else "has none before it"
+        raise CheckpointWriteError(
+            error.errno,
+            f"A checkpoint must be written whole. Received: {reason}. {run.path} {kept}; nothing "
+            "half-written counts. Make room (or lift the limit on file sizes) and start the same "
+            "command again to continue.",
+        ) from error
 
 
 class _HashingWriter:
@@ -77,7 +101,7 @@ def training_variables(model) -> list:
 
 def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> dict[str, str]:
     """Writes arrays one after another; returns the entry {file, sha256} for state.json."""
-    with open(path, "wb") as file:
+    with _removed_on_error(path), open(path, "wb") as file:
         writer = _HashingWriter(file)
         for array in arrays:
             np.save(writer, array, allow_pickle=False)
@@ -107,12 +131,23 @@ def restore_variables(path: pathlib.Path, variables: Sequence) -> None:
 def save_weights(model, path: pathlib.Path) -> dict[str, str]:
     """Writes a network's weights as Keras `.weights.h5`, whole; returns {file, sha256}."""
     partial = path.with_name(f"partial-{path.name}")
-    model.save_weights(partial)
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    entry = {"file": path.name, "sha256": sha256_of(partial)}
-    os.replace(partial, path)
+    with _removed_on_error(partial):
+        model.save_weights(partial)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        entry = {"file": path.name, "sha256": sha256_of(partial)}
+        os.replace(partial, path)
     return entry
+
+
+@contextlib.contextmanager
+def _removed_on_error(path: pathlib.Path) -> Iterator[None]:
+    """Half a file on a full disk would stay in the way of the next attempt."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class CheckpointStore:
@@ -154,12 +189,17 @@ class CheckpointStore:
         return self._folder / f"epoch-{epoch:04d}.weights.h5"
 
     def commit(self, entry: dict[str, Any], model=None) -> dict[str, Any]:
-        """Makes `entry` the newest checkpoint, with `model`'s training state if one is given."""
+        """Makes `entry` the newest checkpoint, with `model`'s training state if one is given.
+
+        Without a model it takes the place of the newest, whose training state it shares: the one
+        before that stays to go back to.
+        """
+        before = self._entries if model is not None else self._entries[1:]
         if model is not None:
             name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
             arrays = [variable.numpy() for variable in training_variables(model)]
             entry["training_state"] = write_arrays(self._unused(name), arrays)
-        self._entries = [entry, *self._entries][:KEEP]
+        self._entries = [entry, *before][:KEEP]
         write_json(
             self._run.state_path,
             {

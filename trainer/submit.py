@@ -48,12 +48,23 @@ def write_submission(
       category_ids: int64 [n].
 
     Raises:
-      SubmissionError: if a product is there twice, or the file read back differs.
+      SubmissionError: if a product is there twice, the disk is full, or the file read back differs.
     """
     path = check_output(path)
     order = np.argsort(product_ids, kind="stable")
     rows = np.stack([product_ids[order], category_ids[order]], axis=1)
     _check_unique(rows[:, 0])
+    try:
+        _write_and_check(path, rows)
+    except OSError as error:
+        kept = f"the one of before is untouched in {path}" if path.exists() else "there is no file"
+        raise SubmissionError(
+            f"A submission must be written whole. Received: {error}; {kept}. Make room (or choose "
+            "another --output) and start the same command again."
+        ) from error
+
+
+def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> None:
     compressed = path.name.endswith(".gz")
     with whole_file(path) as file:
         if compressed:

@@ -6,16 +6,21 @@ each event file is. A resumed run cuts the files back to those lengths and goes 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import errno
 import math
 import os
 import pathlib
+import struct
 
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from trainer.config import MAY_CHANGE_ON_RESUME, Config
+
+_FILES = "events.out.tfevents.*"
 
 
 def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
@@ -25,12 +30,43 @@ def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
       folder: the run's TensorBoard folder.
       committed: length in bytes of each file, by its path relative to `folder`; others are deleted.
     """
-    for path in sorted(folder.rglob("events.out.tfevents.*")):
+    for path in sorted(folder.rglob(_FILES)):
         length = committed.get(str(path.relative_to(folder)))
         if length is None:
             path.unlink()
         elif path.stat().st_size > length:
             os.truncate(path, length)
+
+
+class EventFileError(OSError):
+    """Points that did not reach their event file."""
+
+
+def count_records(path: pathlib.Path, begin: int = 0) -> tuple[int, int]:
+    """(whole records from byte `begin` on, the file's size) of an event file, by their lengths.
+
+    | length: uint64 | its crc: uint32 | record | its crc: uint32 |, little-endian.
+
+    Raises EventFileError if the last record is cut.
+    """
+    count, end, size = 0, begin, path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(begin)
+        while end + 16 <= size:
+            (length,) = struct.unpack("<Q", file.read(8))
+            end = file.seek(4 + length + 4, os.SEEK_CUR)
+            count += 1
+    if end != size:
+        raise _incomplete(path, f"a last record that is cut off at byte {size}")
+    return count, size
+
+
+def _incomplete(path: pathlib.Path, received: str) -> EventFileError:
+    return EventFileError(
+        errno.ENOSPC,
+        f"TensorBoard's file {path} must hold every point. Received: {received}. Make room (or "
+        "lift the limit on file sizes) and start the same command again to continue.",
+    )
 
 
 class EventLog:
@@ -41,6 +77,9 @@ class EventLog:
         self._folder.mkdir(parents=True, exist_ok=True)
         truncate_to(folder, committed or {})
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._path: dict[str, pathlib.Path] = {}  # of each curve's file
+        self._size: collections.Counter[str] = collections.Counter()  # of it at the last commit
+        self._records: collections.Counter[str] = collections.Counter()  # written to it since
         self._held: list = []
 
     def scalars(self, curve: str, values: dict[str, float], step: int) -> None:
@@ -51,11 +90,13 @@ class EventLog:
         """A grid of at most 25 pictures of a uint8 [n, height, width, 3] batch."""
         with self._writer("train").as_default(step=0):
             tf.summary.image(name, picture_grid(batch[:25])[np.newaxis])
+        self._records["train"] += 1
 
     def graph(self, function: tf.types.experimental.ConcreteFunction) -> None:
         """The network's operations."""
         with self._writer("train").as_default(step=0):
             tf.summary.graph(function.graph.as_graph_def())
+        self._records["train"] += 1
 
     def hparams(self, config: Config) -> None:
         """The settings, and which metrics the HParams table compares runs by."""
@@ -74,19 +115,29 @@ class EventLog:
                 ],
             )
             hparams.hparams(values)
+        self._records["."] += 2
 
     def commit(self) -> dict[str, int]:
-        """Writes the points held back; returns each event file's length, for the checkpoint."""
+        """Writes the points held back; returns each event file's length, for the checkpoint.
+
+        Raises:
+          EventFileError: if the disk is full, which TensorFlow's writer does not tell.
+        """
         for curve, values, step in self._held:
             with self._writer(curve).as_default(step=step):
                 for name, value in values.items():
                     tf.summary.scalar(name, value)
+            self._records[curve] += len(values)
         self._held.clear()
-        for writer in self._writers.values():
+        for curve, writer in self._writers.items():
             writer.flush()
+            found, self._size[curve] = count_records(self._path[curve], self._size[curve])
+            if found != self._records[curve]:
+                raise _incomplete(self._path[curve], f"{found} of {self._records[curve]} records")
+        self._records.clear()
         return {
             str(path.relative_to(self._folder)): path.stat().st_size
-            for path in sorted(self._folder.rglob("events.out.tfevents.*"))
+            for path in sorted(self._folder.rglob(_FILES))
         }
 
     def close(self) -> None:
@@ -95,7 +146,14 @@ class EventLog:
 
     def _writer(self, curve: str) -> tf.summary.SummaryWriter:
         if curve not in self._writers:
-            self._writers[curve] = tf.summary.create_file_writer(str(self._folder / curve))
+            folder = self._folder / curve
+            before = set(folder.glob(_FILES))
+            try:
+                self._writers[curve] = tf.summary.create_file_writer(str(folder))
+            except tf.errors.OpError as error:
+                raise _incomplete(folder, error.message.splitlines()[0]) from error
+            (self._path[curve],) = set(folder.glob(_FILES)) - before
+            self._records[curve] = 1  # the file's version
         return self._writers[curve]
 
 

@@ -29,6 +29,7 @@ import tensorflow as tf
 from trainer import models, optimizers
 from trainer.checkpoint import (
     CheckpointStore,
+    clear_write_errors,
     restore_variables,
     save_weights,
     training_variables,
@@ -111,6 +112,7 @@ def train(config: Config, run_dir: str | os.PathLike[str], data: CdiscountData) 
       LabelMapError: if `run_dir` holds a run on other categories.
       NonFiniteLossError: if the loss stops being finite; the last checkpoint stays as it was.
       OutOfMemoryError: if a batch does not fit on the device.
+      CheckpointWriteError: if the disk is full; the checkpoint before stays as it was.
       Preempted: after SIGTERM, once a checkpoint is written.
     """
     if RunFolder(run_dir).level1_path.exists():
@@ -387,7 +389,7 @@ class _Training:
         """Takes the epoch into the history, keeps its weights, and commits both."""
         history = [*self.entry["history"], row]
         print(_epoch_line(row, self.config.epochs), file=sys.stderr)
-        with averaged_weights(self.model):
+        with averaged_weights(self.model), clear_write_errors(self.run_folder):
             weights = save_weights(self.model, self.store.weights_path(epoch))
         last = {"epoch": epoch, "val_loss": row["val_loss"], **weights}
         best = self.entry["best"]
@@ -449,10 +451,10 @@ class _Training:
         )
 
     def _commit(self, model=None) -> None:
-        entry = dict(self.entry, events=self.events.commit())
-        self.entry = self.store.commit(entry, model)
-        self.entry = dict(self.entry)
-        _write_history(self.run_folder, self.entry["history"])
+        with clear_write_errors(self.run_folder):
+            entry = dict(self.entry, events=self.events.commit())
+            self.entry = dict(self.store.commit(entry, model))
+            _write_history(self.run_folder, self.entry["history"])
         self.last_checkpoint = time.monotonic()
 
     def _check_finite(self, epoch: int, logs: dict[str, Any]) -> None:
