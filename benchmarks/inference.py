@@ -1,0 +1,127 @@
+"""Do evaluation and submission run as fast as the network's forward pass on data in memory?
+
+    python -m benchmarks.inference [--networks=cnn,inception]
+
+Measured are the functions behind `trainer.evaluate` and `trainer.submit`, from the files of the
+data set to the counts and the rows; not the start of the commands, which does not grow with the
+data. The weights are those after one step: they change no speed.
+"""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.measure import take_turns
+from benchmarks.settings import Settings
+from benchmarks.table import Row, compare
+from benchmarks.training import fit_rate, train_with, training_config, training_data
+from trainer.config import Config
+from trainer.dataset import CdiscountData, Split
+from trainer.evaluate import evaluate
+from trainer.input_pipeline import inference_dataset
+from trainer.predictor import Predictor, load_predictor
+from trainer.submit import predict_categories, write_submission
+
+NETWORKS = ("cnn", "inception")
+_TARGET = 0.95
+
+
+def run(settings: Settings) -> list[Row]:
+    """Two rows for each of NETWORKS that `settings.networks` has."""
+    data = training_data(settings)
+    return [
+        row for name in NETWORKS if name in settings.networks for row in _rows(settings, data, name)
+    ]
+
+
+def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
+    config = training_config(settings, data, name, epochs=1)
+    batch_size = config.eval_batch_size
+    predictor = _trained(config, data)
+    batch = next(
+        iter(
+            inference_dataset(
+                data.split("test"), batch_size=batch_size, image_size=config.image_size
+            )
+        )
+    )["image"]
+
+    def forward(batches: int) -> float:
+        start = time.perf_counter()
+        for _ in range(batches):
+            predictor.probabilities(batch)
+        return batches * len(batch) / (time.perf_counter() - start)
+
+    forward(1)
+    pictures = 2 * settings.seconds * forward(2)
+    rates = take_turns(
+        f"inference, {name}",
+        {
+            "forward": lambda: forward(max(2, round(pictures / len(batch)))),
+            "evaluation": _evaluation(predictor, first_products(data, "train", pictures), config),
+            "submission": _submission(predictor, first_products(data, "test", pictures), config),
+        },
+        settings.repeats,
+    )
+    return [
+        compare(
+            "inference",
+            f"{kind} with {name} ({config.precision}, batch {batch_size})",
+            "forward on a batch in memory",
+            "pictures/s",
+            rates[kind],
+            rates["forward"],
+            at_least=_TARGET,
+        )
+        for kind in ("evaluation", "submission")
+    ]
+
+
+def _trained(config: Config, data: CdiscountData) -> Predictor:
+    """The predictor of a run that the trainer wrote after one step, as the commands load it."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = pathlib.Path(folder) / "run"
+        one_step = functools.partial(fit_rate, steps=1, warm_up=0)
+        train_with(config, data, run_dir, one_step)
+        return load_predictor(run_dir, data)
+
+
+def first_products(data: CdiscountData, split: str, pictures: float) -> Split:
+    """The first products of a split that have `pictures` pictures together, or all of them."""
+    seen = np.cumsum(data.split(split).index.num_pictures)
+    products = min(len(seen), 1 + int(np.searchsorted(seen, pictures)))
+    return data.split(f"{split}[:{products}]")
+
+
+def _evaluation(predictor: Predictor, split: Split, config: Config) -> Callable[[], float]:
+    def rate() -> float:
+        start = time.perf_counter()
+        result = evaluate(predictor, split, batch_size=config.eval_batch_size)
+        return result["num_pictures"] / (time.perf_counter() - start)
+
+    return rate
+
+
+def _submission(predictor: Predictor, split: Split, config: Config) -> Callable[[], float]:
+    def rate() -> float:
+        start = time.perf_counter()
+        categories = predict_categories(predictor, split, batch_size=config.eval_batch_size)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "submission.csv.gz"
+            write_submission(path, split.index.product_id, categories)
+        return split.num_pictures / (time.perf_counter() - start)
+
+    return rate
+
+
+if __name__ == "__main__":
+    from benchmarks.run import main
+
+    sys.exit(main(only="inference"))

@@ -1,0 +1,151 @@
+"""How fast shuffled batches of pictures arrive: against the floor, and against other pipelines.
+
+    python -m benchmarks.input [--input_dir=DIR] [--products=40000] [--seconds=4]
+
+All read the same pictures from the page cache, shuffle, decode on all cores and deliver batches;
+nothing trains. Before the clock starts, each has filled its buffers. The peers are configured as
+their own documentation does; what each delivers (uint8 or float32) is its own choice.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+
+from benchmarks import floor_jpeg, peer_torch
+from benchmarks.data import competition, data_dir, picture_files
+from benchmarks.measure import num_cores, picture_rate, take_turns
+from benchmarks.settings import Settings
+from benchmarks.table import Row, compare
+from cdisc_tfds.bson_file import read_documents
+
+BATCH_SIZE = 128
+WHAT = "shuffled batches of pictures"
+FLOOR = "floor: libjpeg-turbo on all cores, result thrown away"
+TORCH = "PyTorch DataLoader with Pillow, a worker a core"
+_FLOOR_JPEGS = 20_000  # 150 MB: more than a processor's cache
+
+Rate = Callable[[], float]
+
+
+def our_batches(settings: Settings) -> Iterator:
+    """Endless batches of `trainer.input_pipeline`, as training reads them."""
+    from trainer.dataset import open_dataset
+    from trainer.input_pipeline import train_dataset
+    from trainer.label_map import LabelMap
+
+    data = open_dataset(data_dir(settings, settings.products))
+    dataset = train_dataset(
+        data.split("train"),
+        LabelMap(data.categories),
+        batch_size=BATCH_SIZE,
+        image_size=settings.image_size,
+        seed=0,
+        epoch=0,
+        shuffle_buffer=settings.shuffle_buffer,
+    )
+    return iter(dataset.repeat())
+
+
+def _tfds_batches(settings: Settings) -> Iterator:
+    from benchmarks import peer_tfds
+    from trainer.dataset import open_dataset
+
+    data = open_dataset(data_dir(settings, settings.products))
+    return peer_tfds.batches(data.data_path, BATCH_SIZE)
+
+
+def _keras_batches(settings: Settings) -> Iterator:
+    from benchmarks import peer_keras
+
+    folder = picture_files(settings, settings.products)
+    return peer_keras.batches(folder, BATCH_SIZE, settings.image_size)
+
+
+def training_jpegs(settings: Settings, count: int) -> list[bytes]:
+    """The first `count` training pictures of the replicated competition."""
+    train = competition(settings, settings.products) / "train.bson"
+    pictures = (
+        image["picture"] for _, _, document in read_documents(train) for image in document["imgs"]
+    )
+    return list(itertools.islice(pictures, count))
+
+
+def decoding_floor(settings: Settings) -> Rate:
+    """The function that measures the floor, in pictures/s."""
+    jpegs = training_jpegs(settings, _FLOOR_JPEGS)
+    return functools.partial(
+        floor_jpeg.decoding_rate, jpegs, threads=num_cores(), seconds=settings.seconds
+    )
+
+
+def run(settings: Settings) -> list[Row]:
+    """The rows of the input pipeline."""
+    peers, skipped = _peers(settings)
+    ours = "ours"
+    runs = {ours: lambda: picture_rate(our_batches(settings), settings.seconds), **peers}
+    rates = take_turns("input", runs, settings.repeats)
+    rows = [
+        compare(
+            "input",
+            WHAT,
+            peer,
+            "pictures/s",
+            rates[ours],
+            rates[peer],
+            at_least=0.9 if peer == FLOOR else 1,
+        )
+        for peer in peers
+    ]
+    return rows + [
+        Row("input", WHAT, peer, note=f"not measured: {reason}") for peer, reason in skipped.items()
+    ]
+
+
+def _peers(settings: Settings) -> tuple[dict[str, Rate], dict[str, str]]:
+    """What is measured, by name, and what is not, with the reason."""
+    seconds, cores = settings.seconds, num_cores()
+    peers: dict[str, Rate] = {}
+    skipped: dict[str, str] = {}
+    if floor_jpeg.simplejpeg is None:
+        skipped[FLOOR] = floor_jpeg.MISSING
+    else:
+        peers[FLOOR] = decoding_floor(settings)
+    peers["TFDS as_dataset, map, batch"] = lambda: picture_rate(_tfds_batches(settings), seconds)
+    peers["Keras image_dataset_from_directory"] = lambda: picture_rate(
+        _keras_batches(settings), seconds
+    )
+    files = picture_files(settings, settings.products)
+    if peer_torch.installed():
+        peers[TORCH] = lambda: peer_torch.measured_rate(files, BATCH_SIZE, cores, seconds)
+    else:
+        skipped[TORCH] = peer_torch.MISSING
+    train = competition(settings, settings.products) / "train.bson"
+    peers["Kagglers' BSON generator with an offset table"] = _kaggle_rate(train, settings)
+    return peers, skipped
+
+
+def _kaggle_rate(train: pathlib.Path, settings: Settings) -> Rate:
+    from benchmarks import peer_kaggle
+
+    table = peer_kaggle.offset_table(train)
+
+    def rate() -> float:
+        generator = peer_kaggle.BsonGenerator(train, table, BATCH_SIZE, settings.image_size)
+        batches = generator.batches(threads=num_cores())
+        try:
+            return picture_rate(batches, settings.seconds)
+        finally:
+            batches.close()
+            generator.close()
+
+    return rate
+
+
+if __name__ == "__main__":
+    from benchmarks.run import main
+
+    sys.exit(main(only="input"))

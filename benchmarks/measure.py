@@ -1,0 +1,77 @@
+"""Measuring so that a busy machine disturbs all alike: turns, warm-up, time windows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import psutil
+
+
+def take_turns(
+    part: str, runs: Mapping[str, Callable[[], Any]], repeats: int
+) -> dict[str, list[Any]]:
+    """Calls each of `runs` once a round, for `repeats` rounds.
+
+    Every round starts with another one, so that none is always the first behind another.
+
+    Args:
+      part: the part of the benchmarks, for the line on stderr that tells what is going on.
+      runs: name -> what to call.
+
+    Returns:
+      name -> the values it returned, in the order of the rounds.
+    """
+    names = list(runs)
+    results: dict[str, list[Any]] = {name: [] for name in names}
+    for turn in range(repeats):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            say(f"{part}: turn {turn + 1} of {repeats}, {name}")
+            results[name].append(runs[name]())
+    return results
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def picture_rate(batches: Iterator[Any], seconds: float, warm_up: int = 5) -> float:
+    """Pictures a second that batches (pictures [b, ...], ...) arrive with.
+
+    Args:
+      batches: endless.
+      seconds: measuring time.
+      warm_up: batches before the clock starts; they fill the buffers.
+    """
+    for _ in range(warm_up):
+        next(batches)
+    pictures, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        pictures += len(next(batches)[0])
+    return pictures / elapsed
+
+
+def num_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_of(pid: int) -> int:
+    """Bytes of a process and its children; what they share (libraries) counts once."""
+    own, shared = 0, 0
+    try:
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            memory = one.memory_info()
+            own += memory.rss - memory.shared
+            shared = max(shared, memory.shared)
+    except psutil.Error:  # it has just ended
+        return 0
+    return own + shared

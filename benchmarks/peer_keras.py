@@ -1,0 +1,25 @@
+"""Keras's `image_dataset_from_directory` over the pictures as files."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+def batches(
+    folder: str | pathlib.Path, batch_size: int, image_size: int
+) -> Iterator[tuple[tf.Tensor, ...]]:
+    """Endless (pictures float32 [b, size, size, 3], classes int32 [b]), shuffled.
+
+    Args:
+      folder: one folder a class, with its pictures.
+      batch_size: b.
+      image_size: size.
+    """
+    dataset = keras.utils.image_dataset_from_directory(
+        folder, batch_size=batch_size, image_size=(image_size, image_size), verbose=False
+    )
+    return iter(dataset.repeat())

@@ -1,0 +1,140 @@
+"""How long a user waits from the command to the first training step, beyond what cannot be less.
+
+    python -m benchmarks.start
+
+Ours is `python -m trainer.main`, from the command to the end of the first step. The floor is a
+program that imports TensorFlow and Keras, builds and compiles the same network, and takes one step
+on a batch that it makes of zeros. Libraries and data are in the page cache.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+from benchmarks.measure import take_turns
+from benchmarks.settings import Settings
+from benchmarks.table import Row
+
+NETWORKS = ("cnn", "inception")
+_MORE_SECONDS = 5
+
+
+def run(settings: Settings) -> list[Row]:
+    """A row for each of NETWORKS that `settings.networks` has."""
+    from benchmarks.training import training_config, training_data
+
+    data = training_data(settings)
+    rows = []
+    for name in (name for name in NETWORKS if name in settings.networks):
+        config = training_config(settings, data, name)
+        trainer = [
+            f"--data_dir={config.data_dir}",
+            f"--model={name}",
+            "--weights=none",
+            f"--image_size={config.image_size}",
+        ]
+        floor = [name, config.image_size, config.batch_size, config.optimizer, config.precision]
+        floor.append(data.categories.num_categories)
+        runs = {
+            "command": lambda flags=trainer: seconds_of("trainer_first_step", flags),
+            "floor": lambda arguments=floor: seconds_of("network_first_step", arguments),
+        }
+        for measure in runs.values():
+            measure()  # brings what it reads into the page cache
+        rows.append(_row(name, take_turns(f"start, {name}", runs, settings.repeats)))
+    return rows
+
+
+def _row(name: str, seconds: dict[str, list[float]]) -> Row:
+    ours, floor = seconds["command"], seconds["floor"]
+    more = statistics.median(a - b for a, b in zip(ours, floor, strict=True))
+    return Row(
+        "start",
+        f"seconds to the first step of {name}, beyond importing and building",
+        unit="s",
+        ours=more,
+        at_most=_MORE_SECONDS,
+        note=(
+            f"the command's first step is done after {statistics.median(ours):.1f} s; that of a "
+            f"program that only imports, builds and takes a step on zeros after "
+            f"{statistics.median(floor):.1f} s"
+        ),
+    )
+
+
+def seconds_of(function: str, arguments: list[Any]) -> float:
+    """Seconds from the start of a new Python until `function(*arguments)` ends it."""
+    code = f"import sys; from benchmarks.start import {function}; {function}(*sys.argv[1:])"
+    start = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"BENCHMARK_RUN_DIR": folder},
+        )
+    if result.returncode or not result.stdout:
+        raise RuntimeError(f"{function} did not reach its first step: {result.stderr[-2000:]}")
+    return float(result.stdout.split()[-1]) - start
+
+
+def _first_step_is_done() -> None:
+    print(time.time(), flush=True)
+    os._exit(0)  # at once: what follows is not measured
+
+
+def trainer_first_step(*flags: str) -> None:
+    """`python -m trainer.main` with these flags, until its first step is done."""
+    import keras
+
+    begin = keras.callbacks.CallbackList.on_train_batch_begin
+
+    def begin_or_end(self: Any, batch: int, logs: Any = None) -> None:
+        if batch:
+            _first_step_is_done()
+        begin(self, batch, logs)
+
+    keras.callbacks.CallbackList.on_train_batch_begin = begin_or_end
+    run_dir = os.path.join(os.environ["BENCHMARK_RUN_DIR"], "run")
+    sys.argv = ["trainer.main", *flags, f"--run_dir={run_dir}"]
+    runpy.run_module("trainer.main", run_name="__main__")
+
+
+def network_first_step(
+    name: str, image_size: str, batch_size: str, optimizer: str, precision: str, classes: str
+) -> None:
+    """Imports, builds, and takes one step on a batch in memory."""
+    import keras
+    import tensorflow as tf
+
+    from trainer import models
+    from trainer.losses import SparseCrossentropy
+    from trainer.optimizers import build_optimizer
+
+    keras.config.set_dtype_policy(precision)
+    size = int(image_size)
+    model = models.build_model(name, int(classes), image_size=size, weights="none")
+    models.set_trainable(model, "all")
+    model.compile(
+        optimizer=build_optimizer(optimizer, learning_rate=1e-3, policy=precision),
+        loss=SparseCrossentropy(),
+        metrics=[keras.metrics.SparseCategoricalAccuracy()],
+    )
+    pictures = tf.zeros([int(batch_size), size, size, 3], tf.uint8)
+    batch = (pictures, tf.zeros([int(batch_size)], tf.int32))
+    dataset = tf.data.Dataset.from_tensors(batch)
+    model.fit(dataset, steps_per_epoch=1, verbose=0)
+    _first_step_is_done()
+
+
+if __name__ == "__main__":
+    from benchmarks.run import main
+
+    sys.exit(main(only="start"))
