@@ -1,6 +1,7 @@
 """Splits of a built data set: their files, their index, and what is refused."""
 
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -213,3 +214,30 @@ def test_official_example_file(cdiscount_files, tmp_path):
     assert (train.num_products, train.num_pictures) == (82, 110)
     assert data.categories.num_categories == 5270
     assert len(np.unique(train.index.category)) == 36
+
+
+def test_a_shard_that_is_missing_or_cut_short_is_refused(data_dir, tmp_path):
+    """Cut between two records it would pass for a shard with fewer products."""
+    copy = shutil.copytree(data_dir, tmp_path / "copy")
+    shard = sorted(copy.rglob("cdiscount-train.tfrecord-*"))[1]
+    intact = shard.read_bytes()
+    (length,) = struct.unpack("<Q", intact[:8])
+    shard.write_bytes(intact[: length + 16])
+    with pytest.raises(
+        DatasetError,
+        match=r"3 shards of the split 'train' .* in all\. Received: [\d,]+ bytes\. A copy that was",
+    ):
+        open_dataset(copy).split("train[:1]")
+    shard.unlink()
+    with pytest.raises(DatasetError, match=rf"Received: no .*{shard.name}\. A copy that was cut"):
+        open_dataset(copy).split("train")
+    assert open_dataset(copy).split("test").num_products == 6
+    shard.write_bytes(intact)
+    assert open_dataset(copy).split("train").num_products == 20
+
+
+def test_the_parallel_builds_shards_have_the_expected_bytes(tmp_path, competition):
+    cdisc_tfds.Builder(data_dir=tmp_path).download_and_prepare(
+        download_config=tfds.download.DownloadConfig(manual_dir=competition, num_shards=2)
+    )
+    assert open_dataset(tmp_path).split("train").num_products == 20

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import keras
@@ -11,6 +12,7 @@ from cdisc_tfds.records import Product
 from tests.small_data import SIZE, SmallData, make_products, small_config
 from trainer import prediction_flags, predictor
 from trainer.checkpoint import CheckpointError, save_weights
+from trainer.dataset import DatasetError
 from trainer.decoding import decode_jpeg
 from trainer.label_map import LabelMap, LabelMapError
 from trainer.models import build_model
@@ -44,6 +46,19 @@ def _expected(model, product: Product) -> np.ndarray:
     """Probabilities [pictures, classes] of a product, without any of the predictor's code."""
     pictures = tf.stack([decode_jpeg(jpeg, SIZE) for jpeg in product.images])
     return keras.ops.softmax(model(pictures)).numpy()
+
+
+def test_records_of_other_products_are_refused(data):
+    """Shards of another build: every prediction would go to another product."""
+    split = data.split("test")
+    network = Predictor(_model(), LabelMap(data.categories), image_size=SIZE)
+    index = dataclasses.replace(split.index, product_id=np.roll(split.index.product_id, 1))
+    swapped = dataclasses.replace(split, index=index)
+    for products in (None, np.array([1])):
+        with pytest.raises(
+            DatasetError, match="those of its index, in the index's order. In 'test' there are oth"
+        ):
+            list(predict_products(network, swapped, batch_size=3, products=products))
 
 
 # Averaging.

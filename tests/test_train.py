@@ -271,6 +271,28 @@ def test_overlapping_splits_are_refused(data, tmp_path):
         train(_config(validation_split="train"), tmp_path / "run", data)
 
 
+@pytest.mark.parametrize("spec", ["train", "validation"])
+def test_a_damaged_record_is_named_and_the_checkpoint_kept(undisturbed, tmp_path, spec):
+    """Of the files only: the index is in memory here."""
+    data = SmallData(tmp_path)
+    data.add("train", make_products(np.arange(60) % 6))
+    data.add("validation", make_products(np.arange(18) % 6, seed=1, first_id=1000))
+    run = train(_config(epochs=1), tmp_path / "run", data)
+    state = run.state
+    path = tmp_path / f"{spec}-1.tfrecord"
+    intact = path.read_bytes()
+    path.write_bytes(intact[:-200] + b"?" + intact[-199:])
+    with pytest.raises(
+        DatasetError,
+        match=rf"split '{spec}' must be intact. Received from .*corrupted record at \d+",
+    ):
+        train(_config(epochs=3), run.path, data)
+    if spec == "train":
+        assert run.state == state
+    path.write_bytes(intact)
+    assert_same_run(train(_config(epochs=3), run.path, data), undisturbed)
+
+
 def test_memory_that_is_short_gives_a_suggestion(data, tmp_path, monkeypatch):
     def exhausted(self):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")

@@ -132,12 +132,23 @@ def save_weights(model, path: pathlib.Path) -> dict[str, str]:
     """Writes a network's weights as Keras `.weights.h5`, whole; returns {file, sha256}."""
     partial = path.with_name(f"partial-{path.name}")
     with _removed_on_error(partial):
+        _require_room(partial, sum(variable.numpy().nbytes for variable in model.weights))
         model.save_weights(partial)
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         entry = {"file": path.name, "sha256": sha256_of(partial)}
         os.replace(partial, path)
     return entry
+
+
+def _require_room(path: pathlib.Path, num_bytes: int) -> None:
+    """Raises OSError if a file of `num_bytes`, and HDF5's own 1 MB, does not fit at `path`.
+
+    HDF5 does not survive a disk that is full when it closes a file: the process crashes.
+    """
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, num_bytes + (1 << 20))
 
 
 @contextlib.contextmanager
@@ -195,20 +206,25 @@ class CheckpointStore:
         before that stays to go back to.
         """
         before = self._entries if model is not None else self._entries[1:]
-        if model is not None:
-            name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
-            arrays = [variable.numpy() for variable in training_variables(model)]
-            entry["training_state"] = write_arrays(self._unused(name), arrays)
-        self._entries = [entry, *before][:KEEP]
-        write_json(
-            self._run.state_path,
-            {
-                "finished": entry["finished"],
-                "best": entry["best"],
-                "last": entry["last"],
-                "entries": self._entries,
-            },
-        )
+        try:
+            if model is not None:
+                name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
+                arrays = [variable.numpy() for variable in training_variables(model)]
+                entry["training_state"] = write_arrays(self._unused(name), arrays)
+            entries = [entry, *before][:KEEP]
+            write_json(
+                self._run.state_path,
+                {
+                    "finished": entry["finished"],
+                    "best": entry["best"],
+                    "last": entry["last"],
+                    "entries": entries,
+                },
+            )
+        except OSError:
+            self._delete_leftovers()  # a full disk has no room for files that do not count
+            raise
+        self._entries = entries
         self._delete_leftovers()
         return entry
 

@@ -10,12 +10,14 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.product_index import ProductIndex
+from cdisc_tfds.tfrecord import OVERHEAD_BYTES
 from trainer.label_map import LabelMap
 
 NAME = "cdiscount"
@@ -168,6 +170,7 @@ class CdiscountData:
         return self._indexes[name]
 
     def _load_index(self, name: str) -> ProductIndex:
+        self._check_shards(name)
         path = ProductIndex.path_in(self.data_path, name)
         index = ProductIndex.load(path)
         if len(index) != self.split_sizes[name]:
@@ -177,6 +180,50 @@ class CdiscountData:
                 f"{_BUILD}"
             )
         return index
+
+    def _check_shards(self, name: str) -> None:
+        """Raises DatasetError unless a split's shards are there, with their bytes.
+
+        A shard that is cut short between two records would otherwise pass for one with fewer
+        products. What is wrong within records is found when they are read.
+        """
+        info = self._builder.info.splits[name]
+        missing = [path for path in info.filepaths if not os.path.exists(path)]
+        found = sum(os.path.getsize(path) for path in info.filepaths if path not in missing)
+        expected = info.num_bytes + OVERHEAD_BYTES * info.num_examples
+        if found != expected:
+            received = f"no {missing[0]}" if missing else f"{found:,} bytes"
+            raise DatasetError(
+                f"The {len(info.filepaths)} shards of the split {name!r} in {self.data_path} must "
+                f"have {expected:,} bytes in all. Received: {received}. A copy that was cut short "
+                f"must be made again; else build the data set again: {_BUILD}"
+            )
+
+
+def damaged_shard(split: Split, error: Exception) -> DatasetError:
+    """What to say when TensorFlow finds that the bytes of a record are not those written."""
+    found = re.search("(corrupted|truncated) record at [0-9]+", str(error))
+    place = f"a {found[0]}" if found else str(error)
+    return DatasetError(
+        f"The records of the split {split.spec!r} must be intact. Received from the shards in "
+        f"{os.path.dirname(split.files[0].path)}: {place}. Copy the data set again, or build it "
+        f"again: {_BUILD}"
+    )
+
+
+def require_indexed(split: Split, ordinals: np.ndarray) -> None:
+    """Raises DatasetError if a record is of another product than the index has in its place.
+
+    Args:
+      split: the products.
+      ordinals: int64 [n], as `inference_dataset` gives them: -1 for such a record.
+    """
+    if ordinals.min(initial=0) < 0:
+        raise DatasetError(
+            "The records of a split must be those of its index, in the index's order. In "
+            f"{split.spec!r} there are other products: a shard or the index is of another "
+            "build. Copy the data set again, or build it again."
+        )
 
 
 def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountData:

@@ -24,6 +24,7 @@ _FILES_AT_ONCE = 8
 _FEATURES = {
     "images": tf.io.RaggedFeature(tf.string),
     "category": tf.io.FixedLenFeature([], tf.int64),
+    "product_id": tf.io.FixedLenFeature([], tf.int64),
 }
 
 
@@ -123,21 +124,26 @@ def inference_dataset(
 
     Yields:
       {"image": uint8 [b, image_size, image_size, 3], "product": int64 [b]}, the latter the ordinal
-      in `split.index` of each picture's product; the pictures of a product follow each other. A
-      picture that cannot be decoded is left out, and a line on stderr says so.
+      in `split.index` of each picture's product; the pictures of a product follow each other. -1
+      stands for a record of another product than the index has in its place. A picture that cannot
+      be decoded is left out, and a line on stderr says so.
     """
-    wanted = None
+    wanted, ids = None, tf.constant(split.index.product_id)
     if products is not None:
         wanted = np.zeros(split.num_products, bool)
         wanted[products] = True
         wanted = tf.constant(wanted)
 
     def parse(step: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        jpegs = tf.io.parse_example(records, {"images": _FEATURES["images"]})["images"]
+        record = tf.io.parse_example(records, {n: _FEATURES[n] for n in ("images", "product_id")})
+        jpegs = record["images"]
         ordinals = step * _RECORDS_A_STEP + tf.range(tf.size(records, tf.int64))
+        foreign = tf.gather(ids, ordinals) != record["product_id"]
         if wanted is not None:
-            chosen = tf.gather(wanted, ordinals)
+            chosen = tf.gather(wanted, ordinals) | foreign
             jpegs, ordinals = tf.ragged.boolean_mask(jpegs, chosen), ordinals[chosen]
+            foreign = foreign[chosen]
+        ordinals = tf.where(foreign, tf.constant(-1, tf.int64), ordinals)
         return jpegs.flat_values, tf.repeat(ordinals, jpegs.row_lengths())
 
     batches = (
@@ -180,7 +186,7 @@ def _labelled_pictures(split: Split, label_map: LabelMap):
     all_known = (label_map.classes_of(split.index.category) >= 0).all()
 
     def parse(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        products = tf.io.parse_example(records, _FEATURES)
+        products = tf.io.parse_example(records, {n: _FEATURES[n] for n in ("images", "category")})
         jpegs, category = products["images"], products["category"]
         classes = tf.where(category < 0, -1, tf.gather(class_of_category, tf.maximum(category, 0)))
         if not all_known:

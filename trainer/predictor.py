@@ -23,7 +23,7 @@ from absl import logging
 
 from trainer.checkpoint import CheckpointError, verified_path
 from trainer.config import Config
-from trainer.dataset import CdiscountData, DatasetError, Split
+from trainer.dataset import CdiscountData, DatasetError, Split, damaged_shard, require_indexed
 from trainer.input_pipeline import inference_dataset
 from trainer.label_map import LabelMap
 from trainer.models import build_model
@@ -152,6 +152,9 @@ def predict_products(
     Yields:
       Products in the split's order, and after them those without a readable picture, which get
       `predictor.prior`. At most about `batch_size` products at a time.
+
+    Raises:
+      DatasetError: if a record is damaged, or is of another product than the index says.
     """
     if products is None:
         products = np.arange(split.num_products)
@@ -164,7 +167,9 @@ def predict_products(
     )
 
     def predict(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
-        return element["product"].numpy(), predictor.probabilities(element["image"])
+        ordinals = element["product"].numpy()
+        require_indexed(split, ordinals)
+        return ordinals, predictor.probabilities(element["image"])
 
     # A batch without a readable picture is empty: nothing to predict.
     dataset = dataset.filter(lambda element: tf.size(element["product"]) > 0)
@@ -175,9 +180,12 @@ def predict_products(
     pictures = _ahead(predict, dataset, threads)
     unseen = np.zeros(split.num_products, bool)
     unseen[products] = True
-    for batch in average_products(pictures, predictor.mean):
-        unseen[batch.ordinals] = False
-        yield batch
+    try:
+        for batch in average_products(pictures, predictor.mean):
+            unseen[batch.ordinals] = False
+            yield batch
+    except tf.errors.DataLossError as error:
+        raise damaged_shard(split, error) from error
     unseen = np.flatnonzero(unseen)
     if len(unseen):
         logging.warning(

@@ -35,7 +35,7 @@ from trainer.checkpoint import (
     training_variables,
 )
 from trainer.config import Config, ConfigError
-from trainer.dataset import CdiscountData, Split, require_disjoint
+from trainer.dataset import CdiscountData, Split, damaged_shard, require_disjoint
 from trainer.input_pipeline import count_pictures, train_dataset
 from trainer.label_map import LabelMap
 from trainer.logs import Preempted
@@ -110,6 +110,7 @@ def train(config: Config, run_dir: str | os.PathLike[str], data: CdiscountData) 
       ConfigError: if `run_dir` holds a run with other settings.
       RunFolderError: if `run_dir` holds a two-stage run, or other files.
       LabelMapError: if `run_dir` holds a run on other categories.
+      DatasetError: if a record is damaged; the last checkpoint stays as it was.
       NonFiniteLossError: if the loss stops being finite; the last checkpoint stays as it was.
       OutOfMemoryError: if a batch does not fit on the device.
       CheckpointWriteError: if the disk is full; the checkpoint before stays as it was.
@@ -341,15 +342,18 @@ class _Training:
         started = time.monotonic()
         hooks = _StepHooks(self, epoch, skip, steps, stop)
         if skip < steps:
-            self.model.fit(
-                self.splits.dataset(epoch, skip),
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                steps_per_epoch=steps - skip,
-                callbacks=[hooks],
-                shuffle=False,
-                verbose=0,
-            )
+            try:
+                self.model.fit(
+                    self.splits.dataset(epoch, skip),
+                    initial_epoch=epoch,
+                    epochs=epoch + 1,
+                    steps_per_epoch=steps - skip,
+                    callbacks=[hooks],
+                    shuffle=False,
+                    verbose=0,
+                )
+            except tf.errors.DataLossError as error:
+                raise damaged_shard(self.splits.pair(epoch)[0], error) from error
         logs = self.model.get_metrics_result()
         self._check_finite(epoch, logs)
         hooks.close()
