@@ -82,7 +82,7 @@ def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
     store = CheckpointStore(run)
     for step in (5, 10, 15):
         (run.checkpoints / "state-left-by-a-kill.npy").write_bytes(b"half")
-        store.commit(_entry(step=step), model)
+        store.commit(_entry(step=step), training_variables(model))
     assert sorted(path.name for path in run.checkpoints.iterdir()) == [
         "state-0-0000-00000010.npy",
         "state-0-0000-00000015.npy",
@@ -93,8 +93,8 @@ def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     run, model = RunFolder(tmp_path), _model()
     store = CheckpointStore(run)
-    store.commit(_entry(step=5), model)
-    store.commit(_entry(step=10), model)
+    store.commit(_entry(step=5), training_variables(model))
+    store.commit(_entry(step=10), training_variables(model))
     path = run.checkpoints / "state-0-0000-00000010.npy"
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -102,13 +102,13 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     store = CheckpointStore(run)
     assert store.newest_intact()["step"] == 5
     # Reaching step 10 again must not touch what state.json still names.
-    store.commit(_entry(step=10), model)
+    store.commit(_entry(step=10), training_variables(model))
     assert CheckpointStore(run).newest_intact()["step"] == 10
 
 
 def test_no_intact_checkpoint_is_an_error_that_says_what_to_do(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_entry(step=5), _model())
+    CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
     for path in run.checkpoints.iterdir():
         path.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"has none: .* the file is damaged\. Restore the"):
@@ -126,6 +126,6 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_state_json_appears_whole(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_entry(step=5), _model())
+    CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
     assert json.loads(run.state_path.read_text())["entries"][0]["step"] == 5
     assert not list(tmp_path.glob(".*partial"))

@@ -107,11 +107,11 @@ def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(
 
 
 def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatch):
-    def die(self, split, label, between_batches):
+    def die(self, epoch, between_batches):
         raise _Killed
 
     with monkeypatch.context() as patch, pytest.raises(_Killed):
-        patch.setattr(train_module.Evaluator, "evaluate", die)
+        patch.setattr(train_module.PictureFeed, "evaluate", die)
         train(_config(), tmp_path / "run", data)
     with monkeypatch.context() as patch, pytest.raises(_Killed):
         _kill_at(patch, 6)

@@ -89,13 +89,19 @@ def verified_path(folder: pathlib.Path, file: dict[str, str]) -> pathlib.Path:
     return path
 
 
-def training_variables(model) -> list:
-    """All variables of a compiled model that a training step reads, each once, in a fixed order."""
-    optimizer = model.optimizer
+def training_variables(model, fitted=None) -> list:
+    """All variables that a training step reads or evaluation needs, each once, in a fixed order.
+
+    Args:
+      model: the whole network.
+      fitted: the compiled model that is trained, if that is a part of it.
+    """
+    fitted = fitted or model
+    optimizer = fitted.optimizer
     variables = list(model.variables) + list(optimizer.variables)
     if inner := getattr(optimizer, "inner_optimizer", None):  # LossScaleOptimizer
         variables += list(inner.variables)
-    variables += list(model.metrics_variables)
+    variables += list(fitted.metrics_variables)
     return list({id(variable): variable for variable in variables}.values())
 
 
@@ -199,17 +205,17 @@ class CheckpointStore:
     def weights_path(self, epoch: int) -> pathlib.Path:
         return self._folder / f"epoch-{epoch:04d}.weights.h5"
 
-    def commit(self, entry: dict[str, Any], model=None) -> dict[str, Any]:
-        """Makes `entry` the newest checkpoint, with `model`'s training state if one is given.
+    def commit(self, entry: dict[str, Any], variables: Sequence | None = None) -> dict[str, Any]:
+        """Makes `entry` the newest checkpoint, with the values of `variables` if they are given.
 
-        Without a model it takes the place of the newest, whose training state it shares: the one
+        Without them it takes the place of the newest, whose training state it shares: the one
         before that stays to go back to.
         """
-        before = self._entries if model is not None else self._entries[1:]
+        before = self._entries if variables is not None else self._entries[1:]
         try:
-            if model is not None:
+            if variables is not None:
                 name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
-                arrays = [variable.numpy() for variable in training_variables(model)]
+                arrays = [variable.numpy() for variable in variables]
                 entry["training_state"] = write_arrays(self._unused(name), arrays)
             entries = [entry, *before][:KEEP]
             write_json(

@@ -17,6 +17,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "decoder",
         "early_stopping",
         "eval_batch_size",
+        "features_dir",
         "log_every_steps",
         "profile_steps",
     }
@@ -44,6 +45,7 @@ class Config:
     weights: str | None = None
     trainable: str | None = None
     head_epochs: int = 2
+    cache_features: bool = True
     image_size: int = 180
     input_range: tuple[float, float] | None = None
     dropout: float | None = None
@@ -66,6 +68,7 @@ class Config:
     experiment: str | None = None
     # The machine and the log.
     decoder: str = "auto"
+    features_dir: str | None = None
     eval_batch_size: int | None = None
     log_every_steps: int = 50
     checkpoint_minutes: float = 10.0

@@ -81,6 +81,12 @@ def _define_network_flags() -> None:
         "With --trainable=staged: epochs of the new layers alone, of --epochs in all.",
         lower_bound=0,
     )
+    flags.DEFINE_bool(
+        "cache_features",
+        _DEFAULTS.cache_features,
+        "While the new layers are trained alone, compute once what the frozen base makes of each "
+        "picture and keep it on disk, instead of in every epoch. Pictures are not augmented then.",
+    )
     flags.DEFINE_integer(
         "image_size",
         _DEFAULTS.image_size,
@@ -182,6 +188,12 @@ def _define_machine_flags() -> None:
         None,
         "Pictures a step of validation. Default: --batch_size, at least 64.",
         lower_bound=1,
+    )
+    flags.DEFINE_string(
+        "features_dir",
+        None,
+        "Where --cache_features keeps features (InceptionV3: 4 KB a picture in 16-bit floats), for "
+        "all runs with the same base and data. Default: .features beside the run's folder.",
     )
     flags.DEFINE_integer(
         "log_every_steps",

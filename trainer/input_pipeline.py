@@ -78,15 +78,17 @@ def train_dataset(
         raise ValueError(
             f"`augment` must be one of {', '.join(AUGMENTATIONS)}. Received: {augment!r}."
         )
-    order = np.random.default_rng(_seed(seed, epoch, "files")).permutation(len(split.files))
+    order = np.random.default_rng(derived_seed(seed, epoch, "files")).permutation(len(split.files))
     jpegs = (
         _records([split.files[i] for i in order], _FILES_AT_ONCE)
         .batch(_RECORDS_A_STEP)
         .map(_labelled_pictures(split, label_map), num_parallel_calls=tf.data.AUTOTUNE)
         .unbatch()
-        .shuffle(shuffle_buffer, _seed(seed, epoch, "pictures"), reshuffle_each_iteration=False)
+        .shuffle(
+            shuffle_buffer, derived_seed(seed, epoch, "pictures"), reshuffle_each_iteration=False
+        )
     )
-    draw = _augmentation_draws(augment, _seed(seed, epoch, "augmentation"), image_size)
+    draw = _augmentation_draws(augment, derived_seed(seed, epoch, "augmentation"), image_size)
     batches = (
         jpegs.batch(batch_size)
         .enumerate()
@@ -111,6 +113,7 @@ def inference_dataset(
     image_size: int,
     products: np.ndarray | None = None,
     decoder: str = "auto",
+    skip_steps: int = 0,
 ) -> tf.data.Dataset:
     """Every picture of the split once, in the records' order.
 
@@ -120,6 +123,7 @@ def inference_dataset(
       image_size: pictures are resized to this width and height if theirs differ.
       products: int64, ordinals of the products wanted; None for all. The others' pictures are not
         decoded.
+      skip_steps: batches left out at the start; the others are the same as without it.
       decoder: who decodes: `tf`, or `auto`, which is `tf` as well so far.
 
     Yields:
@@ -153,6 +157,7 @@ def inference_dataset(
         .map(parse, num_parallel_calls=tf.data.AUTOTUNE)
         .unbatch()
         .batch(batch_size)
+        .skip(skip_steps)
         .map(lambda jpegs, ordinals: (jpegs, ordinals, ()))
     )
     return (
@@ -197,7 +202,7 @@ def _labelled_pictures(split: Split, label_map: LabelMap):
     return parse
 
 
-def _seed(seed: int, epoch: int, purpose: str) -> int:
+def derived_seed(seed: int, epoch: int, purpose: str) -> int:
     """A number in [0, 2**63) that differs in every way between neighbouring seeds and epochs."""
     digest = hashlib.sha256(f"{purpose} {seed} {epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

@@ -9,18 +9,16 @@ Memory holds a few batches, whatever the number of products.
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from trainer.ahead import ahead
 from trainer.checkpoint import CheckpointError, verified_path
 from trainer.config import Config
 from trainer.dataset import CdiscountData, DatasetError, Split, damaged_shard, require_indexed
@@ -46,8 +44,8 @@ class Predictor:
     """A network as a function from pictures to the probabilities of a run's classes.
 
     Args:
-      model: uint8 [b, size, size, 3] -> float32 logits [b, classes]. Its weights may change
-        between calls; the function is traced once.
+      model: uint8 [b, size, size, 3] -> float32 logits [b, classes], or from features [b, f]. Its
+        weights may change between calls; the function is traced once.
       label_map: what the classes mean.
       image_size: the pictures' side in pixels.
       flip: whether to average each picture's probabilities with those of its mirror image.
@@ -81,7 +79,7 @@ class Predictor:
         self._flip = flip
         # Traced here, in the thread that made the network; the calls come from others.
         self._traced = tf.function(self.forward).get_concrete_function(
-            tf.TensorSpec([None, image_size, image_size, 3], tf.uint8)
+            tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
         )
 
     def forward(self, images: tf.Tensor) -> tf.Tensor:
@@ -138,6 +136,7 @@ def predict_products(
     batch_size: int,
     products: np.ndarray | None = None,
     decoder: str = "auto",
+    dataset: tf.data.Dataset | None = None,
 ) -> Iterator[ProductBatch]:
     """Predicts every product of a split once.
 
@@ -148,6 +147,8 @@ def predict_products(
       products: int64, ascending ordinals of the products wanted; default: all. Pictures of others
         are not decoded.
       decoder: who decodes, as in `trainer.input_pipeline`.
+      dataset: the wanted products' features, of `inference_features`, for a network that reads
+        those; default: their pictures.
 
     Yields:
       Products in the split's order, and after them those without a readable picture, which get
@@ -158,13 +159,14 @@ def predict_products(
     """
     if products is None:
         products = np.arange(split.num_products)
-    dataset = inference_dataset(
-        split,
-        batch_size=batch_size,
-        image_size=predictor.image_size,
-        products=products,
-        decoder=decoder,
-    )
+    if dataset is None:
+        dataset = inference_dataset(
+            split,
+            batch_size=batch_size,
+            image_size=predictor.image_size,
+            products=products,
+            decoder=decoder,
+        )
 
     def predict(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
         ordinals = element["product"].numpy()
@@ -174,10 +176,7 @@ def predict_products(
     # A batch without a readable picture is empty: nothing to predict.
     dataset = dataset.filter(lambda element: tf.size(element["product"]) > 0)
 
-    # While this thread works on a batch's result the device has the next. One waiting thread is
-    # enough for a CPU; a GPU would idle from fetching one result to the start of the next step.
-    threads = 2 if tf.config.list_logical_devices("GPU") else 1
-    pictures = _ahead(predict, dataset, threads)
+    pictures = ahead(predict, dataset)
     unseen = np.zeros(split.num_products, bool)
     unseen[products] = True
     try:
@@ -195,23 +194,6 @@ def predict_products(
         )
     for start in range(0, len(unseen), batch_size):
         yield _prior_batch(unseen[start : start + batch_size], predictor.prior)
-
-
-_Item, _Result = TypeVar("_Item"), TypeVar("_Result")
-
-
-def _ahead(
-    function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int
-) -> Iterator[_Result]:
-    """Yields function(item) in the items' order, computed in threads ahead of the consumer."""
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        pending: collections.deque = collections.deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def average_products(
@@ -325,6 +307,7 @@ class Evaluator:
         split: Split,
         label: str = "evaluating",
         between_batches: Callable[[], None] = lambda: None,
+        dataset: tf.data.Dataset | None = None,
     ) -> dict[str, float]:
         """Loss and accuracies over the products of `split` that have one of the run's classes.
 
@@ -332,6 +315,7 @@ class Evaluator:
           split: the products.
           label: what the progress line calls it.
           between_batches: is called after each batch; what it raises ends the evaluation.
+          dataset: as in `predict_products`.
 
         Returns:
           `loss` (nats), `accuracy` and `top5_accuracy` by picture, `product_accuracy` and
@@ -355,6 +339,7 @@ class Evaluator:
             batch_size=self._batch_size,
             products=products,
             decoder=self._decoder,
+            dataset=dataset,
         ):
             by_picture.add(batch.picture_probabilities, classes[batch.picture_ordinals])
             by_product.add(batch.probabilities, classes[batch.ordinals])

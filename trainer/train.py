@@ -19,7 +19,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -35,13 +35,12 @@ from trainer.checkpoint import (
     training_variables,
 )
 from trainer.config import Config, ConfigError
-from trainer.dataset import CdiscountData, Split, damaged_shard, require_disjoint
-from trainer.input_pipeline import count_pictures, train_dataset
+from trainer.dataset import CdiscountData, Split, damaged_shard
+from trainer.feeds import FeatureFeed, PictureFeed, Splits
 from trainer.label_map import LabelMap
 from trainer.logs import Preempted
 from trainer.losses import SparseCrossentropy
 from trainer.metrics import FirstNonFiniteStep
-from trainer.predictor import Evaluator
 from trainer.progress import ProgressLine, duration
 from trainer.run_folder import RunFolder, RunFolderError, whole_file, write_json
 from trainer.tensorboard import EventLog
@@ -216,7 +215,7 @@ class _Training:
     def __init__(self, config: Config, run: RunFolder, data: CdiscountData):
         self.config, self.run_folder = config, run
         self.label_map = LabelMap(data.categories, config.target, config.within_level1)
-        self.splits = _Splits(config, data, self.label_map)
+        self.splits = Splits(config, data, self.label_map)
         self.store = CheckpointStore(run)
         self.entry = self.store.newest_intact() or _fresh_entry()
         self.events = EventLog(run.tensorboard, self.entry["events"])
@@ -237,8 +236,11 @@ class _Training:
                 dropout=config.dropout,
                 seed=config.seed,
             )
-        self.evaluator = Evaluator(self.model, self.label_map, config)
+        self.feed: PictureFeed | FeatureFeed = self._pictures()  # until a stage begins
         self.last_checkpoint = time.monotonic()
+
+    def _pictures(self) -> PictureFeed:
+        return PictureFeed(self.model, self.splits, self.label_map, self.config)
 
     def run(self) -> None:
         resuming = self.entry["training_state"] is not None
@@ -277,6 +279,8 @@ class _Training:
         config = self.config
         with self.strategy.scope():
             models.set_trainable(self.model, stage.name)
+            self.feed = self._features() if self._cached(stage) else self._pictures()
+            fitted = self.feed.model
             optimizer = optimizers.build_optimizer(
                 config.optimizer,
                 learning_rate=stage.learning_rate,
@@ -291,7 +295,7 @@ class _Training:
             )
             # `fit` would put the averaged weights in place of the trained ones after each epoch.
             optimizer.finalize_variable_values = lambda variables: None
-            self.model.compile(
+            fitted.compile(
                 optimizer=optimizer,
                 loss=SparseCrossentropy(label_smoothing=config.label_smoothing),
                 metrics=[
@@ -300,18 +304,29 @@ class _Training:
                 ],
             )
             # Variables that Keras would make at the first batch must exist to be restored.
-            optimizer.build(self.model.trainable_variables)
-            self.model.compute_metrics(
+            optimizer.build(fitted.trainable_variables)
+            fitted.compute_metrics(
                 None,
                 y=tf.zeros([1], tf.int32),
                 y_pred=tf.zeros([1, self.label_map.num_classes]),
                 sample_weight=None,
             )
-            self.model.reset_metrics()
+            fitted.reset_metrics()
+
+    def _cached(self, stage: Stage) -> bool:
+        """Whether the stage trains on cached features."""
+        return stage.name == "head" and self.config.cache_features
+
+    def _features(self) -> FeatureFeed:
+        folder = self.config.features_dir or self.run_folder.path.parent / ".features"
+        return FeatureFeed(self.model, self.splits, self.label_map, self.config, folder)
 
     def _restore(self) -> None:
         path = self.run_folder.checkpoints / self.entry["training_state"]["file"]
-        restore_variables(path, training_variables(self.model))
+        restore_variables(path, self._variables())
+
+    def _variables(self) -> list:
+        return training_variables(self.model, self.feed.model)
 
     def _describe(self) -> None:
         """What is about to be trained: one sentence on the terminal, details in TensorBoard."""
@@ -325,7 +340,7 @@ class _Training:
             file=sys.stderr,
         )
         self.events.hparams(config)
-        batch, _ = next(iter(splits.dataset(epoch=0, skip_steps=0).take(1)))
+        batch, _ = next(iter(self._pictures().train_batches(0).take(1)))
         self.events.pictures("input pictures", batch.numpy())
         shape = [None, config.image_size, config.image_size, 3]
         function = tf.function(lambda images: self.model(images, training=False))
@@ -339,12 +354,16 @@ class _Training:
 
     def _epoch(self, epoch: int, stage: Stage, stop: _Flag) -> None:
         steps, skip = self.splits.steps(epoch), self.entry["step"]
+        try:
+            self.feed.prepare(epoch, stop.check)
+        except _StopAsked:
+            self.preempt(epoch, skip, 0.0)
         started = time.monotonic()
         hooks = _StepHooks(self, epoch, skip, steps, stop)
         if skip < steps:
             try:
-                self.model.fit(
-                    self.splits.dataset(epoch, skip),
+                self.feed.model.fit(
+                    self.feed.train_batches(epoch, skip),
                     initial_epoch=epoch,
                     epochs=epoch + 1,
                     steps_per_epoch=steps - skip,
@@ -354,12 +373,12 @@ class _Training:
                 )
             except tf.errors.DataLossError as error:
                 raise damaged_shard(self.splits.pair(epoch)[0], error) from error
-        logs = self.model.get_metrics_result()
+        logs = self.feed.model.get_metrics_result()
         self._check_finite(epoch, logs)
         hooks.close()
         self.entry["step"] = steps
         if self._checkpoint_due():
-            self._commit(self.model)  # validation may take long
+            self._commit(self._variables())  # validation may take long
         trained = time.monotonic()
         try:
             validation = self._validate(epoch, stop)
@@ -371,17 +390,15 @@ class _Training:
             "loss": float(logs["loss"]),
             "accuracy": float(logs["accuracy"]),
             **validation,
-            "learning_rate": float(self.model.optimizer.learning_rate),
+            "learning_rate": float(self.feed.model.optimizer.learning_rate),
             "pictures_per_second": hooks.pictures / max(trained - started, 1e-9),
             "seconds": time.monotonic() - started + self.entry["seconds_before"],
         }
         self._finish_epoch(epoch, row)
 
     def _validate(self, epoch: int, stop: _Flag) -> dict[str, float]:
-        with averaged_weights(self.model):
-            result = self.evaluator.evaluate(
-                self.splits.pair(epoch)[1], label="validating", between_batches=stop.check
-            )
+        with averaged_weights(self.feed.model):
+            result = self.feed.evaluate(epoch, stop.check)
         return {
             "val_loss": result["loss"],
             "val_accuracy": result["accuracy"],
@@ -393,7 +410,7 @@ class _Training:
         """Takes the epoch into the history, keeps its weights, and commits both."""
         history = [*self.entry["history"], row]
         print(_epoch_line(row, self.config.epochs), file=sys.stderr)
-        with averaged_weights(self.model), clear_write_errors(self.run_folder):
+        with averaged_weights(self.feed.model), clear_write_errors(self.run_folder):
             weights = save_weights(self.model, self.store.weights_path(epoch))
         last = {"epoch": epoch, "val_loss": row["val_loss"], **weights}
         best = self.entry["best"]
@@ -420,7 +437,7 @@ class _Training:
         )
         self.entry["global_step"] += self.splits.steps(epoch)
         self.entry["seconds_before"] = 0.0
-        self._commit(self.model)
+        self._commit(self._variables())
 
     def _stop_early(self) -> bool:
         patience, best = self.config.early_stopping, self.entry["best"]
@@ -430,10 +447,10 @@ class _Training:
 
     def checkpoint(self, epoch: int, step: int, seconds: float) -> None:
         """Commits the state after `step` steps of `epoch`."""
-        self._check_finite(epoch, self.model.get_metrics_result())
+        self._check_finite(epoch, self.feed.model.get_metrics_result())
         before = self.entry["seconds_before"]
         self.entry.update(epoch=epoch, step=step, seconds_before=before + seconds)
-        self._commit(self.model)
+        self._commit(self._variables())
         self.entry["seconds_before"] = before
 
     def preempt(self, epoch: int, step: int, seconds: float) -> NoReturn:
@@ -454,10 +471,10 @@ class _Training:
             time.monotonic() - self.last_checkpoint > 60 * minutes
         )
 
-    def _commit(self, model=None) -> None:
+    def _commit(self, variables: Sequence | None = None) -> None:
         with clear_write_errors(self.run_folder):
             entry = dict(self.entry, events=self.events.commit())
-            self.entry = dict(self.store.commit(entry, model))
+            self.entry = dict(self.store.commit(entry, variables))
             _write_history(self.run_folder, self.entry["history"])
         self.last_checkpoint = time.monotonic()
 
@@ -472,48 +489,7 @@ class _Training:
             )
 
     def check_finite_now(self, epoch: int) -> None:
-        self._check_finite(epoch, self.model.get_metrics_result())
-
-
-class _Splits:
-    """Training and validation splits of each epoch, with their exact counts."""
-
-    def __init__(self, config: Config, data: CdiscountData, label_map: LabelMap):
-        self._config, self._label_map = config, label_map
-        pairs = config.chunks or ((config.train_split, config.validation_split),)
-        self._pairs = [(data.split(train), data.split(validation)) for train, validation in pairs]
-        self._pictures = [count_pictures(train, label_map) for train, _ in self._pairs]
-        for (train, validation), pictures in zip(self._pairs, self._pictures, strict=True):
-            require_disjoint(train, validation)
-            if pictures == 0:
-                raise ConfigError(
-                    f"Training needs pictures with labels of this run's classes. The split "
-                    f"{train.spec!r} has none. Choose another --train_split."
-                )
-
-    def pair(self, epoch: int) -> tuple[Split, Split]:
-        return self._pairs[epoch % len(self._pairs)]
-
-    def pictures(self, epoch: int) -> int:
-        return self._pictures[epoch % len(self._pairs)]
-
-    def steps(self, epoch: int) -> int:
-        return math.ceil(self.pictures(epoch) / self._config.batch_size)
-
-    def dataset(self, epoch: int, skip_steps: int) -> tf.data.Dataset:
-        config = self._config
-        return train_dataset(
-            self.pair(epoch)[0],
-            self._label_map,
-            batch_size=config.batch_size,
-            image_size=config.image_size,
-            seed=config.seed,
-            epoch=epoch,
-            skip_steps=skip_steps,
-            augment=config.augment,
-            shuffle_buffer=config.shuffle_buffer,
-            decoder=config.decoder,
-        )
+        self._check_finite(epoch, self.feed.model.get_metrics_result())
 
 
 class _StepHooks(keras.callbacks.Callback):
@@ -531,7 +507,7 @@ class _StepHooks(keras.callbacks.Callback):
         self._batch_size = config.batch_size
         self._total = training.splits.pictures(epoch)
         self._started = time.monotonic()
-        self._metrics = [variable.numpy() for variable in training.model.metrics_variables]
+        self._metrics = [variable.numpy() for variable in training.feed.model.metrics_variables]
         self._line = ProgressLine(
             f"epoch {epoch + 1}/{config.epochs}", self._total, "pictures", self._seen(skip)
         )
