@@ -22,6 +22,7 @@ PHASES = {
     "compiling": ("trainer.train", "_Training", "_compile"),
     "restoring": ("trainer.train", "_Training", "_restore"),
     "training": ("trainer.train", "_Training", "_epoch"),
+    "features": ("trainer.feeds", "FeatureFeed", "prepare"),
     "validation": ("trainer.train", "_Training", "_validate"),
     "weights file": ("trainer.train", None, "save_weights"),
     "checkpoint": ("trainer.train", "_Training", "_commit"),
