@@ -132,6 +132,28 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(folder, trained):
     assert_same_run(RunFolder(run_dir), RunFolder(trained))
 
 
+def test_killed_twice_and_started_again(folder, trained):
+    """A short one of `tests/test_torture.py`: in the first epoch, and in the second."""
+    run_dir = folder / "killed"
+    for epoch, step in ((0, 4), (1, 2)):
+        command = [sys.executable, "-m", "trainer.main", *train_flags(folder, run_dir)]
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        while process.poll() is None and _place(run_dir) < (epoch, step):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    python("trainer.main", *train_flags(folder, run_dir))
+    assert_same_run(RunFolder(run_dir), RunFolder(trained))
+
+
+def _place(run_dir) -> tuple[int, int]:
+    """Epoch and step of the newest checkpoint."""
+    if not (run_dir / "state.json").exists():
+        return 0, 0
+    entry = RunFolder(run_dir).state["entries"][0]
+    return entry["epoch"], entry["step"]
+
+
 @pytest.mark.parametrize(
     ("module", "flags", "text"),
     [

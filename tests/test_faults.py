@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 def train(folder, run_dir, epochs, **kwargs):
     return command(
-        *(sys.executable, "-m", "trainer.main", "--model=logistic", "--image_size=48"),
+        *(sys.executable, "-m", "trainer.main", "--model=logistic", "--image_size=96"),
         *("--batch_size=16", "--precision=float32", f"--epochs={epochs}", "--schedule=constant"),
         *("--checkpoint_steps=100", f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"),
         **kwargs,
@@ -130,16 +130,21 @@ def size_of(folder):
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_full_disk_keeps_the_checkpoint_before(folder, short_run, undisturbed, small_disk):
-    weights = max(path.stat().st_size for path in (short_run / "checkpoints").iterdir())
-    run_dir = small_disk(size_of(short_run) + 1_300_000 + weights // 2) / "run"
+@pytest.mark.parametrize(
+    "room",
+    [
+        pytest.param(1_900_000, id="for the weights, not for the training state"),
+        pytest.param(100_000, id="not for the weights", marks=pytest.mark.torture),
+    ],
+)
+def test_a_full_disk_keeps_the_checkpoint_before(folder, short_run, undisturbed, small_disk, room):
+    run_dir = small_disk(size_of(short_run) + room) / "run"
     shutil.copytree(short_run, run_dir)
     before = contents(run_dir)
     status, stderr = train(folder, run_dir, epochs=2)
     assert_checkpoint_failed(status, stderr, "No space left on device", run_dir, before)
-    subprocess.run(
-        ["mount", "-o", f"remount,size={10 * size_of(short_run)}", run_dir.parent], check=True
-    )
+    larger = ["mount", "-o", f"remount,size={10 * size_of(short_run)}", str(run_dir.parent)]
+    subprocess.run(larger, check=True)
     status, stderr = train(folder, run_dir, epochs=2)
     assert status == 0, stderr
     assert_same_run(RunFolder(run_dir), RunFolder(undisturbed))
@@ -150,7 +155,11 @@ def submit(run_dir, output, **kwargs):
     return command(*words, **kwargs)
 
 
-@pytest.mark.parametrize("earlier", [None, b"_id,category_id\n1,2\n"])
+@pytest.mark.parametrize(
+    "earlier",
+    [b"_id,category_id\n1,2\n", pytest.param(None, marks=pytest.mark.torture)],
+    ids=["over another", "new"],
+)
 def test_a_submission_that_does_not_fit_is_not_there(short_run, tmp_path, earlier):
     output = tmp_path / "submission.csv"
     if earlier:
@@ -170,7 +179,8 @@ def test_a_submission_that_does_not_fit_is_not_there(short_run, tmp_path, earlie
     assert len(output.read_bytes().splitlines()) == 401
 
 
-def test_killed_while_it_waits_to_write(short_run, tmp_path):
+@pytest.mark.torture
+def test_a_submission_killed_before_it_has_its_name(short_run, tmp_path):
     """Between the last prediction and the renaming there is a partial file, and no submission."""
     output = tmp_path / "submission.csv"
     script = (
