@@ -14,7 +14,7 @@ help:
 	@echo "make test     lint and all tests"
 	@echo "make lint     lint alone"
 	@echo "make format   formats the code and mends what the linter can"
-	@echo "make bench    speed of the build against TFDS's own writer and a copy of the files"
+	@echo "make bench    speed and memory against peers and floors: one table (20 minutes)"
 	@echo "make torture  training killed at random moments (30 minutes)"
 	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
 	@echo "make clean    removes .venv and build/"
@@ -33,8 +33,9 @@ format: .venv/ok-test
 	$(BIN)/ruff check -q --fix .
 	$(BIN)/ruff format -q .
 
-bench: .venv/ok-run
-	$(BIN)/python -m benchmarks.build
+# A folder of real files: make bench INPUT_DIR=~/cdiscount
+bench: .venv/ok-bench
+	$(BIN)/python -m benchmarks.run --json=benchmarks.json $(if $(INPUT_DIR),--input_dir=$(INPUT_DIR))
 
 torture: .venv/ok-test
 	$(BIN)/python -m pytest -q -m torture

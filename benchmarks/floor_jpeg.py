@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -31,12 +32,11 @@ def decoding_rate(jpegs: Sequence[bytes], threads: int, seconds: float) -> float
       threads: one a core.
       seconds: measuring time.
     """
-    counts = [0] * threads
+    counts, size = [0] * threads, _buffer_for(jpegs).size
     deadline = time.perf_counter() + seconds
 
     def work(thread: int) -> None:
-        largest = max(np.prod(simplejpeg.decode_jpeg_header(jpeg)[:2]) for jpeg in jpegs[:1000])
-        buffer = np.empty(4 * 3 * int(largest), np.uint8)
+        buffer = np.empty(size, np.uint8)
         place = thread
         while time.perf_counter() < deadline:
             decode(jpegs[place % len(jpegs)], buffer)
@@ -50,3 +50,22 @@ def decoding_rate(jpegs: Sequence[bytes], threads: int, seconds: float) -> float
     for worker in workers:
         worker.join()
     return sum(counts) / (time.perf_counter() - start)
+
+
+def cpu_seconds(jpegs: Sequence[bytes]) -> float:
+    """Seconds that a core is busy with decoding one of `jpegs`, in the mean."""
+    buffer = _buffer_for(jpegs)
+    start = time.process_time()
+    for jpeg in jpegs:
+        decode(jpeg, buffer)
+    return (time.process_time() - start) / len(jpegs)
+
+
+def _buffer_for(jpegs: Sequence[bytes]) -> np.ndarray:
+    """Holds the largest of them, decoded."""
+    return np.empty(max(3 * math.prod(_size(jpeg)) for jpeg in jpegs), np.uint8)
+
+
+def _size(jpeg: bytes) -> tuple[int, int]:
+    height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+    return height, width

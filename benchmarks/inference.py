@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.measure import take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
-from benchmarks.training import fit_rate, train_with, training_config, training_data
+from benchmarks.training import timed_fit, train_with, training_config, training_data
 from trainer.config import Config
 from trainer.dataset import CdiscountData, Split
 from trainer.evaluate import evaluate
@@ -88,7 +88,7 @@ def _trained(config: Config, data: CdiscountData) -> Predictor:
     """The predictor of a run that the trainer wrote after one step, as the commands load it."""
     with tempfile.TemporaryDirectory() as folder:
         run_dir = pathlib.Path(folder) / "run"
-        one_step = functools.partial(fit_rate, steps=1, warm_up=0)
+        one_step = functools.partial(timed_fit, steps=1, warm_up=0)
         train_with(config, data, run_dir, one_step)
         return load_predictor(run_dir, data)
 

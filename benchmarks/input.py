@@ -84,6 +84,7 @@ def decoding_floor(settings: Settings) -> Rate:
 
 def run(settings: Settings) -> list[Row]:
     """The rows of the input pipeline."""
+    data_dir(settings, settings.products)  # what has to be made is made before the clock starts
     peers, skipped = _peers(settings)
     ours = "ours"
     runs = {ours: lambda: picture_rate(our_batches(settings), settings.seconds), **peers}

@@ -19,22 +19,26 @@ import keras
 import tensorflow as tf
 
 from benchmarks import floor_jpeg
-from benchmarks.input import decoding_floor
-from benchmarks.measure import say
+from benchmarks.input import training_jpegs
+from benchmarks.measure import num_cores, say
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import (
     Fit,
-    fit_rate,
+    Pace,
     in_memory,
     steps_in,
+    timed_fit,
     train_with,
     training_config,
     training_data,
 )
+from trainer.dataset import CdiscountData
+from trainer.models import MODELS
 
 _TARGET = 0.97
 _WARM_UP = 2
+_JPEGS = 5_000  # whose decoding is timed
 
 
 class Turns:
@@ -45,84 +49,88 @@ class Turns:
       model: the network's name.
 
     Attributes:
-      real, memory: steps a second, one value a turn.
+      real, memory: the paces, one a turn.
     """
 
     def __init__(self, settings: Settings, model: str):
         self._settings, self._model = settings, model
         self._memory_batch: tf.data.Dataset | None = None
         self._steps = 0
-        self.real: list[float] = []
-        self.memory: list[float] = []
+        self.real: list[Pace] = []
+        self.memory: list[Pace] = []
 
     def __call__(
         self, fit: Fit, model: keras.Model, batches: tf.data.Dataset, **arguments: Any
     ) -> None:
-        most = arguments["steps_per_epoch"] - _WARM_UP
         if self._memory_batch is None:
             self._memory_batch = in_memory(batches)
-            rate = fit_rate(fit, model, self._memory_batch, 3, _WARM_UP)
-            self._steps = min(most, steps_in(self._settings.seconds, rate))
-            fit_rate(fit, model, batches, 1, 0, **arguments)
+            pace = timed_fit(fit, model, self._memory_batch, 3, _WARM_UP)
+            most = arguments["steps_per_epoch"] - _WARM_UP
+            self._steps = min(most, steps_in(self._settings.seconds, pace.steps_a_second))
+            timed_fit(fit, model, batches, 1, 0, **arguments)
             return
-        say(f"steps: turn {len(self.real) + 1}, {self._model}, {self._steps} steps")
-        runs = [
-            lambda: self.real.append(
-                fit_rate(fit, model, batches, self._steps, _WARM_UP, **arguments)
-            ),
-            lambda: self.memory.append(
-                fit_rate(fit, model, self._memory_batch, self._steps, _WARM_UP)
-            ),
-        ]
-        for run_one in runs if len(self.real) % 2 else reversed(runs):
+
+        def real() -> None:
+            pace = timed_fit(fit, model, batches, self._steps, _WARM_UP, **arguments)
+            self.real.append(pace)
+
+        def memory() -> None:
+            self.memory.append(timed_fit(fit, model, self._memory_batch, self._steps, _WARM_UP))
+
+        turn = len(self.real)
+        say(f"steps: turn {turn + 1} of {self._settings.repeats}, {self._model}")
+        for run_one in (real, memory) if turn % 2 else (memory, real):
             run_one()
 
 
 def run(settings: Settings) -> list[Row]:
-    """A row a network."""
+    """A row a network; names that stand for the same network share one."""
     data = training_data(settings)
-    rows = []
+    names_of: dict[int, list[str]] = {}
     for name in settings.networks:
-        config = training_config(settings, data, name, epochs=settings.repeats + 1)
-        turns = Turns(settings, name)
-        with tempfile.TemporaryDirectory() as folder:
-            train_with(config, data, pathlib.Path(folder) / "run", turns)
-        keras.backend.clear_session()
-        real, memory = (
-            [config.batch_size * rate for rate in rates] for rates in (turns.real, turns.memory)
-        )
-        row = compare(
-            "steps",
-            f"{name} ({config.precision}, batch {config.batch_size}) on the pipeline",
-            "one batch in memory",
-            "pictures/s",
-            real,
-            memory,
-            at_least=_TARGET,
-        )
-        rows.append(row)
-    return _explained(rows, settings)
+        names_of.setdefault(id(MODELS[name]), []).append(name)
+    return [_row(settings, data, names) for names in names_of.values()]
 
 
-def _explained(rows: list[Row], settings: Settings) -> list[Row]:
-    """Adds to what was missed how much of it is the decoding, which needs the same cores."""
-    missed = [row for row in rows if row.reached is False]
-    if not missed or floor_jpeg.simplejpeg is None or tf.config.list_physical_devices("GPU"):
-        return rows
-    decoding = statistics.median(decoding_floor(settings)() for _ in range(settings.repeats))
-    return [
-        row
-        if row not in missed
-        else dataclasses.replace(
-            row,
-            note=(
-                f"decoding and network share the cores: libjpeg-turbo alone decodes "
-                f"{decoding:,.0f} pictures/s on all of them, so a ratio of at most "
-                f"{decoding / (decoding + row.theirs):.3f} is possible without an accelerator"
-            ),
-        )
-        for row in rows
-    ]
+def _row(settings: Settings, data: CdiscountData, names: list[str]) -> Row:
+    config = training_config(settings, data, names[0], epochs=settings.repeats + 1)
+    turns = Turns(settings, names[0])
+    with tempfile.TemporaryDirectory() as folder:
+        train_with(config, data, pathlib.Path(folder) / "run", turns)
+    keras.backend.clear_session()
+    row = compare(
+        "steps",
+        f"{', '.join(names)} ({config.precision}, batch {config.batch_size}) on the pipeline",
+        "one batch in memory",
+        "pictures/s",
+        *(
+            [config.batch_size * pace.steps_a_second for pace in paces]
+            for paces in (turns.real, turns.memory)
+        ),
+        at_least=_TARGET,
+    )
+    if row.reached or floor_jpeg.simplejpeg is None or tf.config.list_physical_devices("GPU"):
+        return row
+    busy = statistics.median(pace.cpu_seconds for pace in turns.memory) / config.batch_size
+    decoding = floor_jpeg.cpu_seconds(training_jpegs(settings, _JPEGS))
+    return dataclasses.replace(row, note=shared_cores(busy, decoding, num_cores(), row.theirs))
+
+
+def shared_cores(network: float, decoding: float, cores: int, rate: float) -> str:
+    """What the ratio can be at most where pictures are decoded by the cores that train.
+
+    Args:
+      network: seconds of one core that the network needs for a picture.
+      decoding: seconds of one core that decoding a picture takes.
+      cores: how many there are.
+      rate: pictures/s of the network on data in memory.
+    """
+    most = min(1.0, cores / (network + decoding) / rate)
+    return (
+        f"without an accelerator the same {cores} cores decode and train. A picture keeps a core "
+        f"busy for {1e3 * network:.2f} ms in the network and {1e3 * decoding:.2f} ms in "
+        f"libjpeg-turbo, so the ratio can be {most:.3f} at most"
+    )
 
 
 if __name__ == "__main__":

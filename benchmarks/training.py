@@ -84,7 +84,7 @@ class CompiledNetwork:
 
     def step_rate(self, steps: int) -> float:
         """Training steps a second on the batch in memory, after one that warms up."""
-        return fit_rate(keras.Model.fit, self.model, self.memory, steps, warm_up=1)
+        return timed_fit(keras.Model.fit, self.model, self.memory, steps, warm_up=1).steps_a_second
 
 
 def compiled_network(config: Config, data: CdiscountData) -> CompiledNetwork:
@@ -105,15 +105,23 @@ def in_memory(batches: tf.data.Dataset) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
 
 
-def fit_rate(
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """Of training: steps a second, and seconds of all cores together that a step keeps busy."""
+
+    steps_a_second: float
+    cpu_seconds: float
+
+
+def timed_fit(
     fit: Fit,
     model: keras.Model,
     batches: tf.data.Dataset,
     steps: int,
     warm_up: int,
     **arguments: Any,
-) -> float:
-    """Steps a second of one call of `fit`.
+) -> Pace:
+    """The pace of one call of `fit`.
 
     Args:
       fit: Keras's.
@@ -128,7 +136,7 @@ def fit_rate(
     arguments["callbacks"] = [*arguments.get("callbacks", ()), clock]
     arguments["steps_per_epoch"] = warm_up + steps
     fit(model, batches, **arguments)
-    return clock.steps_per_second
+    return clock.pace
 
 
 class _Clock(keras.callbacks.Callback):
@@ -140,17 +148,20 @@ class _Clock(keras.callbacks.Callback):
     def __init__(self, first: int, end: int):
         super().__init__()
         self._first, self._end = first, end
-        self._start: tuple[int, float] | None = None
-        self.steps_per_second = 0.0
+        self._start: tuple[int, float, float] | None = None
+        self.pace: Pace | None = None
 
     def on_train_batch_begin(self, batch: int, logs=None) -> None:
         if self._start is None and batch >= self._first:
-            self._start = (batch, time.perf_counter())
+            self._start = (batch, time.perf_counter(), time.process_time())
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         # Keras has just read the metrics, so the device has finished.
-        batch, start = self._start
-        self.steps_per_second = (self._end - batch) / (time.perf_counter() - start)
+        batch, start, cpu_start = self._start
+        steps = self._end - batch
+        self.pace = Pace(
+            steps / (time.perf_counter() - start), (time.process_time() - cpu_start) / steps
+        )
 
 
 def steps_in(seconds: float, rate: float, least: int = 4) -> int:
