@@ -20,7 +20,7 @@ import tempfile
 import time
 from typing import Any
 
-from benchmarks.data import SPLITS, competition
+from benchmarks.data import SPLITS, competition, num_bytes, without_room
 from benchmarks.measure import memory_of, num_cores, say, take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
@@ -135,7 +135,7 @@ def run(settings: Settings) -> list[Row]:
             at_most=_MEMORY_GB,
         ),
         _flat_memory(settings, memory),
-        _projection(seconds["cores"], results["copy"], _num_bytes(manual_dir)),
+        _projection(seconds["cores"], results["copy"], num_bytes(manual_dir)),
     ]
 
 
@@ -151,15 +151,7 @@ def _flat_memory(settings: Settings, memory: float) -> Row:
     """Memory at ten times the products against `memory`, in GB."""
     few, many = settings.build_products, settings.flat_products
     what = f"memory at {many:,} products"
-    source = competition(settings, few)
-    # The input, its records in parts, and the shards.
-    needed = 3.5 * _num_bytes(source) * many / few
-    free = shutil.disk_usage(settings.work_dir).free
-    if free < needed:
-        note = (
-            f"not measured: it needs {needed / 1e9:.0f} GB in {settings.work_dir}, which has "
-            f"{free / 1e9:.0f} GB; choose another --work_dir or a smaller --flat_products"
-        )
+    if note := without_room(settings, many):
         return Row("build", what, note=note)
     manual_dir = competition(settings, many)
     say(f"build: memory at {many:,} products")
@@ -177,10 +169,6 @@ def _flat_memory(settings: Settings, memory: float) -> Row:
         at_most=_FLAT,
         note=note,
     )
-
-
-def _num_bytes(manual_dir: pathlib.Path) -> int:
-    return sum((manual_dir / f"{split}.bson").stat().st_size for split in SPLITS)
 
 
 def _projection(ours: list[float], copy: list[float], num_bytes: int) -> Row:

@@ -49,6 +49,26 @@ def data_dir(settings: Settings, products: int) -> pathlib.Path:
     return folder
 
 
+def without_room(settings: Settings, products: int) -> str | None:
+    """Why a competition of `products` products cannot be made and built; None if it can."""
+    source = source_files(settings)
+    documents = sum(1 for split in SPLITS for _ in read_documents(_bson(source, split)))
+    # The input, its records in parts, and the shards.
+    needed = 3.5 * num_bytes(source) * products / documents
+    free = shutil.disk_usage(settings.work_dir).free
+    if free >= needed:
+        return None
+    return (
+        f"not measured: it needs {needed / 1e9:.0f} GB in {settings.work_dir}, which has "
+        f"{free / 1e9:.0f} GB. Choose another --work_dir (or TMPDIR), or fewer products"
+    )
+
+
+def num_bytes(folder: pathlib.Path) -> int:
+    """Bytes of a competition's .bson files."""
+    return sum(_bson(folder, split).stat().st_size for split in SPLITS)
+
+
 def picture_files(settings: Settings, products: int) -> pathlib.Path:
     """The training pictures of `competition(settings, products)` as CATEGORY/PRODUCT-PLACE.jpg."""
     folder = settings.work_dir / f"pictures-{products}"

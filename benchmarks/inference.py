@@ -61,15 +61,14 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
 
     forward(1)
     pictures = 2 * settings.seconds * forward(2)
-    rates = take_turns(
-        f"inference, {name}",
-        {
-            "forward": lambda: forward(max(2, round(pictures / len(batch)))),
-            "evaluation": _evaluation(predictor, first_products(data, "train", pictures), config),
-            "submission": _submission(predictor, first_products(data, "test", pictures), config),
-        },
-        settings.repeats,
-    )
+    runs = {
+        "forward": lambda: forward(max(2, round(pictures / len(batch)))),
+        "evaluation": _evaluation(predictor, first_products(data, "train", pictures), config),
+        "submission": _submission(predictor, first_products(data, "test", pictures), config),
+    }
+    for warm_up in runs.values():  # oneDNN prepares for each size of batch, the last one's too
+        warm_up()
+    rates = take_turns(f"inference, {name}", runs, settings.repeats)
     return [
         compare(
             "inference",

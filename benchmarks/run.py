@@ -36,7 +36,7 @@ from benchmarks.settings import Settings
 from benchmarks.table import Row, table
 
 # In the order of the table.
-PARTS = ("build", "input", "steps", "precision", "inference", "start", "memory")
+PARTS = ("build", "input", "steps", "precision", "inference", "start", "memory", "head")
 _LIBRARIES = ("tensorflow", "keras", "tensorflow-datasets", "simplejpeg", "torch", "pillow")
 
 
@@ -177,6 +177,8 @@ def _parse(argv: Sequence[str] | None, only: str | None) -> argparse.Namespace:
         ("flat_products", int),
         ("products", int),
         ("memory_products", _numbers),
+        ("head_products", int),
+        ("weights", str),
         ("networks", _names),
         ("image_size", int),
         ("shuffle_buffer", int),

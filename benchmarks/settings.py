@@ -20,6 +20,8 @@ class Settings:
       flat_products: products whose build's memory is compared with that of `build_products`.
       products: products (both splits) of the data set that is read and trained on.
       memory_products: fewest and most products (training split) for the memory of training.
+      head_products: products that the head of the pretrained network is trained on.
+      weights: the pretrained network's, for the part `head`: a file, `imagenet` or `none`.
       networks: those whose step rate is measured.
       image_size: width and height of the pictures, in pixels.
       shuffle_buffer: pictures in the buffer of the shuffle, in ours and in the peers'.
@@ -33,6 +35,8 @@ class Settings:
     flat_products: int = 500_000
     products: int = 40_000
     memory_products: tuple[int, int] = (2_000, 200_000)
+    head_products: int = 600
+    weights: str = "none"
     networks: tuple[str, ...] = (
         "cnn",
         "cnn_small",
