@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import concurrent.futures.process
 import os
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from tensorflow_datasets.core.utils import shard_utils
 
@@ -22,7 +23,7 @@ _SPACE_PER_PROCESS = 512 << 20
 
 
 def build_splits(
-    sources: Iterable[Source],
+    sources: Sequence[Source],
     categories_csv: str,
     folder: BuildFolder,
     *,
@@ -47,29 +48,54 @@ def build_splits(
     space = int(total * _SPACE_FACTOR) + min(total, num_processes * _SPACE_PER_PROCESS)
     if limit is None:
         folder.require_space(space)
-    built = {}
-    with folder.clear_disk_errors(space), Pool(num_processes) as pool:
-        for source in sources:
-            job = SplitJob(
-                source,
-                categories_csv,
-                folder.path / source.split,
-                keep_going,
-                limit,
-                lambda records, num_bytes: _shard_lengths(shard_config, records, num_bytes),
-                repr(shard_config),
-                lambda number, shards, split=source.split: shard_name(split, number, shards),
-            )
-            with BuildProgress(source.split, os.path.getsize(source.path)) as progress:
-                try:
-                    built[source.split] = build_split(job, pool, num_processes, progress)
-                except concurrent.futures.process.BrokenProcessPool as error:
-                    raise BuildError(
-                        "A process of the build was ended from outside: by a user, or by the "
-                        f"system because memory was short. The build used {num_processes}; use "
-                        "fewer with CDISCOUNT_NUM_PROCESSES. Started again, it continues."
-                    ) from error
-    return built
+    jobs = [
+        SplitJob(
+            source,
+            categories_csv,
+            folder.path / source.split,
+            keep_going,
+            limit,
+            lambda records, num_bytes: _shard_lengths(shard_config, records, num_bytes),
+            repr(shard_config),
+            lambda number, shards, split=source.split: shard_name(split, number, shards),
+        )
+        for source in sources
+    ]
+    with (
+        folder.clear_disk_errors(space),
+        Pool(num_processes) as pool,
+        BuildProgress(", ".join(source.split for source in sources), total) as progress,
+    ):
+        try:
+            built = _build_all(jobs, pool, num_processes, progress)
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise BuildError(
+                "A process of the build was ended from outside: by a user, or by the system "
+                f"because memory was short. The build used {num_processes}; use fewer with "
+                "CDISCOUNT_NUM_PROCESSES. Started again, it continues."
+            ) from error
+    return {source.split: one for source, one in zip(sources, built)}
+
+
+def _build_all(
+    jobs: list[SplitJob], pool: Pool, num_processes: int, progress: BuildProgress
+) -> list[BuiltSplit]:
+    """All splits; with several processes at the same time, so that none waits for a split's end."""
+    if num_processes == 1:
+        return [build_split(job, pool, num_processes, progress) for job in jobs]
+    with concurrent.futures.ThreadPoolExecutor(len(jobs)) as threads:
+        try:
+            results = [
+                threads.submit(build_split, job, pool, num_processes, progress) for job in jobs
+            ]
+            concurrent.futures.wait(results, return_when=concurrent.futures.FIRST_EXCEPTION)
+            for result in results:
+                if result.done():  # if not, another has failed
+                    result.result()
+            return [result.result() for result in results]
+        except BaseException:
+            pool.cancel()  # ends the other splits
+            raise
 
 
 def _shard_lengths(config: shard_utils.ShardConfig, records: int, num_bytes: int) -> list[int]:

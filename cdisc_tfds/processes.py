@@ -40,6 +40,11 @@ class Pool:
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
+    def cancel(self) -> None:
+        """Gives up what has not begun; whoever waits for it gets a CancelledError."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
     def submit(self, function: Callable[[Any], Any], argument: Any) -> concurrent.futures.Future:
         """The result, now or later; without processes it is computed when it is asked for."""
         if self._executor is None:
