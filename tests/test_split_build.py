@@ -323,3 +323,19 @@ def test_order_is_the_md5_of_split_and_id(tmp_path):
         hasher.hash_key(i) for i in order
     ]
     assert np.array_equal(sorted_parts.read_columns([task.table], "num_pictures"), [1] * len(ids))
+
+
+@pytest.mark.parametrize("damaged", ["train", "test"])
+def test_damage_in_one_split_ends_the_other_too(tmp_path, competition, monkeypatch, damaged):
+    """Both are built at the same time; the damage is told, and what is finished is kept."""
+    monkeypatch.setattr("cdisc_tfds.dataset_build.MIN_PART_BYTES", 3000)
+    path = competition / f"{damaged}.bson"
+    whole = path.read_bytes()
+    second = int.from_bytes(whole[:4], "little")
+    path.write_bytes(whole[:second] + b"\1\0\0\0" + whole[second + 4 :])
+    with pytest.raises(BsonError, match=f"{damaged}.bson: document 1 at byte {second} is damaged"):
+        build(tmp_path / "data", competition, num_processes=2)
+    assert not (tmp_path / "data" / "cdiscount" / "1.0.0").exists()
+    path.write_bytes(whole)
+    rebuilt = build(tmp_path / "data", competition, num_processes=2)
+    assert files(rebuilt) == files(build(tmp_path / "other", competition, num_processes=1))
