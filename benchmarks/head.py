@@ -26,6 +26,8 @@ from benchmarks.training import training_config, training_data
 from trainer.dataset import CdiscountData
 from trainer.train import train
 
+History = list[dict[str, Any]]
+
 NETWORK = "inception"
 _FASTER = 20
 _PEER = "features computed again each epoch"
@@ -77,7 +79,7 @@ def _noise(accuracy: float, pictures: int) -> float:
     return round(min(1.0, 2 * math.sqrt(2 * variance) / max(accuracy, 1 / pictures)), 3)
 
 
-def _median(history: list[dict[str, Any]]) -> float:
+def _median(history: History) -> float:
     return statistics.median(row["seconds"] for row in history[1:])
 
 
