@@ -15,7 +15,7 @@ help:
 	@echo "make lint     lint alone"
 	@echo "make format   formats the code and mends what the linter can"
 	@echo "make bench    speed and memory against peers and floors: one table (20 minutes)"
-	@echo "make torture  training killed at random moments (30 minutes)"
+	@echo "make torture  kills at random moments, full disks, fuzzing (30 minutes at most)"
 	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
 	@echo "make clean    removes .venv and build/"
 
@@ -37,7 +37,7 @@ format: .venv/ok-test
 bench: .venv/ok-bench
 	$(BIN)/python -m benchmarks.run --json=benchmarks.json $(if $(INPUT_DIR),--input_dir=$(INPUT_DIR))
 
-torture: .venv/ok-test
+torture: .venv/ok-test .venv/ok-fuzz
 	$(BIN)/python -m pytest -q -m torture
 
 # The plugin is compiled against the TensorFlow that it finds: without build isolation, and last.

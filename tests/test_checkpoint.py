@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import keras
 import numpy as np
@@ -7,7 +9,9 @@ import pytest
 from trainer.checkpoint import (
     CheckpointError,
     CheckpointStore,
+    CheckpointWriteError,
     restore_variables,
+    save_weights,
     sha256_of,
     training_variables,
     verified_path,
@@ -120,7 +124,8 @@ def test_a_fresh_folder_has_no_checkpoint(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="must exist: no .*weights.h5"):
+    text = "file that state.json names must exist: no .*weights.h5"
+    with pytest.raises(CheckpointError, match=text):
         verified_path(tmp_path, {"file": "weights.h5", "sha256": ""})
 
 
@@ -129,3 +134,54 @@ def test_state_json_appears_whole(tmp_path):
     CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
     assert json.loads(run.state_path.read_text())["entries"][0]["step"] == 5
     assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    store, variables = CheckpointStore(run), training_variables(_model())
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        text = "whole. Received: No space left on device. .* has none before it; nothing half-writ"
+        with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
+            store.commit(_entry(step=5), variables)
+    assert list(run.checkpoints.iterdir()) == [] and not run.state_path.exists()
+
+    store.commit(_entry(step=5), variables)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        text = "keeps the one before it; nothing half-written counts. Make room"
+        with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
+            save_weights(_model(), store.weights_path(1))
+        with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
+            store.commit(_entry(step=10), variables)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    store.commit(_entry(step=10), variables)
+    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
+
+
+def test_the_end_of_a_run_keeps_a_state_to_go_back_to(tmp_path):
+    run, variables = RunFolder(tmp_path), training_variables(_model())
+    store = CheckpointStore(run)
+    store.commit(_entry(step=5), variables)
+    entry = store.commit(_entry(step=10), variables)
+    store.commit(dict(entry, finished=True))
+    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
+    newest = run.checkpoints / run.state["entries"][0]["training_state"]["file"]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert CheckpointStore(run).newest_intact()["step"] == 5
+
+
+def test_what_is_done_with_an_entry_does_not_change_the_one_on_disk(tmp_path):
+    """A resumed run updates its entry; the checkpoint before it must stay as it was."""
+    run, variables = RunFolder(tmp_path), training_variables(_model())
+    CheckpointStore(run).commit(_entry(step=5), variables)
+    store = CheckpointStore(run)
+    entry = store.newest_intact()
+    entry.update(step=10)
+    store.commit(dict(entry), variables)
+    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]

@@ -17,7 +17,9 @@ def test_json_round_trip_keeps_every_setting():
 
 def test_an_unknown_setting_is_named():
     values = json.loads(Config().to_json()) | {"momentum": 1}
-    with pytest.raises(ConfigError, match=r"Received also: momentum\. Use the version"):
+    with pytest.raises(
+        ConfigError, match=r"Received also: momentum\. Use the version of the project"
+    ):
         Config.from_json(json.dumps(values))
 
 

@@ -159,6 +159,11 @@ def _place(run_dir) -> tuple[int, int]:
     [
         ("trainer.main", ["--data_dir=/nowhere"], "The data set must be built first."),
         ("trainer.main", ["--train_split=trian"], "A split is one of train (90 products)"),
+        (
+            "trainer.main",
+            ["--trainable=staged"],
+            "--trainable=staged trains a part of a pretrained",
+        ),
         ("trainer.evaluate", ["--run_dir=/nowhere"], "which does not exist"),
         ("trainer.submit", ["--run_dir=/nowhere", "--output=x.csv"], "which does not exist"),
     ],

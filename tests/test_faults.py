@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 def train(folder, run_dir, epochs, **kwargs):
     return command(
-        *(sys.executable, "-m", "trainer.main", "--model=logistic", "--image_size=96"),
+        *(sys.executable, "-m", "trainer.main", "--model=logistic", "--image_size=48"),
         *("--batch_size=16", "--precision=float32", f"--epochs={epochs}", "--schedule=constant"),
         *("--checkpoint_steps=100", f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"),
         **kwargs,
@@ -133,7 +133,7 @@ def size_of(folder):
 @pytest.mark.parametrize(
     "room",
     [
-        pytest.param(1_900_000, id="for the weights, not for the training state"),
+        pytest.param(750_000, id="for the weights, not for the training state"),
         pytest.param(100_000, id="not for the weights", marks=pytest.mark.torture),
     ],
 )

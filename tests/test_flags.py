@@ -43,7 +43,8 @@ def test_input_range(parse):
 
 @pytest.mark.parametrize("text", ["1", "1,0", "0,1,2", "a,b"])
 def test_a_wrong_input_range_is_explained(parse, text):
-    with pytest.raises(ConfigError, match=f"the lower first, .* Received: {text}\\.$"):
+    message = f"must be two numbers, the lower first, .* Received: {text}\\.$"
+    with pytest.raises(ConfigError, match=message):
         parse(f"--input_range={text}")
 
 

@@ -60,7 +60,7 @@ def test_digest_tells_maps_and_orders_apart(categories, tmp_path):
     [
         ("level4", None, "must be one of category, level1, level2. Received: 'level4'"),
         ("level1", 0, "needs `target='category'`. Received: target='level1'"),
-        ("category", 2, "from 0 to 1. Received: 2"),
+        ("category", 2, "must be a level-1 label from 0 to 1. Received: 2"),
     ],
 )
 def test_errors(categories, target, within_level1, text):

@@ -295,7 +295,9 @@ def test_a_damaged_checkpoint_is_refused(run):
 def test_another_networks_checkpoint_is_refused(run):
     entry = save_weights(_model(5), run.checkpoints / "best.weights.h5")
     write_json(run.state_path, {"best": entry, "last": None})
-    with pytest.raises(CheckpointError, match="another than --model=logistic with 6 classes"):
+    with pytest.raises(
+        CheckpointError, match="holds those of another than --model=logistic with 6 classes"
+    ):
         load_predictor(run.path)
     with pytest.raises(RunFolderError, match="no finished epoch yet. Start `python -m trainer.mai"):
         load_predictor(run.path, checkpoint="last")

@@ -1,5 +1,7 @@
 import pytest
 
+from tests.small_data import CSV, small_config
+from trainer.label_map import LabelMapError
 from trainer.run_folder import RunFolder, RunFolderError, whole_file, write_json
 
 
@@ -28,6 +30,17 @@ def test_a_folder_without_a_run_is_named(tmp_path):
 def test_a_run_without_a_checkpoint_says_how_to_go_on(tmp_path):
     with pytest.raises(RunFolderError, match="Start `python -m trainer.main` again with the same"):
         _ = RunFolder(tmp_path).state
+
+
+def test_a_folder_whose_own_files_disagree_is_refused(tmp_path):
+    run = RunFolder(tmp_path)
+    run.config_path.write_text(small_config().to_json())
+    run.categories_path.write_text(CSV)
+    write_json(run.label_map_path, {"digest": "of another file"})
+    with pytest.raises(
+        LabelMapError, match=r"category_names.csv is not the file that this run was trained with"
+    ):
+        _ = run.label_map
 
 
 def test_history_is_empty_before_the_first_epoch(tmp_path):

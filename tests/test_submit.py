@@ -137,7 +137,9 @@ def test_a_file_that_is_no_sample_submission_is_refused(tmp_path):
     with pytest.raises(SubmissionError, match="--sample_submission must be a file. Received: .*"):
         check_products(np.array([1]), str(path))
     path.write_text("id,label\n1,2\n")
-    with pytest.raises(SubmissionError, match="must be '_id,category_id'. .* has 'id,label'"):
+    with pytest.raises(
+        SubmissionError, match="first line must be '_id,category_id'. .* has 'id,label'"
+    ):
         check_products(np.array([1]), str(path))
     path.write_text("_id,category_id\n1,two\n")
     with pytest.raises(SubmissionError, match="rows of two integers. .* cannot be read so"):
@@ -221,7 +223,9 @@ def test_every_product_needs_one_prediction(run, data, monkeypatch):
     with pytest.raises(SubmissionError, match="A product was predicted twice"):
         submit.predict_categories(network, data.split("test"), batch_size=4)
     batches = _fake_batches([[0, 1], [2]])
-    with pytest.raises(SubmissionError, match="17 of 20 got none"):
+    with pytest.raises(
+        SubmissionError, match="Every product needs a prediction. 17 of 20 got none"
+    ):
         submit.predict_categories(network, data.split("test"), batch_size=4)
 
 

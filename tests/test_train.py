@@ -130,6 +130,21 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, undisturbed, tmp
     assert_same_run(train(_config(), run.path, data), undisturbed)
 
 
+def test_so_does_one_that_a_continued_run_wrote(data, undisturbed, tmp_path, monkeypatch, caplog):
+    for call in (5, 6):  # the second counts from where the first left off
+        with monkeypatch.context() as patch, pytest.raises(_Killed):
+            _kill_at(patch, call)
+            train(_config(), tmp_path / "run", data)
+    run = RunFolder(tmp_path / "run")
+    newest, before = run.state["entries"]
+    assert (newest["epoch"], newest["step"]) > (before["epoch"], before["step"])
+    (run.checkpoints / newest["training_state"]["file"]).write_bytes(b"")
+    with caplog.at_level("WARNING"):
+        train(_config(), run.path, data)
+    assert "the file is damaged. Going back to the checkpoint before it." in caplog.text
+    assert_same_run(run, undisturbed)
+
+
 def test_sigterm_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, monkeypatch):
     original = train_module._StepHooks.on_train_batch_begin
 
@@ -200,7 +215,9 @@ def test_a_finished_run_is_left_alone_and_more_epochs_go_on(data, tmp_path):
 def test_changed_settings_are_refused_by_name(data, undisturbed):
     config = _config(batch_size=8, seed=3)
     with pytest.raises(
-        ConfigError, match=r"--batch_size: the run has 16, received 8; --seed: the run has 0, rec"
+        ConfigError,
+        match=r"continued with the settings that it was started with\. .* differs in "
+        r"--batch_size: the run has 16, received 8; --seed: the run has 0, rec",
     ):
         train(config, undisturbed.path, data)
     with pytest.raises(ConfigError, match="--epochs: the run has 3, received 2"):

@@ -14,6 +14,7 @@ metrics'.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import hashlib
 import os
@@ -35,24 +36,6 @@ class CheckpointError(ValueError):
 
 class CheckpointWriteError(OSError):
     """A checkpoint could not be written. The one before it still counts."""
-
-
-@contextlib.contextmanager
-def clear_write_errors(run: RunFolder) -> Iterator[None]:
-    """Says what a full disk means for the run, and what to do."""
-    try:
-        yield
-    except OSError as error:
-        # h5py's text is a page of addresses; the number says it as well.
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        reason = os.strerror(error.errno) if full else str(error)
-        kept = "keeps the one before it" if run.state_path.exists() else "has none before it"
-        raise CheckpointWriteError(
-            error.errno,
-            f"A checkpoint must be written whole. Received: {reason}. {run.path} {kept}; nothing "
-            "half-written counts. Make room (or lift the limit on file sizes) and start the same "
-            "command again to continue.",
-        ) from error
 
 
 class _HashingWriter:
@@ -138,7 +121,9 @@ def save_weights(model, path: pathlib.Path) -> dict[str, str]:
     """Writes a network's weights as Keras `.weights.h5`, whole; returns {file, sha256}."""
     partial = path.with_name(f"partial-{path.name}")
     with _removed_on_error(partial):
-        _require_room(partial, sum(variable.numpy().nbytes for variable in model.weights))
+        # Keras adds the optimizer's variables of a compiled model.
+        compiled = getattr(model, "optimizer", None) is not None
+        _require_room(partial, training_variables(model) if compiled else model.variables)
         model.save_weights(partial)
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
@@ -147,14 +132,16 @@ def save_weights(model, path: pathlib.Path) -> dict[str, str]:
     return entry
 
 
-def _require_room(path: pathlib.Path, num_bytes: int) -> None:
-    """Raises OSError if a file of `num_bytes`, and HDF5's own 1 MB, does not fit at `path`.
+def _require_room(path: pathlib.Path, variables: Sequence) -> None:
+    """Raises OSError unless an HDF5 file of `variables` fits at `path`, where the system can tell.
 
     HDF5 does not survive a disk that is full when it closes a file: the process crashes.
     """
+    # HDF5's own share was 2 to 4 KB a variable.
+    needed = (64 << 10) + sum(variable.numpy().nbytes + (4 << 10) for variable in variables)
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, num_bytes + (1 << 20))
+            os.posix_fallocate(file.fileno(), 0, needed)
 
 
 @contextlib.contextmanager
@@ -193,7 +180,7 @@ class CheckpointStore:
                 logging.warning("%s Going back to the checkpoint before it.", error)
                 continue
             self._entries = self._entries[self._entries.index(entry) :]
-            return entry
+            return copy.deepcopy(entry)  # what training makes of it must not change this one
         if damage:
             raise CheckpointError(
                 f"A run continues from an intact checkpoint. {self._run.path} has none: "
@@ -201,6 +188,24 @@ class CheckpointStore:
                 + " Restore the folder from a copy, or start anew with another --run_dir."
             )
         return None
+
+    @contextlib.contextmanager
+    def clear_write_errors(self) -> Iterator[None]:
+        """Says what a full disk means for the run, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            self._delete_leftovers()  # a full disk has no room for files that do not count
+            # h5py's text is a page of addresses; the number says it as well.
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = os.strerror(error.errno) if full else str(error)
+            kept = "keeps the one before it" if self._entries else "has none before it"
+            raise CheckpointWriteError(
+                error.errno,
+                f"A checkpoint must be written whole. Received: {reason}. {self._run.path} {kept}; "
+                "nothing half-written counts. Make room (or lift the limit on file sizes) and "
+                "start the same command again to continue.",
+            ) from error
 
     def weights_path(self, epoch: int) -> pathlib.Path:
         return self._folder / f"epoch-{epoch:04d}.weights.h5"
@@ -212,24 +217,20 @@ class CheckpointStore:
         before that stays to go back to.
         """
         before = self._entries if variables is not None else self._entries[1:]
-        try:
-            if variables is not None:
-                name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
-                arrays = [variable.numpy() for variable in variables]
-                entry["training_state"] = write_arrays(self._unused(name), arrays)
-            entries = [entry, *before][:KEEP]
-            write_json(
-                self._run.state_path,
-                {
-                    "finished": entry["finished"],
-                    "best": entry["best"],
-                    "last": entry["last"],
-                    "entries": entries,
-                },
-            )
-        except OSError:
-            self._delete_leftovers()  # a full disk has no room for files that do not count
-            raise
+        if variables is not None:
+            name = f"state-{entry['stage']}-{entry['epoch']:04d}-{entry['step']:08d}.npy"
+            arrays = [variable.numpy() for variable in variables]
+            entry["training_state"] = write_arrays(self._unused(name), arrays)
+        entries = [entry, *before][:KEEP]
+        write_json(
+            self._run.state_path,
+            {
+                "finished": entry["finished"],
+                "best": entry["best"],
+                "last": entry["last"],
+                "entries": entries,
+            },
+        )
         self._entries = entries
         self._delete_leftovers()
         return entry

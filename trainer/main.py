@@ -8,7 +8,7 @@ the same --run_dir continues a run that was stopped, and does nothing for one th
 
 from __future__ import annotations
 
-from absl import flags
+from absl import app, flags
 
 from trainer import logs
 from trainer.experiments import EXPERIMENTS
@@ -31,7 +31,7 @@ flags.DEFINE_bool(
 def main(argv: list[str]) -> None:
     """Parses, calls, prints what comes next."""
     if len(argv) > 1:
-        raise flags.Error(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
+        raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
     # TensorFlow is imported here, after the flags are checked: `--help` and a mistyped flag
     # answer at once.
     from trainer.dataset import open_dataset

@@ -29,7 +29,6 @@ import tensorflow as tf
 from trainer import models, optimizers
 from trainer.checkpoint import (
     CheckpointStore,
-    clear_write_errors,
     restore_variables,
     save_weights,
     training_variables,
@@ -410,7 +409,7 @@ class _Training:
         """Takes the epoch into the history, keeps its weights, and commits both."""
         history = [*self.entry["history"], row]
         print(_epoch_line(row, self.config.epochs), file=sys.stderr)
-        with averaged_weights(self.feed.model), clear_write_errors(self.run_folder):
+        with averaged_weights(self.feed.model), self.store.clear_write_errors():
             weights = save_weights(self.model, self.store.weights_path(epoch))
         last = {"epoch": epoch, "val_loss": row["val_loss"], **weights}
         best = self.entry["best"]
@@ -472,7 +471,7 @@ class _Training:
         )
 
     def _commit(self, variables: Sequence | None = None) -> None:
-        with clear_write_errors(self.run_folder):
+        with self.store.clear_write_errors():
             entry = dict(self.entry, events=self.events.commit())
             self.entry = dict(self.store.commit(entry, variables))
             _write_history(self.run_folder, self.entry["history"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import tempfile
 
+import bson
 from tensorflow_datasets.proto import tf_example_pb2
 
 from cdisc_tfds.bson_file import BsonError, check_ends, find_document, read_documents
@@ -15,8 +17,9 @@ CATEGORIES = Categories([(7, "A", "B", "C"), (1000000010, "A", "B", "D")])
 ENCODER = RecordEncoder(CATEGORIES)
 
 
-def check(data: bytes) -> None:
-    """Raises if anything but the documented errors happens, or a byte goes unaccounted."""
+def check_file(data: bytes) -> None:
+    """The bytes as a `.bson` file: raises if anything but the documented errors happens, or a byte
+    goes unaccounted."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
@@ -60,6 +63,64 @@ def check_strict(path: str, errors: list[BsonError]) -> None:
         assert error.expected and error.received
 
 
+def check_product(data: bytes) -> None:
+    """The bytes as choices of a document's fields: what no mutation of BSON finds in minutes."""
+    check_document(_Choices(data).document())
+
+
+class _Choices:
+    """Turns bytes into a document: any bytes, the same document each time."""
+
+    def __init__(self, data: bytes):
+        self._data = data
+
+    def document(self) -> dict:
+        fields = ["_id", "category_id", "imgs", "unknown"]
+        document = {}
+        for _ in range(self._number(1) % 6):
+            field = fields[self._number(1) % len(fields)]
+            document[field] = self._imgs() if field == "imgs" else self._value()
+        return document
+
+    def _imgs(self):
+        if self._number(1) % 8 == 0:
+            return self._value()
+        return [self._picture() for _ in range(self._number(1) % 5)]
+
+    def _picture(self):
+        kind = self._number(1) % 8
+        if kind == 0:
+            return self._value()
+        if kind == 1:
+            return {"picture": self._value()}
+        head = b"\xff\xd8\xff" if kind < 6 else b""
+        return {"picture": head + self._bytes(self._number(2))}
+
+    def _value(self):
+        kind = self._number(1) % 12
+        return (
+            lambda: self._number(1) - 128,
+            lambda: self._number(4) - (1 << 31),
+            lambda: bson.Int64(self._number(8) - (1 << 63)),
+            lambda: struct.unpack("<d", self._bytes(8).ljust(8, b"\0"))[0],
+            lambda: self._bytes(self._number(1) % 32).decode("utf-8", "replace"),
+            lambda: str(self._number(4)),
+            lambda: CATEGORIES.category_ids[self._number(1) % 2].item(),
+            lambda: self._number(1) % 2 == 1,
+            lambda: None,
+            lambda: bson.Binary(self._bytes(self._number(1)), self._number(1)),
+            lambda: [],
+            lambda: {"picture": b""},
+        )[kind]()
+
+    def _number(self, size: int) -> int:
+        return int.from_bytes(self._bytes(size), "little")
+
+    def _bytes(self, size: int) -> bytes:
+        taken, self._data = self._data[:size], self._data[size:]
+        return taken
+
+
 def check_document(document: dict) -> None:
     for labelled in (True, False):
         try:
@@ -72,3 +133,6 @@ def check_document(document: dict) -> None:
         for name, value in example_of(product, CATEGORIES).items():
             kind = feature[name].bytes_list if name == "images" else feature[name].int64_list
             assert list(kind.value) == (value if isinstance(value, list) else [value])
+
+
+TARGETS = {"bson": check_file, "records": check_product}
