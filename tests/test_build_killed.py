@@ -1,9 +1,11 @@
 """The real command, killed or out of space at any moment, and started again."""
 
+import collections
 import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,13 +86,17 @@ def wait_for_work(process, data_dir):
 
 
 def kill_and_rebuild(manual_dir, undisturbed, data_dir, moments):
+    """Kills at shares of the undisturbed duration; returns the phases that were hit."""
     expected, duration = undisturbed
+    phases = []
     for moment in moments:
         process = start(manual_dir, data_dir)
         wait_for_work(process, data_dir)
         time.sleep(moment * duration)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            phases.append(phase_of(data_dir))
         if (data_dir / "cdiscount" / "1.0.0").exists():  # complete, or it would not have its name
             break
     process = start(manual_dir, data_dir)
@@ -100,6 +106,7 @@ def kill_and_rebuild(manual_dir, undisturbed, data_dir, moments):
     leftover = {path.name for path in (data_dir / "cdiscount").iterdir()} - {"1.0.0"}
     # Only a kill between the data set's last renaming and the cleaning may leave the links.
     assert leftover <= {"1.0.0.building"}
+    return phases
 
 
 def test_killed_twice_and_started_again(manual_dir, undisturbed, tmp_path):
@@ -107,12 +114,35 @@ def test_killed_twice_and_started_again(manual_dir, undisturbed, tmp_path):
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("seed", range(25))
-def test_killed_at_any_moment(manual_dir, undisturbed, tmp_path, seed):
-    chance = random.Random(seed)
-    kill_and_rebuild(
-        manual_dir, undisturbed, tmp_path, [chance.random() for _ in range(1 + seed % 2)]
-    )
+def test_killed_at_random_moments(manual_dir, undisturbed, tmp_path, capsys):
+    """TORTURE_SEED chooses the moments; every other build is killed twice."""
+    chance = random.Random(f"{os.environ.get('TORTURE_SEED', '0')} build")
+    hit = collections.Counter()
+    for number in range(12):
+        data_dir = tmp_path / str(number)
+        data_dir.mkdir()
+        moments = [chance.random() for _ in range(1 + number % 2)]
+        hit.update(kill_and_rebuild(manual_dir, undisturbed, data_dir, moments))
+        shutil.rmtree(data_dir)
+    with capsys.disabled():
+        print(f"\nbuild: {undisturbed[1]:.0f} s of work; {hit.total()} kills, 12 equal data sets")
+        for phase, count in sorted(hit.items()):
+            print(f"  {count:3d}  {phase}")
+
+
+def phase_of(data_dir):
+    """What a killed build was doing, by what it left behind."""
+    if (data_dir / "cdiscount" / "1.0.0").exists():
+        return "after the data set had its name"
+    building = data_dir / "cdiscount" / "1.0.0.building"
+    for split in ("train", "test"):
+        if not (building / split / "built.json").exists():
+            shards = list((building / split).glob("*.tfrecord-*"))
+            partial = list((building / split).glob(".*tfrecord*.partial"))
+            parts = list((building / split).glob("part-*.npz"))
+            writing = "shards" if shards or partial else f"parts ({len(parts)} finished)"
+            return f"{split}: {writing}"
+    return "between the last split and the name"
 
 
 def test_a_full_disk(manual_dir, undisturbed, tmp_path):
