@@ -22,3 +22,9 @@ def test_the_slower_one_is_the_limit():
 def test_rate_counts_pictures_not_batches():
     batches = tf.data.Dataset.from_tensors((tf.zeros([64, 2]), tf.zeros([64]))).repeat()
     assert rate_of(batches, 0.1) > 64 * 50
+
+
+def test_cached_features_need_neither():
+    config = small_config(model="inception", trainable="staged")
+    assert "computed once and read from disk" in verdict(1200.0, 1000.0, config)
+    assert "computed once" not in verdict(1200.0, 1000.0, small_config(model="inception"))

@@ -100,4 +100,9 @@ def verdict(input_rate: float, network_rate: float, config: Config) -> str:
             "The input is the limit, or close to it. More processor cores, or a data set on a "
             "faster disk, make training faster; a faster device does not."
         )
+    if config.trainable in ("head", "staged") and config.cache_features:
+        lines.append(
+            "While the new layers are trained alone neither is: the base's features are computed "
+            "once and read from disk (--cache_features)."
+        )
     return "\n".join(lines)
