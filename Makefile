@@ -35,7 +35,8 @@ format: .venv/ok-test
 
 # A folder of real files: make bench INPUT_DIR=~/cdiscount
 bench: .venv/ok-bench
-	$(BIN)/python -m benchmarks.run --json=benchmarks.json $(if $(INPUT_DIR),--input_dir=$(INPUT_DIR))
+	@mkdir -p build
+	$(BIN)/python -m benchmarks.run --json=build/benchmarks.json $(if $(INPUT_DIR),--input_dir=$(INPUT_DIR))
 
 torture: .venv/ok-test .venv/ok-fuzz
 	$(BIN)/python -m pytest -q -m torture

@@ -174,7 +174,7 @@ def _parse(argv: Sequence[str] | None, only: str | None) -> argparse.Namespace:
         ("repeats", int),
         ("seconds", float),
         ("build_products", int),
-        ("flat_products", int),
+        ("flat_products", _numbers),
         ("products", int),
         ("memory_products", _numbers),
         ("head_products", int),

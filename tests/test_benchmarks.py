@@ -1,0 +1,362 @@
+"""The benchmarks compare what they say: same pictures, fair turns, and a table that holds."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import subprocess
+import sys
+
+import bson
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from benchmarks import (
+    build,
+    data,
+    floor_jpeg,
+    head,
+    inference,
+    memory,
+    peer_kaggle,
+    peer_keras,
+    peer_tfds,
+    peer_torch,
+    precision,
+    start,
+    steps,
+)
+from benchmarks import input as input_part
+from benchmarks.measure import picture_rate, take_turns
+from benchmarks.run import PARTS, PartError, main
+from benchmarks.settings import Settings
+from benchmarks.table import Row, compare, table
+from cdisc_tfds.bson_file import read_documents
+from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, write_bson
+from trainer.decoding import decode_jpeg
+
+SIZE = 32
+PRODUCTS = 60
+
+
+def noisy_jpeg(seed: int) -> bytes:
+    """A picture on which decoders differ, if they do."""
+    pixels = np.random.default_rng(seed).integers(0, 256, [SIZE // 4, SIZE // 4, 3], np.uint8)
+    pixels = np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+    return tf.io.encode_jpeg(pixels, quality=90).numpy()
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> Settings:
+    """The smallest settings, with a small competition; what is made from it is shared."""
+    folder = tmp_path_factory.mktemp("input")
+    (folder / "category_names.csv").write_text(CATEGORY_NAMES, encoding="utf-8")
+    for split, products in (("train", 20), ("test", 10)):
+        documents = [
+            {"_id": i, "imgs": [{"picture": noisy_jpeg(4 * i + k)} for k in range(1 + i % 4)]}
+            | ({"category_id": CATEGORY_IDS[i % 5]} if split == "train" else {})
+            for i in range(products)
+        ]
+        write_bson(folder / f"{split}.bson", documents)
+    return Settings(
+        tmp_path_factory.mktemp("work"),
+        folder,
+        repeats=2,
+        seconds=0.05,
+        build_products=PRODUCTS,
+        products=PRODUCTS,
+        networks=("cnn",),
+        image_size=SIZE,
+        shuffle_buffer=64,
+    )
+
+
+def pixels_of(settings: Settings) -> dict[bytes, np.ndarray]:
+    """The training pictures, decoded as the trainer does; keys are the JPEGs."""
+    jpegs = set(input_part.training_jpegs(settings, 10_000))
+    return {jpeg: decode_jpeg(jpeg, SIZE).numpy() for jpeg in jpegs}
+
+
+# The table.
+
+
+def test_a_target_is_met_from_its_value_on():
+    assert Row("p", "w", ratio=0.9, at_least=0.9).reached is True
+    assert Row("p", "w", ratio=0.899, at_least=0.9).reached is False
+    assert Row("p", "w", ours=1.5, at_most=1.5).reached is True
+    assert Row("p", "w", ours=1.51, at_most=1.5).reached is False
+    assert Row("p", "w", ours=3.0).reached is None
+    assert Row("p", "w", at_most=1.5, note="not measured").reached is None
+
+
+def test_the_ratio_is_the_median_of_the_turns():
+    row = compare("p", "w", "peer", "s", [1, 10, 4], [2, 5, 4], at_least=1)
+    assert (row.ours, row.theirs, row.ratio) == (4, 4, 1)
+    assert row.spread == (0.5, 2)
+
+
+def test_rows_survive_json():
+    rows = [compare("p", "w", "peer", "s", [1, 10], [2, 5], at_most=1, note="n"), Row("p", "w")]
+    texts = [json.dumps(row.to_json()) for row in rows]
+    assert [Row.from_json(json.loads(text)) for text in texts] == rows
+    assert json.loads(texts[0])["target"] == "<= 1"
+    assert json.loads(texts[0])["reached"] is False
+
+
+def test_the_table_has_a_line_a_row_and_the_notes():
+    text = table(
+        [
+            compare("input", "batches", "a peer", "pictures/s", [9000.0], [4500.0], at_least=1),
+            Row("input", "batches", "another", note="not measured: there is none"),
+            Row("build", "memory", unit="GB", ours=1.5678, at_most=1.5),
+        ]
+    )
+    header, rule, first, second, third, empty, note = text.splitlines()
+    for cell in ("input: batches", "a peer", "9,000", "4,500", "2.00", ">= 1", "reached"):
+        assert cell in first
+    assert first.index("a peer") == second.index("another") == header.index("against")
+    assert second.endswith("*") and "reached" not in second
+    assert "1.57" in third and "MISSED" in third
+    assert note == "* input, batches against another: not measured: there is none"
+
+
+# Measuring.
+
+
+def test_runs_take_turns_and_each_is_first_once():
+    calls = []
+    runs = {name: lambda n=name: calls.append(n) or len(calls) for name in "abc"}
+    results = take_turns("part", runs, 3)
+    assert "".join(calls) == "abcbcacab"
+    assert results == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
+
+
+def test_the_rate_counts_pictures_behind_the_warm_up():
+    batches = itertools.repeat((np.zeros([64, 2]),))
+    assert picture_rate(batches, 0.05) > 64 * 1000
+    assert picture_rate(itertools.repeat((np.zeros([1, 2]),)), 0.05) > 1000
+
+
+# The data.
+
+
+def test_replicated_products_have_new_ids_and_the_same_pictures(settings):
+    folder = data.competition(settings, PRODUCTS)
+    ids = []
+    for split, number in (("train", 40), ("test", 20)):
+        source = [d for _, _, d in read_documents(settings.input_dir / f"{split}.bson")]
+        copies = [d for _, _, d in read_documents(folder / f"{split}.bson")]
+        assert len(copies) == number
+        ids += [copy.pop("_id") for copy in copies]
+        for original in source:
+            del original["_id"]
+        assert copies == (source * 2)[:number]
+    assert sorted(ids) == list(range(PRODUCTS))
+
+
+def test_an_id_in_the_middle_of_a_document_is_replaced(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "category_names.csv").write_text(CATEGORY_NAMES, encoding="utf-8")
+    document = {"imgs": [{"picture": b"x"}], "_id": 1 << 40, "category_id": 5}
+    for split in data.SPLITS:
+        write_bson(tmp_path / "in" / f"{split}.bson", [document])
+    data.replicate(tmp_path / "in", tmp_path / "out", 6)
+    written = [d for _, _, d in read_documents(tmp_path / "out" / "test.bson")]
+    assert written == [document | {"_id": i} for i in (3, 4, 5)]
+
+
+def test_what_is_made_halfway_is_made_again(settings, monkeypatch, tmp_path):
+    other = dataclasses.replace(settings, work_dir=tmp_path)
+
+    def fails(*_):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(data, "replicate", fails)
+        with pytest.raises(OSError, match="the disk is full"):
+            data.competition(other, 9)
+    assert list(tmp_path.iterdir()) == []
+    assert len(bson.decode_all((data.competition(other, 9) / "train.bson").read_bytes())) == 6
+
+
+def test_too_large_a_competition_is_told(settings):
+    assert data.without_room(settings, PRODUCTS) is None
+    note = data.without_room(settings, 10**12)
+    assert note.startswith("not measured: it needs ") and "--work_dir" in note
+
+
+# The peers deliver the pictures that we deliver.
+
+
+def test_our_batches(settings):
+    known = {pixels.tobytes() for pixels in pixels_of(settings).values()}
+    batches = input_part.our_batches(settings)
+    for _ in range(3):
+        for picture in next(batches)[0].numpy():
+            assert picture.tobytes() in known
+
+
+def test_the_floor_decodes_to_our_pixels(settings):
+    pytest.importorskip("simplejpeg")
+    for jpeg, pixels in pixels_of(settings).items():
+        np.testing.assert_array_equal(floor_jpeg.decode(jpeg), pixels)
+    jpegs = list(pixels_of(settings))
+    assert floor_jpeg.decoding_rate(jpegs, threads=2, seconds=0.05) > 100
+    assert 0 < floor_jpeg.cpu_seconds(jpegs) < 0.01
+
+
+def test_kagglers_generator_gives_our_pixels(settings):
+    train = data.competition(settings, PRODUCTS) / "train.bson"
+    rows = peer_kaggle.offset_table(train)
+    documents = [document for _, _, document in read_documents(train)]
+    jpegs = [image["picture"] for document in documents for image in document["imgs"]]
+    generator = peer_kaggle.BsonGenerator(train, rows, batch_size=7, image_size=SIZE)
+    pictures, labels = generator.batch(np.arange(len(rows)))
+    ours = pixels_of(settings)
+    np.testing.assert_array_equal(pictures, np.stack([ours[jpeg] for jpeg in jpegs]))
+    expected = [d["category_id"] for d in documents for _ in d["imgs"]]
+    assert list(np.unique(rows["category"])[labels]) == expected
+    generator.close()
+
+
+def test_kagglers_generator_yields_each_picture_once_an_epoch(settings):
+    train = data.competition(settings, PRODUCTS) / "train.bson"
+    rows = peer_kaggle.offset_table(train)
+    generator = peer_kaggle.BsonGenerator(train, rows, batch_size=10, image_size=SIZE)
+    batches = generator.batches(threads=2)
+    seen = [p.tobytes() for _ in range(len(rows) // 10) for p in next(batches)[0]]
+    everything = [p.tobytes() for p in generator.batch(np.arange(len(rows)))[0]]
+    assert sorted(seen) == sorted(everything) and seen != everything
+    batches.close()
+    generator.close()
+
+
+def nearest(picture: np.ndarray, pixels: dict[bytes, np.ndarray]) -> float:
+    """The largest difference in level to the picture that is nearest to this one."""
+    stack = np.stack(list(pixels.values())).astype(np.float32)
+    return np.abs(stack - picture).max(axis=(1, 2, 3)).min()
+
+
+def test_tfds_and_keras_give_our_pictures_but_for_rounding(settings):
+    folder = pathlib.Path(data.data_dir(settings, PRODUCTS)) / "cdiscount" / "1.0.0"
+    pixels = pixels_of(settings)
+    for batches in (
+        peer_tfds.batches(folder, 8),
+        peer_keras.batches(data.picture_files(settings, PRODUCTS), 8, SIZE),
+    ):
+        pictures, labels = next(batches)
+        assert pictures.shape == (8, SIZE, SIZE, 3) and labels.shape == (8,)
+        # TensorFlow's default for JPEGs is up to 5 levels off on photographs.
+        assert max(nearest(picture, pixels) for picture in pictures.numpy()) <= 16
+
+
+def test_torch_reads_our_pixels(settings):
+    pytest.importorskip("torch")
+    folder = data.picture_files(settings, PRODUCTS)
+    known = {pixels.tobytes() for pixels in pixels_of(settings).values()}
+    files = peer_torch.PictureFiles(folder)
+    assert len(files) == sum(1 for _ in folder.rglob("*.jpg"))
+    assert {files[i][0].numpy().tobytes() for i in range(len(files))} == known
+    assert peer_torch.measured_rate(folder, 8, 1, 0.05) > 10
+
+
+def test_peers_that_are_not_installed_are_named(settings, monkeypatch):
+    monkeypatch.setattr(floor_jpeg, "simplejpeg", None)
+    monkeypatch.setattr(peer_torch, "installed", lambda: False)
+    rows = input_part.run(dataclasses.replace(settings, repeats=1))
+    measured = [row.peer for row in rows if row.ratio]
+    assert [name.split()[0] for name in measured] == ["TFDS", "Keras", "Kagglers'"]
+    missing = {row.peer: row for row in rows if row.ours is None}
+    assert set(missing) == {input_part.FLOOR, input_part.TORCH}
+    assert "pip install simplejpeg" in missing[input_part.FLOOR].note
+    assert all(row.reached is None for row in missing.values())
+
+
+# The parts.
+
+
+def test_both_writers_are_timed(settings, tmp_path):
+    manual_dir = str(data.competition(settings, PRODUCTS))
+    assert 0 < build.build_once(manual_dir, str(tmp_path / "ours"), 1, False) < 60
+    assert 0 < build.build_once(manual_dir, str(tmp_path / "stock"), 1, True) < 60
+    assert build.measure_copy(pathlib.Path(manual_dir)) > 0
+
+
+def test_steps_precision_and_inference(settings, monkeypatch):
+    # Two names of one network share a row.
+    (row,) = steps.run(dataclasses.replace(settings, networks=("cnn", "solution1_2")))
+    assert row.what.startswith("cnn, solution1_2 (") and row.ours > 0 and row.theirs > 0
+    for part in (precision, inference):
+        monkeypatch.setattr(part, "NETWORKS", ("logistic",))
+    settings = dataclasses.replace(settings, networks=("logistic",))
+    (row,) = precision.run(settings)
+    assert row.peer == "float32" and row.ours > 0 and row.theirs > 0
+    rows = inference.run(settings)
+    assert [row.what.split()[0] for row in rows] == ["evaluation", "submission"]
+    assert all(row.ours > 0 and row.theirs == rows[0].theirs > 0 for row in rows)
+
+
+def test_what_shared_cores_allow():
+    # 2 cores, 1 ms of network and 1 ms of decoding: 1000 pictures/s where memory gave 2000.
+    assert "the ratio can be 0.500 at most" in steps.shared_cores(1e-3, 1e-3, 2, 2000.0)
+    # The network keeps one of two cores busy: decoding has the other.
+    assert "the ratio can be 1.000 at most" in steps.shared_cores(1e-3, 1e-3, 2, 1000.0)
+
+
+def test_the_trainers_first_step_is_timed(settings):
+    folder = data.data_dir(settings, PRODUCTS)
+    arguments = [f"--data_dir={folder}", "--model=logistic", f"--image_size={SIZE}"]
+    assert 0 < start.seconds_of("trainer_first_step", [*arguments, "--batch_size=8"]) < 120
+    with pytest.raises(RuntimeError, match="(?s)did not reach its first step.*'no_such_flag'"):
+        start.seconds_of("trainer_first_step", ["--no_such_flag"])
+
+
+def test_memory_of_training_is_told(settings, monkeypatch, capsys):
+    monkeypatch.setattr(memory, "_PICTURES", 300)
+    folder = data.data_dir(settings, PRODUCTS)
+    memory.train_and_tell(str(folder), "64", str(SIZE))
+    assert 0.1 < float(capsys.readouterr().out.split()[-1]) < 20
+
+
+def test_the_noise_of_an_accuracy():
+    assert head._noise(0.5, 10_000) == pytest.approx(0.028, abs=1e-3)
+    assert head._noise(0.0, 100) == 1.0
+
+
+def test_the_command_writes_the_table_as_json(settings, tmp_path, capsys):
+    path = tmp_path / "result.json"
+    flags = [f"--work_dir={settings.work_dir}", f"--input_dir={settings.input_dir}"]
+    flags += [f"--products={PRODUCTS}", f"--image_size={SIZE}", "--networks=logistic"]
+    flags += ["--repeats=1", "--seconds=0.05", "--shuffle_buffer=64", f"--json={path}"]
+    assert main(["--only=steps", *flags]) == 0
+    result = json.loads(path.read_text())
+    (row,) = result["rows"]
+    assert row["what"].startswith("logistic") and f"{row['target']}" == ">= 0.97"
+    assert result["machine"]["cores"] >= 1 and result["machine"]["versions"]["tensorflow"]
+    assert row["what"] in capsys.readouterr().out
+
+
+def test_a_part_that_fails_is_told_and_the_others_run(tmp_path, capsys):
+    flags = [f"--work_dir={tmp_path}", f"--input_dir={tmp_path / 'nowhere'}"]
+    assert main(["--only=build,input", *flags]) == 1
+    out = capsys.readouterr().out
+    assert out.count("failed with exit status 1") == 2
+
+
+def test_an_unknown_part_is_refused_by_name():
+    with pytest.raises(PartError, match="build, input, .*Received also: speed"):
+        main(["--only=speed,input"])
+
+
+def test_each_part_is_a_command():
+    folder = pathlib.Path(build.__file__).parent
+    for part in PARTS:
+        assert f'main(only="{part}")' in (folder / f"{part}.py").read_text()
+    command = [sys.executable, "-m", "benchmarks.run", "--help"]
+    help_text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert all(f"--{field.name}" in help_text for field in dataclasses.fields(Settings))
