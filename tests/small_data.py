@@ -102,5 +102,6 @@ def small_config(**changes) -> Config:
         "precision": "float32",
         "eval_batch_size": 8,
         "shuffle_buffer": 100,
+        "decoder": "tf",
     }
     return Config(**values | changes)

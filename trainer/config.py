@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 # Settings that may differ when a run is continued: they change how long it goes on, where its
-# data lie or what is logged, never the result of a step already taken.
+# data lie or what is logged, never the result of a step already taken. `decoder` is among them so
+# that a run outlives a picture that DALI refuses; `trainer.train` warns of the change.
 MAY_CHANGE_ON_RESUME = frozenset(
     {
         "data_dir",

@@ -1,17 +1,71 @@
-"""JPEG bytes to pixels: the one decoder of training, evaluation, submission and serving."""
+"""JPEG bytes to pixels, by TensorFlow or by NVIDIA DALI: training, evaluation and submission.
+
+Serving is always TensorFlow's `decode_jpeg`, which a SavedModel can hold.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import math
 import os
 from collections.abc import Callable
 
 import tensorflow as tf
+from absl import logging
+
+DECODERS = ("auto", "tf", "dali")
 
 # Decoded pictures that may wait at a time, whatever the number of cores: 400 MB at 180 x 180.
 PICTURES_IN_FLIGHT = 4096
 
 Transform = Callable[..., tf.Tensor]
+
+
+class DecoderError(ValueError):
+    """A decoder that does not exist or is not installed."""
+
+
+def resolve_decoder(requested: str = "auto") -> str:
+    """`tf` or `dali`: what was asked for, or for `auto` DALI if it is installed and a GPU is there.
+
+    On a GPU it must run before TensorFlow first uses it: TensorFlow is kept from taking the memory
+    that DALI needs.
+
+    Raises:
+      DecoderError: if there is no such decoder, or DALI was asked for and cannot be imported.
+    """
+    if requested not in DECODERS:
+        raise DecoderError(
+            f"`decoder` must be one of {', '.join(DECODERS)}. Received: {requested!r}."
+        )
+    if requested == "tf":
+        return "tf"
+    if requested == "auto" and not (tf.config.list_physical_devices("GPU") and _has_dali()):
+        return "tf"
+    try:
+        _dali().leave_gpu_memory()
+    # The plugin is a library built for one TensorFlow; another one fails to load it so.
+    except (ImportError, OSError, tf.errors.OpError) as error:
+        if requested == "auto":
+            logging.warning("DALI is installed but cannot be used; TensorFlow decodes. %s", error)
+            return "tf"
+        raise DecoderError(
+            "--decoder=dali needs NVIDIA DALI with its TensorFlow plugin, built for the installed "
+            f"TensorFlow. Received: {error} Install both with `make gpu`, or choose --decoder=tf."
+        ) from error
+    return "dali"
+
+
+def _has_dali() -> bool:
+    try:
+        return importlib.util.find_spec("nvidia.dali_tf_plugin") is not None
+    except ModuleNotFoundError:  # nothing of NVIDIA's is installed
+        return False
+
+
+def _dali():
+    return importlib.import_module("trainer.dali_decoding")
 
 
 def num_cores() -> int:
@@ -52,22 +106,36 @@ def decode_batches(
     image_size: int,
     batch_size: int,
     transform: Transform | None = None,
+    decoder: str = "auto",
 ) -> tf.data.Dataset:
     """Decodes batches of JPEGs in parallel, in their order; one bad picture costs no other.
-
-    Each batch is a small data set of its own: `ignore_errors` can then drop the one picture that
-    does not decode, which no op within a `map` can do.
 
     Args:
       batches: elements (jpegs string [b], labels [b], arguments), the latter a tuple of [b, ...]
         tensors.
       image_size: width and height of the pictures.
-      batch_size: the largest b.
+      batch_size: b of every batch but the last, which may be smaller.
       transform: called on each decoded picture as `transform(picture, *arguments)`.
+      decoder: one of DECODERS.
 
     Yields:
       For each batch, uint8 [n, image_size, image_size, 3] and int32 [n], the decoded pictures and
       their places in the batch, ascending, with n < b where some do not decode; and its labels.
+
+    Raises:
+      DecoderError: if the decoder does not exist or is not installed.
+    """
+    decode = _dali().decode_batches if resolve_decoder(decoder) == "dali" else _decode_batches
+    return decode(batches, image_size, batch_size, transform)
+
+
+def _decode_batches(
+    batches: tf.data.Dataset, image_size: int, batch_size: int, transform: Transform | None
+) -> tf.data.Dataset:
+    """`decode_batches` by TensorFlow.
+
+    Each batch is a small data set of its own: `ignore_errors` can then drop the one picture that
+    does not decode, which no op within a `map` can do.
     """
 
     def decode(position: tf.Tensor, jpeg: tf.Tensor, arguments) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,6 +5,7 @@
 Prints a table and writes RUN/evaluation/SPLIT.json:
 
     split, checkpoint, flip, mean   what was measured, and how
+    decoder                         who decoded the pictures, tf or dali
     num_products, num_pictures      products counted, and their readable pictures
     num_without_picture             of these products, those that got the training prior
     num_unlabelled, num_foreign     products left out: no label, or no class of this run
@@ -244,10 +245,11 @@ def evaluate_run(
       checkpoint: `best` or `last`.
       flip: average each picture with its mirror image.
       mean: how a product's pictures are averaged.
-      decoder: who decodes JPEGs.
+      decoder: who decodes JPEGs, one of `trainer.decoding.DECODERS`.
       deduplicate: also read the training split's picture hashes.
     """
     from trainer.dataset import open_dataset
+    from trainer.decoding import resolve_decoder
     from trainer.duplicates import unseen_products
     from trainer.predictor import load_predictor, training_split
 
@@ -257,15 +259,21 @@ def evaluate_run(
     split = split or config.validation_split
     products = data.split(split)
     Evaluation(run.label_map, products)  # refuses an unlabelled split before the network is loaded
+    decoder = resolve_decoder(decoder)  # before the network takes the GPU's memory
     predictor = load_predictor(run, data, checkpoint=checkpoint, flip=flip, mean=mean)
     training = training_split(data, config) if deduplicate else None
     unseen = None if training is None else unseen_products(products, training)
-    result = {"split": split, "checkpoint": checkpoint, "flip": flip, "mean": mean} | evaluate(
-        predictor,
-        products,
-        batch_size=batch_size or config.eval_batch_size,
-        unseen=unseen,
-        decoder=decoder,
+    how = {"checkpoint": checkpoint, "flip": flip, "mean": mean, "decoder": decoder}
+    result = (
+        {"split": split}
+        | how
+        | evaluate(
+            predictor,
+            products,
+            batch_size=batch_size or config.eval_batch_size,
+            unseen=unseen,
+            decoder=decoder,
+        )
     )
     run.evaluation.mkdir(exist_ok=True)
     write_json(output_path(run, split), result)
@@ -282,7 +290,8 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"{result['num_products']:,} products, {result['num_pictures']:,} pictures of "
         f"{result['split']}, {result['checkpoint']} checkpoint"
-        + (", with mirror images" if result["flip"] else ""),
+        + (", with mirror images" if result["flip"] else "")
+        + (", decoded by DALI" if result["decoder"] == "dali" else ""),
         "",
         f"{'':<14}{'by product':^20}{'by picture':^20}",
         f"{'':<14}" + f"{'accuracy':>10}{'top 5':>10}" * 2,

@@ -18,7 +18,7 @@ PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 SCHEDULES = ("constant", "cosine", "step")
 AUGMENTATIONS = ("none", "flip", "flip_shift")
 TRAINABLE = ("head", "top_blocks", "all", "staged")
-DECODERS = ("auto", "tf")
+DECODERS = ("auto", "tf", "dali")
 _DEFAULTS = Config()
 
 
@@ -181,7 +181,11 @@ def _define_training_flags(experiments: tuple[str, ...]) -> None:
 
 def _define_machine_flags() -> None:
     flags.DEFINE_enum(
-        "decoder", _DEFAULTS.decoder, DECODERS, "Who decodes JPEGs; so far TensorFlow (tf) alone."
+        "decoder",
+        _DEFAULTS.decoder,
+        DECODERS,
+        "Who decodes JPEGs: TensorFlow (tf) or NVIDIA DALI (dali, of `make gpu`). auto: the one "
+        "that a run to be continued has; else DALI if it is installed and there is a GPU.",
     )
     flags.DEFINE_integer(
         "eval_batch_size",

@@ -68,7 +68,7 @@ def train_dataset(
       augment: one of AUGMENTATIONS: mirror half of the pictures; and shift each by up to a tenth.
       shuffle_buffer: pictures (as JPEGs) among which the shuffle draws; the order of the files is
         shuffled too.
-      decoder: who decodes: `tf`, or `auto`, which is `tf` as well so far.
+      decoder: who decodes, one of `trainer.decoding.DECODERS`.
 
     Yields:
       (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). In place of a picture that
@@ -97,7 +97,7 @@ def train_dataset(
     )
     steps = steps_per_epoch(split, label_map, batch_size)
     return (
-        decode_batches(batches, image_size, batch_size, _AUGMENT[augment])
+        decode_batches(batches, image_size, batch_size, _AUGMENT[augment], decoder)
         .map(_white_for_missing)
         # An index that does not fit the records must not pass for a shorter or longer epoch.
         .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
@@ -124,7 +124,7 @@ def inference_dataset(
       products: int64, ordinals of the products wanted; None for all. The others' pictures are not
         decoded.
       skip_steps: batches left out at the start; the others are the same as without it.
-      decoder: who decodes: `tf`, or `auto`, which is `tf` as well so far.
+      decoder: who decodes, one of `trainer.decoding.DECODERS`.
 
     Yields:
       {"image": uint8 [b, image_size, image_size, 3], "product": int64 [b]}, the latter the ordinal
@@ -161,7 +161,7 @@ def inference_dataset(
         .map(lambda jpegs, ordinals: (jpegs, ordinals, ()))
     )
     return (
-        decode_batches(batches, image_size, batch_size)
+        decode_batches(batches, image_size, batch_size, decoder=decoder)
         .map(_without_missing)
         .prefetch(2)
         .with_options(_options())

@@ -40,7 +40,11 @@ def define_prediction_flags() -> None:
         "mean", "arithmetic", MEANS, "How the probabilities of a product's pictures are averaged."
     )
     flags.DEFINE_enum(
-        "decoder", "auto", DECODERS, "Who decodes JPEGs; so far TensorFlow (tf) alone."
+        "decoder",
+        "auto",
+        DECODERS,
+        "Who decodes JPEGs: TensorFlow (tf) or NVIDIA DALI (dali, of `make gpu`). auto: DALI if it "
+        "is installed and there is a GPU.",
     )
 
 

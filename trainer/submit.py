@@ -16,7 +16,7 @@ import pathlib
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from trainer import logs
 from trainer.label_map import LabelMap
@@ -239,6 +239,7 @@ def submit(
 ) -> int:
     """Predicts a split and writes the submission; returns its number of rows."""
     from trainer.dataset import open_dataset
+    from trainer.decoding import resolve_decoder
     from trainer.predictor import load_predictor
 
     # Whatever can be refused is refused before the long work.
@@ -248,6 +249,8 @@ def submit(
     data = open_dataset(data_dir or run.config.data_dir)
     products = data.split(split)
     check_products(products.index.product_id, sample_submission)
+    decoder = resolve_decoder(decoder)  # before the network takes the GPU's memory
+    logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
     predictor = load_predictor(run, data, checkpoint=checkpoint, flip=flip, mean=mean)
     category_ids = predict_categories(
         predictor,

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from trainer import models, optimizers
 from trainer.checkpoint import (
@@ -35,6 +36,7 @@ from trainer.checkpoint import (
 )
 from trainer.config import Config, ConfigError
 from trainer.dataset import CdiscountData, Split, damaged_shard
+from trainer.decoding import resolve_decoder
 from trainer.feeds import FeatureFeed, PictureFeed, Splits
 from trainer.label_map import LabelMap
 from trainer.logs import Preempted
@@ -120,6 +122,7 @@ def train(config: Config, run_dir: str | os.PathLike[str], data: CdiscountData) 
             "a two-stage run, which `python -m trainer.two_stage` continues."
         )
     run = open_run_folder(config, run_dir, data)
+    config = run.config  # with the decoder that was chosen
     if run.state_path.exists() and _is_finished(run, config):
         return run
     try:
@@ -144,8 +147,12 @@ def _is_finished(run: RunFolder, config: Config) -> bool:
 def open_run_folder(
     config: Config, run_dir: str | os.PathLike[str], data: CdiscountData
 ) -> RunFolder:
-    """Makes the run's folder, or checks that the one there may be continued with `config`."""
+    """Makes the run's folder, or checks that the one there may be continued with `config`.
+
+    The folder's config names the decoder that is used, never `auto`.
+    """
     run = RunFolder(run_dir)
+    config = _with_decoder(config, run)
     label_map = LabelMap(data.categories, config.target, config.within_level1)
     if run.config_path.exists() and run.label_map_path.exists():
         _check_same_run(run, config)
@@ -174,6 +181,24 @@ def open_run_folder(
         },
     )
     return run
+
+
+def _with_decoder(config: Config, run: RunFolder) -> Config:
+    """`config` with the decoder to use: for `auto` the run's own, which another machine may lack.
+
+    Decoders' pixels differ by up to a level here and there, so a run never changes its decoder by
+    itself. A user may: DALI refuses a file now and then that TensorFlow takes.
+    """
+    saved = run.config.decoder if run.config_path.exists() else "auto"
+    decoder = resolve_decoder(saved if config.decoder == "auto" else config.decoder)
+    if saved not in ("auto", decoder):
+        logging.warning(
+            "--decoder=%s goes on where %s decoded so far: pixels may differ by a level, so the "
+            "result is not exactly that of an undisturbed run.",
+            decoder,
+            saved,
+        )
+    return dataclasses.replace(config, decoder=decoder)
 
 
 def _check_same_run(run: RunFolder, config: Config) -> None:
