@@ -4,6 +4,7 @@ import math
 import os
 import signal
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -246,15 +247,37 @@ def test_another_data_sets_categories_are_refused(data, undisturbed, tmp_path):
         train(_config(), undisturbed.path, other)
 
 
-def test_a_non_finite_loss_stops_at_once_and_keeps_the_checkpoint(data, tmp_path):
-    config = _config(optimizer="sgd", learning_rate=1e30, checkpoint_steps=1)
+def test_a_non_finite_loss_stops_at_once(data, tmp_path):
+    config = _config(optimizer="sgd", learning_rate=1e30, checkpoint_steps=0)
     with pytest.raises(
-        NonFiniteLossError, match=r"in epoch 1, step \d+; .* keeps the last good checkpoint"
+        NonFiniteLossError,
+        match=r"loss must stay finite. NaN or infinity came up in epoch 1, step 2; .* keeps the ",
     ):
         train(config, tmp_path / "run", data)
-    run = RunFolder(tmp_path / "run")
-    if run.state_path.exists():
-        assert run.state["entries"][0]["epoch"] == 0
+    assert not RunFolder(tmp_path / "run").state_path.exists()
+
+
+def test_the_last_good_checkpoint_outlives_a_loss_that_is_not_finite(data, tmp_path, monkeypatch):
+    run = train(_config(epochs=1), tmp_path / "run", data)
+    state, files = run.state, sorted(run.checkpoints.iterdir())
+
+    def spoilt(self, y_true, y_pred):
+        # The first step's loss is finite still, its gradient is not.
+        return original(self, y_true, y_pred) + keras.ops.sqrt(keras.ops.sum(y_pred * 0.0))
+
+    original = train_module.SparseCrossentropy.call
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module.SparseCrossentropy, "call", spoilt)
+        with pytest.raises(NonFiniteLossError, match="in epoch 2, step 2; .* keeps the last good"):
+            train(_config(epochs=2), run.path, data)
+        # A checkpoint between the update that spoils the weights and the next outputs.
+        with pytest.raises(
+            NonFiniteLossError, match=r"weights .*kernel must stay finite. .* in epoch 2, step 1;"
+        ):
+            train(_config(epochs=2, checkpoint_steps=1), run.path, data)
+    assert run.state == state and sorted(run.checkpoints.iterdir()) == files
+    undisturbed = train(_config(epochs=2), tmp_path / "undisturbed", data)
+    assert_same_run(train(_config(epochs=2), run.path, data), undisturbed)
 
 
 def test_early_stopping_goes_by_the_history(data, tmp_path):

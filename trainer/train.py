@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from trainer import models, optimizers
+from trainer import devices, models, optimizers
 from trainer.checkpoint import (
     CheckpointStore,
     restore_variables,
@@ -63,7 +63,7 @@ _FINITE_CHECK_STEPS = 10  # reading the device's counter costs a synchronisation
 
 
 class NonFiniteLossError(ValueError):
-    """The loss became NaN or infinite."""
+    """The loss, or a weight, became NaN or infinite."""
 
 
 class OutOfMemoryError(ValueError):
@@ -243,11 +243,8 @@ class _Training:
         self.store = CheckpointStore(run)
         self.entry = self.store.newest_intact() or _fresh_entry()
         self.events = EventLog(run.tensorboard, self.entry["events"])
-        self.strategy = (
-            tf.distribute.MirroredStrategy()
-            if len(tf.config.list_physical_devices("GPU")) > 1
-            else tf.distribute.get_strategy()
-        )
+        self.strategy = devices.choose_strategy()
+        self.replicas = self.strategy.num_replicas_in_sync
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.precision)
         with self.strategy.scope():
@@ -387,7 +384,7 @@ class _Training:
         if skip < steps:
             try:
                 self.feed.model.fit(
-                    self.feed.train_batches(epoch, skip),
+                    devices.even_batches(self.feed.train_batches(epoch, skip), self.replicas),
                     initial_epoch=epoch,
                     epochs=epoch + 1,
                     steps_per_epoch=steps - skip,
@@ -398,10 +395,11 @@ class _Training:
             except tf.errors.DataLossError as error:
                 raise damaged_shard(self.splits.pair(epoch)[0], error) from error
         logs = self.feed.model.get_metrics_result()
-        self._check_finite(epoch, logs)
+        self._check_finite(epoch, steps, logs)
         hooks.close()
         self.entry["step"] = steps
         if self._checkpoint_due():
+            self._check_weights(epoch, steps)
             self._commit(self._variables())  # validation may take long
         trained = time.monotonic()
         try:
@@ -414,7 +412,7 @@ class _Training:
             "loss": float(logs["loss"]),
             "accuracy": float(logs["accuracy"]),
             **validation,
-            "learning_rate": float(self.feed.model.optimizer.learning_rate),
+            "learning_rate": _learning_rate(self.feed.model),
             "pictures_per_second": hooks.pictures / max(trained - started, 1e-9),
             "seconds": time.monotonic() - started + self.entry["seconds_before"],
         }
@@ -471,7 +469,8 @@ class _Training:
 
     def checkpoint(self, epoch: int, step: int, seconds: float) -> None:
         """Commits the state after `step` steps of `epoch`."""
-        self._check_finite(epoch, self.feed.model.get_metrics_result())
+        self.check_finite_now(epoch, step)
+        self._check_weights(epoch, step)
         before = self.entry["seconds_before"]
         self.entry.update(epoch=epoch, step=step, seconds_before=before + seconds)
         self._commit(self._variables())
@@ -500,20 +499,32 @@ class _Training:
             entry = dict(self.entry, events=self.events.commit())
             self.entry = dict(self.store.commit(entry, variables))
             _write_history(self.run_folder, self.entry["history"])
+        if variables is not None:
+            devices.share_sums(self.feed.model.metrics_variables, self.replicas)
         self.last_checkpoint = time.monotonic()
 
-    def _check_finite(self, epoch: int, logs: dict[str, Any]) -> None:
+    def _check_finite(self, epoch: int, steps: int, logs: dict[str, Any]) -> None:
+        """Looks at the running metrics after `steps` steps of `epoch`."""
         step = int(logs["first_nonfinite_step"])
         if step >= 0 or not math.isfinite(float(logs["loss"])):
-            raise NonFiniteLossError(
-                f"The loss must stay finite. It became NaN or infinite in epoch {epoch + 1}, "
-                f"step {step + 1}; {self.run_folder.path} keeps the last good checkpoint. Try a "
-                f"smaller --learning_rate (now {self.config.learning_rate:g}) or "
-                "--precision=float32 in a new --run_dir."
-            )
+            raise self._not_finite("loss", epoch, step if step >= 0 else steps - 1)
 
-    def check_finite_now(self, epoch: int) -> None:
-        self._check_finite(epoch, self.feed.model.get_metrics_result())
+    def _check_weights(self, epoch: int, steps: int) -> None:
+        """A step's outputs are of the weights before it; its update may have spoilt them."""
+        for variable in self.feed.model.trainable_variables:
+            if not np.isfinite(variable.numpy()).all():
+                raise self._not_finite(f"weights {variable.path}", epoch, steps - 1)
+
+    def _not_finite(self, what: str, epoch: int, step: int) -> NonFiniteLossError:
+        return NonFiniteLossError(
+            f"The {what} must stay finite. NaN or infinity came up in epoch {epoch + 1}, step "
+            f"{step + 1}; {self.run_folder.path} keeps the last good checkpoint. Try a smaller "
+            f"--learning_rate (now {self.config.learning_rate:g}) or --precision=float32 in a new "
+            "--run_dir."
+        )
+
+    def check_finite_now(self, epoch: int, steps: int) -> None:
+        self._check_finite(epoch, steps, self.feed.model.get_metrics_result())
 
 
 class _StepHooks(keras.callbacks.Callback):
@@ -557,7 +568,7 @@ class _StepHooks(keras.callbacks.Callback):
         if batch == 0:
             return
         if step % _FINITE_CHECK_STEPS == 0:
-            training.check_finite_now(self._epoch)
+            training.check_finite_now(self._epoch, step)
         if self._line.due():
             values = self.model.get_metrics_result()
             self._line.update(
@@ -586,7 +597,7 @@ class _StepHooks(keras.callbacks.Callback):
             point[name] = (total - before[name]) / (seen - before["pictures"])
             before = dict(before, **{name: total})
         entry["window"] = dict(before, pictures=seen)
-        point["learning_rate"] = float(self.model.optimizer.learning_rate)
+        point["learning_rate"] = _learning_rate(self.model)
         self._training.events.scalars("train", point, entry["global_step"] + step)
 
     def _profile(self, step: int) -> None:
@@ -663,6 +674,10 @@ def averaged_weights(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in zip(model.trainable_variables, trained, strict=True):
             variable.assign(value)
+
+
+def _learning_rate(model: keras.Model) -> float:
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
 
 
 def _fresh_window() -> dict[str, float]:
