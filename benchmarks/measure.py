@@ -56,6 +56,18 @@ def picture_rate(batches: Iterator[Any], seconds: float, warm_up: int = 5) -> fl
     return pictures / elapsed
 
 
+def cpu_seconds(batches: Iterator[Any], number: int, warm_up: int = 5) -> float:
+    """Seconds that a picture keeps a core busy, in the mean of `number` batches.
+
+    Unlike a rate it hardly depends on what else the machine does.
+    """
+    for _ in range(warm_up):
+        next(batches)
+    start = time.process_time()
+    pictures = sum(len(next(batches)[0]) for _ in range(number))
+    return (time.process_time() - start) / pictures
+
+
 def num_cores() -> int:
     """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -6,8 +6,10 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import re
 import subprocess
 import sys
+import time
 
 import bson
 import numpy as np
@@ -31,7 +33,7 @@ from benchmarks import (
     steps,
 )
 from benchmarks import input as input_part
-from benchmarks.measure import picture_rate, take_turns
+from benchmarks.measure import cpu_seconds, picture_rate, take_turns
 from benchmarks.run import PARTS, PartError, main
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare, table
@@ -139,6 +141,19 @@ def test_the_rate_counts_pictures_behind_the_warm_up():
     batches = itertools.repeat((np.zeros([64, 2]),))
     assert picture_rate(batches, 0.05) > 64 * 1000
     assert picture_rate(itertools.repeat((np.zeros([1, 2]),)), 0.05) > 1000
+
+
+def test_busy_time_is_that_of_this_process():
+    def busy():
+        while True:
+            end = time.process_time() + 0.002
+            while time.process_time() < end:
+                pass
+            yield (np.zeros([2, 1]),)
+
+    assert cpu_seconds(busy(), 5, warm_up=1) == pytest.approx(0.001, rel=0.2)
+    idle = ((time.sleep(0.005), np.zeros([1, 1]))[1:] for _ in itertools.count())
+    assert cpu_seconds(idle, 5, warm_up=1) < 0.003
 
 
 # The data.
@@ -275,6 +290,14 @@ def test_peers_that_are_not_installed_are_named(settings, monkeypatch):
     assert set(missing) == {input_part.FLOOR, input_part.TORCH}
     assert "pip install simplejpeg" in missing[input_part.FLOOR].note
     assert all(row.reached is None for row in missing.values())
+
+
+def test_what_is_below_the_floor_is_explained(settings, monkeypatch):
+    pytest.importorskip("simplejpeg")
+    monkeypatch.setattr(input_part, "_FLOOR_JPEGS", 200)
+    note = input_part._why_below(settings)
+    costs = [int(number) for number in re.findall(r"(\d+) us", note)]
+    assert len(costs) == 3 and all(0 < cost < 100_000 for cost in costs)
 
 
 # The parts.
