@@ -7,7 +7,7 @@ SETUP := setup.cfg setup.py pyproject.toml
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test lint format bench torture gpu clean
+.PHONY: help demo test lint format bench torture gpu dali clean
 
 help:
 	@echo "make demo     generated competition -> data set -> training -> submission and report (6 minutes)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench    speed and memory against peers and floors: one table (20 minutes)"
 	@echo "make torture  kills at random moments, full disks, fuzzing (30 minutes at most)"
 	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
+	@echo "make dali     DALI without CUDA into .venv, and its tests on a machine without a GPU"
 	@echo "make clean    removes .venv and build/"
 
 demo: .venv/ok-run
@@ -43,8 +44,13 @@ torture: .venv/ok-test .venv/ok-fuzz
 
 # The plugin is compiled against the TensorFlow that it finds: without build isolation, and last.
 gpu: .venv/ok-run
-	$(BIN)/pip install -q setuptools wheel 'tensorflow[and-cuda]>=2.21,<2.22' nvidia-dali-cuda120
+	$(BIN)/pip install -q setuptools wheel 'tensorflow[and-cuda]>=2.21,<2.22' 'nvidia-dali-cuda120>=2.4,<3'
 	$(BIN)/pip install -q --no-build-isolation -e '.[gpu]'
+
+dali: .venv/ok-test
+	$(BIN)/pip install -q setuptools wheel 'nvidia-dali-cuda120>=2.4,<3'
+	$(BIN)/pip install -q --no-build-isolation -e '.[dali]'
+	$(BIN)/python -m pytest -q tests/test_dali_decoding.py tests/test_plain_jpeg.py
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis

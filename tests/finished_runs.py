@@ -44,10 +44,11 @@ def assert_same_run(one: RunFolder, other: RunFolder) -> None:
     for name in ("best", "last"):
         ours, theirs = (run.state[name] for run in (one, other))
         assert ours["epoch"] == theirs["epoch"]
-        np.testing.assert_equal(_weights(one, ours), _weights(other, theirs))
+        np.testing.assert_equal(weights_of(one, ours), weights_of(other, theirs))
 
 
-def _weights(run: RunFolder, entry: dict) -> dict[str, np.ndarray]:
+def weights_of(run: RunFolder, entry: dict) -> dict[str, np.ndarray]:
+    """The arrays of a weights file, by their path in it."""
     import h5py
 
     arrays = {}

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
 class FirstNonFiniteStep(keras.metrics.Metric):
     """The first step (from 0) since the reset whose outputs were not all finite; -1 if none.
 
-    It lives on the device, so that watching every step costs no synchronisation.
+    It lives on the device, so that watching every step costs no synchronisation. With several
+    devices it is the first step at which the outputs of any were not finite: one number a step is
+    summed over them.
     """
 
     def __init__(self, name: str = "first_nonfinite_step", **kwargs):
         super().__init__(name=name, dtype="float32", **kwargs)
-        self._steps = self.add_variable((), "zeros", dtype="float32", name="steps")
+        # All devices have the same value; Keras would sum them.
+        same = {"dtype": "float32", "aggregation": "only_first_replica"}
+        self._steps = self.add_variable((), "zeros", name="steps", **same)
         # Kept as step + 1, so that a reset (all zeros) means "none".
-        self._first = self.add_variable((), "zeros", dtype="float32", name="first")
+        self._first = self.add_variable((), "zeros", name="first", **same)
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
         del y_true, sample_weight
         self._steps.assign(self._steps + 1)
-        finite = ops.all(ops.isfinite(y_pred))
-        is_first = ops.logical_and(self._first == 0, ops.logical_not(finite))
+        bad = ops.logical_not(ops.all(ops.isfinite(y_pred)))
+        replica = tf.distribute.get_replica_context()  # None where no step is running
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            bad = replica.all_reduce(tf.distribute.ReduceOp.SUM, ops.cast(bad, "float32")) > 0
+        is_first = ops.logical_and(self._first == 0, bad)
         self._first.assign(ops.where(is_first, self._steps, self._first))
 
     def result(self):

@@ -319,10 +319,9 @@ class _Training:
             fitted.compile(
                 optimizer=optimizer,
                 loss=SparseCrossentropy(label_smoothing=config.label_smoothing),
-                metrics=[
-                    keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-                    FirstNonFiniteStep(name="first_nonfinite_step"),
-                ],
+                metrics=[FirstNonFiniteStep(name="first_nonfinite_step")],
+                # Only several devices have weights, see `even_batches`.
+                weighted_metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             )
             # Variables that Keras would make at the first batch must exist to be restored.
             optimizer.build(fitted.trainable_variables)
