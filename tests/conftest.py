@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+import subprocess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -80,3 +81,19 @@ def grocery_files() -> pathlib.Path:
     if not (SHARED / "grocery").exists():
         pytest.skip("needs the grocery pictures in ../shared/data")
     return SHARED / "grocery"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a tmpfs of some bytes; skips where that is not allowed."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(num_bytes):
+        words = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", str(place)]
+        if os.geteuid() or subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("mounting a tmpfs needs root")
+        return place
+
+    yield mount
+    subprocess.run(["umount", str(place)], capture_output=True, check=False)

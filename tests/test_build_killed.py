@@ -68,13 +68,17 @@ def files(data_dir):
 
 @pytest.fixture(scope="module")
 def undisturbed(manual_dir, tmp_path_factory):
-    """What the command gives when it is left alone, and how long its work takes."""
+    """What the command gives when it is left alone, and the seconds from its first file to the
+    data set's name."""
     data_dir = tmp_path_factory.mktemp("undisturbed")
     process = start(manual_dir, data_dir)
     began = wait_for_work(process, data_dir)
+    while process.poll() is None and not (data_dir / "cdiscount" / "1.0.0").exists():
+        time.sleep(0.005)
+    seconds = time.monotonic() - began
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    return files(data_dir), time.monotonic() - began
+    return files(data_dir), seconds
 
 
 def wait_for_work(process, data_dir):
@@ -121,7 +125,8 @@ def test_killed_at_random_moments(manual_dir, undisturbed, tmp_path, capsys):
     for number in range(12):
         data_dir = tmp_path / str(number)
         data_dir.mkdir()
-        moments = [chance.random() for _ in range(1 + number % 2)]
+        # Half of them early: reading takes a third of the time, and the processes start within it.
+        moments = [chance.uniform(0, (0.5, 1.1)[number % 2]) for _ in range(1 + number % 2)]
         hit.update(kill_and_rebuild(manual_dir, undisturbed, data_dir, moments))
         shutil.rmtree(data_dir)
     with capsys.disabled():
@@ -165,3 +170,34 @@ def test_a_full_disk(manual_dir, undisturbed, tmp_path):
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert files(tmp_path) == undisturbed[0]
+
+
+@pytest.mark.torture
+def test_a_full_tmpfs(manual_dir, undisturbed, small_disk):
+    """Too small from the start, filled by others meanwhile, and then large enough."""
+    data_dir = small_disk("50m")
+    folder = data_dir / "cdiscount"
+    process = start(manual_dir, data_dir)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "The build needs 0.2 GB of free space in" in output
+    assert "Received: 0.1 GB. Free some, or choose another folder with --data_dir." in output
+    assert [path.name for path in folder.iterdir()] == ["1.0.0.building"]
+
+    subprocess.run(["mount", "-o", "remount,size=400m", data_dir], check=True)
+    process = start(manual_dir, data_dir)
+    wait_for_work(process, data_dir)
+    with open(data_dir / "others", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(data_dir).free - (20 << 20))
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "The disk (or a limit on file sizes) is full: [Errno 28] No space left" in output
+    assert "start the same command again to continue" in output
+    assert [path.name for path in folder.iterdir()] == ["1.0.0.building"]
+    assert not list(folder.rglob("*.partial"))
+
+    (data_dir / "others").unlink()
+    process = start(manual_dir, data_dir)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert files(data_dir) == undisturbed[0]

@@ -4,7 +4,6 @@
 a full disk where nothing can be mounted; a small tmpfs is a full disk.
 """
 
-import os
 import pathlib
 import resource
 import shutil
@@ -108,22 +107,6 @@ def test_a_limit_on_file_sizes_keeps_the_checkpoint_before(
     status, stderr = train(folder, run_dir, epochs=2)
     assert status == 0, stderr
     assert_same_run(RunFolder(run_dir), RunFolder(undisturbed))
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mounts a tmpfs of some bytes; skips where that is not allowed."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def mount(num_bytes):
-        words = ["mount", "-t", "tmpfs", "-o", f"size={num_bytes}", "tmpfs", str(place)]
-        if os.geteuid() or subprocess.run(words, capture_output=True, check=False).returncode:
-            pytest.skip("mounting a tmpfs needs root")
-        return place
-
-    yield mount
-    subprocess.run(["umount", str(place)], capture_output=True, check=False)
 
 
 def size_of(folder):
