@@ -52,7 +52,8 @@ def resolve_decoder(requested: str = "auto") -> str:
             return "tf"
         raise DecoderError(
             "--decoder=dali needs NVIDIA DALI with its TensorFlow plugin, built for the installed "
-            f"TensorFlow. Received: {error} Install both with `make gpu` (`make dali` without a GPU), or choose --decoder=tf."
+            f"TensorFlow. Received: {error} Install both with `make gpu` (`make dali` without a "
+            "GPU), or choose --decoder=tf."
         ) from error
     return "dali"
 
