@@ -87,7 +87,8 @@ def test_a_request_is_kept(machine):
 def test_dali_that_cannot_be_imported_is_explained(machine, error):
     machine(1, True, error)
     with pytest.raises(
-        DecoderError, match=r"needs NVIDIA DALI.*Received: .*(nvidia|no symbol).*`make gpu`"
+        DecoderError,
+        match=r"decoder=dali needs NVIDIA DALI.*Received: .*(nvidia|no symbol).*`make gpu`",
     ):
         resolve_decoder("dali")
     assert resolve_decoder("auto") == "tf"

@@ -12,6 +12,7 @@ import collections
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,7 +57,8 @@ KILLS = {
         "checkpoint": 4,
     },
     "transfer": {
-        **{"anywhere": 3, "head: training": 2, "head: validation": 1, "head: checkpoint": 1},
+        **{"anywhere": 3, "head: features": 2, "head: training": 1},
+        **{"head: validation": 1, "head: checkpoint": 1},
         **{"top_blocks: compiling": 2, "top_blocks: checkpoint": 1},
     },
     "two_stage": {
@@ -90,6 +92,10 @@ class _Command:
     def __init__(self, name: str, folder: pathlib.Path, run_dir: pathlib.Path):
         module, *flags = COMMANDS[name]
         flags += [*_COMMON, f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"]
+        # Each run computes its own.
+        self.features_dir = folder / f"{run_dir.name}.features"
+        if name == "transfer":
+            flags.append(f"--features_dir={self.features_dir}")
         self._words = [module, *flags]
         self._phase_file = folder / f"{run_dir.name}.phase"
 
@@ -182,6 +188,7 @@ def test_killed_in_every_phase(name, folder, capsys):
         for run in _runs(undisturbed):
             assert_same_run(RunFolder(undisturbed / run), RunFolder(run_dir / run))
         compared.append(run_dir.rename(folder / f"{name}-killed-{len(compared)}"))
+        shutil.rmtree(command.features_dir, ignore_errors=True)
 
     started = time.monotonic()
     hit = _kill_all_phases(name, rng, command, seconds, compare)
