@@ -58,8 +58,8 @@ def decode_batches(
     there is one; the pixels come back to the host, where the pipeline goes on.
 
     Raises:
-      InternalError: when run, if DALI refuses a file all the same: its pixels are damaged so that
-        they end early, which only decoding can find.
+      InternalError: when run, if DALI refuses a file all the same, for damage that only decoding
+        all of it can find.
     """
     _, labels, arguments = batches.element_spec
     packing = _Packing((labels, arguments))
