@@ -57,8 +57,8 @@ def measure(name: str, image_size: int, folder: pathlib.Path) -> str:
     share = seconds / (60 * Config().checkpoint_minutes)
     return (
         f"{name:10} {image_size:4} px {size / 1e6:7.0f} MB  checkpoint {seconds:6.2f} s "
-        f"({min(states):.2f} to {max(states):.2f}) = {share:.2%} of {Config().checkpoint_minutes:g} "
-        f"minutes; weights of an epoch {statistics.median(weights):6.2f} s"
+        f"({min(states):.2f} to {max(states):.2f}) = {share:.2%} of "
+        f"{Config().checkpoint_minutes:g} minutes; weights of an epoch {statistics.median(weights):6.2f} s"
     )
 
 
