@@ -58,7 +58,8 @@ def measure(name: str, image_size: int, folder: pathlib.Path) -> str:
     return (
         f"{name:10} {image_size:4} px {size / 1e6:7.0f} MB  checkpoint {seconds:6.2f} s "
         f"({min(states):.2f} to {max(states):.2f}) = {share:.2%} of "
-        f"{Config().checkpoint_minutes:g} minutes; weights of an epoch {statistics.median(weights):6.2f} s"
+        f"{Config().checkpoint_minutes:g} minutes; "
+        f"weights of an epoch {statistics.median(weights):6.2f} s"
     )
 
 
