@@ -40,9 +40,11 @@ from cdisc_tfds.sorted_parts import (
 from cdisc_tfds.tfrecord import OVERHEAD_BYTES
 from cdisc_tfds.whole_files import rename_synced, whole_file
 
-# A part is held in memory by the process that makes it; all processes together stay below this.
+# A part is held in memory by the process that makes it. All processes together stay below this, but
+# for many: the smaller the parts, the more places on the disk has a shard to be read from.
 PARTS_MEMORY_BYTES = 512 << 20
-MAX_PART_BYTES = 256 << 20
+MAX_PART_BYTES = 128 << 20
+SMALL_PART_BYTES = 64 << 20
 # Less is not worth another process.
 MIN_PART_BYTES = 32 << 20
 
@@ -177,9 +179,10 @@ def _prepare(job: SplitJob, num_processes: int) -> list[PartTask]:
     if found != wanted:
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
-        memory = min(MAX_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
-        # Four parts a process, so that all are busy up to the end.
-        part_bytes = min(memory, max(MIN_PART_BYTES, -(-size // (4 * num_processes))))
+        memory = max(SMALL_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
+        # Two parts of each split a process at least, so that all are busy up to the end.
+        wanted_bytes = max(MIN_PART_BYTES, -(-size // (2 * num_processes)))
+        part_bytes = min(MAX_PART_BYTES, memory, wanted_bytes)
         with whole_file(description) as file:
             file.write(json.dumps(wanted | {"part_bytes": part_bytes}).encode())
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import pathlib
@@ -64,7 +65,15 @@ class PictureFeed:
     def __init__(self, model: keras.Model, splits: Splits, label_map: LabelMap, config: Config):
         self.model = model
         self._splits, self._label_map, self._config = splits, label_map, config
-        self._evaluator = Evaluator(model, label_map, config)
+
+    @functools.cached_property
+    def _evaluator(self) -> Evaluator:
+        """Made when it is needed: it traces the network, which the first step need not wait for."""
+        return Evaluator(self.model, self._label_map, self._config)
+
+    def graph(self) -> tf.types.experimental.ConcreteFunction:
+        """The network's operations when it predicts."""
+        return self._evaluator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Does what an epoch needs and its time does not count."""
@@ -114,6 +123,10 @@ class FeatureFeed:
         self._folder = pathlib.Path(folder)
         self._store: FeatureStore | None = None
         self._evaluator = Evaluator(self.model, label_map, config)
+
+    def graph(self) -> tf.types.experimental.ConcreteFunction:
+        """As `PictureFeed.graph`: of the layers behind the base."""
+        return self._evaluator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Computes the features of the epoch's pictures, unless they are there."""

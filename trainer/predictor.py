@@ -78,7 +78,7 @@ class Predictor:
 
         self._flip = flip
         # Traced here, in the thread that made the network; the calls come from others.
-        self._traced = tf.function(self.forward).get_concrete_function(
+        self.function = tf.function(self.forward).get_concrete_function(
             tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
         )
 
@@ -98,7 +98,7 @@ class Predictor:
         Raises:
           PredictionError: if they are not finite.
         """
-        probabilities = self._traced(images).numpy()
+        probabilities = self.function(images).numpy()
         # One NaN or infinite logit makes NaN of its whole row.
         if not np.isfinite(probabilities[:, 0]).all():
             raise PredictionError(
@@ -301,6 +301,11 @@ class Evaluator:
         self._predictor = Predictor(model, label_map, image_size=config.image_size)
         self._batch_size = config.eval_batch_size or config.batch_size
         self._decoder = config.decoder
+
+    @property
+    def function(self) -> tf.types.experimental.ConcreteFunction:
+        """Pictures to probabilities, as TensorFlow runs it."""
+        return self._predictor.function
 
     def evaluate(
         self,

@@ -362,9 +362,6 @@ class _Training:
         self.events.hparams(config)
         batch, _ = next(iter(self._pictures().train_batches(0).take(1)))
         self.events.pictures("input pictures", batch.numpy())
-        shape = [None, config.image_size, config.image_size, 3]
-        function = tf.function(lambda images: self.model(images, training=False))
-        self.events.graph(function.get_concrete_function(tf.TensorSpec(shape, tf.uint8)))
 
     def _products(self, split: Split) -> int:
         """Products of a split that have one of the run's classes."""
@@ -437,6 +434,8 @@ class _Training:
         best = self.entry["best"]
         if best is None or row["val_loss"] < best["val_loss"]:
             best = last
+        if epoch == 0:  # not before: tracing a deep network takes seconds
+            self.events.graph(self.feed.graph())
         curves = {name: row[name] for name in ("loss", "accuracy")}
         self.events.scalars(
             "train",
