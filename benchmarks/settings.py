@@ -17,8 +17,7 @@ class Settings:
       repeats: turns; the table has their medians.
       seconds: of one measurement, wherever that can be chosen.
       build_products: products (both splits) whose build is timed.
-      flat_products: products whose build's memory is compared with that of `build_products`; the
-        first number shows from where on it stays the same.
+      flat_products: few and many products, whose builds' memory is compared.
       products: products (both splits) of the data set that is read and trained on.
       memory_products: fewest and most products (training split) for the memory of training.
       head_products: products that the head of the pretrained network is trained on.
@@ -32,11 +31,11 @@ class Settings:
     input_dir: pathlib.Path | None = None
     repeats: int = 3
     seconds: float = 4.0
-    build_products: int = 50_000
-    flat_products: tuple[int, int] = (300_000, 500_000)
+    build_products: int = 200_000
+    flat_products: tuple[int, int] = (50_000, 500_000)
     products: int = 40_000
     memory_products: tuple[int, int] = (2_000, 200_000)
-    head_products: int = 600
+    head_products: int = 1200
     weights: str = "none"
     networks: tuple[str, ...] = (
         "cnn",
