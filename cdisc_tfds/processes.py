@@ -22,10 +22,15 @@ class Pool:
 
     The processes are started afresh ("spawn"), because forking a process that runs TensorFlow's
     threads may hang, and they end when this process ends, however it ends.
+
+    Attributes:
+      turn: held by the split whose parts are being made. While the shards of one split wait for the
+        disk, the processes make the parts of the next.
     """
 
     def __init__(self, num_processes: int):
         self._executor, self._lock = None, threading.Lock()
+        self.turn = threading.Lock()
         if num_processes > 1:
             self._executor = concurrent.futures.ProcessPoolExecutor(
                 num_processes,

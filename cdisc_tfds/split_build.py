@@ -137,11 +137,12 @@ def build_split(
     if (built := _finished(job)) is not None:
         on_progress(2 * os.path.getsize(job.source.path), sum(built.shard_lengths))
         return built
-    if job.limit is None:
-        parts = _make_parts(tasks, pool, on_progress)
-    else:
-        parts = _make_first_parts(tasks, job.limit, on_progress)
-    free_process_arena()  # without a pool the parts were made here
+    with pool.turn:
+        if job.limit is None:
+            parts = _make_parts(tasks, pool, num_processes, on_progress)
+        else:
+            parts = _make_first_parts(tasks, job.limit, on_progress)
+        free_process_arena()  # without a pool the parts were made here
     tasks = tasks[: len(parts)]
     tables = [task.table for task in tasks]
     order = _order(tables, parts, job.limit)
@@ -211,16 +212,21 @@ def _finished(job: SplitJob) -> BuiltSplit | None:
     return built if sizes == built.shard_bytes else None
 
 
-def _make_parts(tasks: list[PartTask], pool: Pool, on_progress: OnProgress) -> list[Part]:
+def _make_parts(
+    tasks: list[PartTask], pool: Pool, num_processes: int, on_progress: OnProgress
+) -> list[Part]:
     """All parts. Each one's guess of where it starts is proven by where the part before it ends."""
-    results = [
-        finished if (finished := finished_part(task)) else pool.submit(make_part, task)
-        for task in tasks
-    ]
+    waiting = collections.deque(tasks)
+    results: collections.deque[Part | concurrent.futures.Future] = collections.deque()
     parts: list[Part] = []
     landing = documents = 0
     try:
-        for task, result in zip(tasks, results):
+        for task in tasks:
+            # A few ahead only: shards of another split that are ready come in between.
+            while waiting and len(results) < 2 * num_processes:
+                ahead = waiting.popleft()
+                results.append(finished_part(ahead) or pool.submit(make_part, ahead))
+            result = results.popleft()
             part = result if isinstance(result, Part) else result.result()
             if part.start != landing:  # bytes that only looked like a document
                 part = make_part(dataclasses.replace(task, start=landing))
