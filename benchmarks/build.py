@@ -1,6 +1,6 @@
 """How fast the data set is built: against TFDS's own writer, and against copying the files.
 
-    python -m benchmarks.build [--input_dir=DIR] [--build_products=200000]
+    python -m benchmarks.build [--input_dir=DIR] [--build_products=150000]
 
 Every build runs in a process of its own, with TensorFlow imported and the input in the page cache
 before the clock starts. The clock covers the writing of the splits, which is all that the two ways

@@ -1,6 +1,6 @@
 """Training the head of a pretrained network: features computed once, or again in every epoch?
 
-    python -m benchmarks.head [--weights=FILE] [--head_products=1200]
+    python -m benchmarks.head [--weights=FILE] [--head_products=1000]
 
 Two runs of `trainer.train.train` that differ in --cache_features alone. Compared are whole epochs
 as their history tells them, with validation and checkpoint, from the second on; and what the

@@ -3,8 +3,9 @@
     python -m benchmarks.inference [--networks=cnn,inception]
 
 Measured are the functions behind `trainer.evaluate` and `trainer.submit`, from the files of the
-data set to the counts and the rows; not the start of the commands, which does not grow with the
-data. The weights are those after one step: they change no speed.
+data set to the counts and the rows; not the start of the commands and of their pipeline, which
+does not grow with the data: the time of a few pictures is subtracted from that of many. The weights
+are those after one step: they change no speed.
 """
 
 from __future__ import annotations
@@ -60,12 +61,13 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
         return batches * len(batch) / (time.perf_counter() - start)
 
     forward(1)
-    pictures = 2 * settings.seconds * forward(2)
-    runs = {
-        "forward": lambda: forward(max(2, round(pictures / len(batch)))),
-        "evaluation": _evaluation(predictor, first_products(data, "train", pictures), config),
-        "submission": _submission(predictor, first_products(data, "test", pictures), config),
-    }
+    pictures = settings.seconds * forward(2)
+    runs = {"forward": lambda: forward(max(2, round(pictures / len(batch))))}
+    for kind, split, work in (("evaluation", "train", _evaluate), ("submission", "test", _submit)):
+        # Few are two batches, so that many are `pictures` more.
+        few, many = (first_products(data, split, 2 * batch_size + more) for more in (0, pictures))
+        work = functools.partial(work, predictor, batch_size)
+        runs[kind] = functools.partial(_rate_beyond, work, few, many)
     for warm_up in runs.values():  # oneDNN prepares for each size of batch, the last one's too
         warm_up()
     rates = take_turns(f"inference, {name}", runs, settings.repeats)
@@ -99,25 +101,25 @@ def first_products(data: CdiscountData, split: str, pictures: float) -> Split:
     return data.split(f"{split}[:{products}]")
 
 
-def _evaluation(predictor: Predictor, split: Split, config: Config) -> Callable[[], float]:
-    def rate() -> float:
-        start = time.perf_counter()
-        result = evaluate(predictor, split, batch_size=config.eval_batch_size)
-        return result["num_pictures"] / (time.perf_counter() - start)
+def _rate_beyond(work: Callable[[Split], None], few: Split, many: Split) -> float:
+    """Pictures a second of `work` on `many`, without what it takes on `few`."""
+    start = time.perf_counter()
+    work(few)
+    between = time.perf_counter()
+    work(many)
+    end = time.perf_counter()
+    return (many.num_pictures - few.num_pictures) / ((end - between) - (between - start))
 
-    return rate
+
+def _evaluate(predictor: Predictor, batch_size: int, split: Split) -> None:
+    evaluate(predictor, split, batch_size=batch_size)
 
 
-def _submission(predictor: Predictor, split: Split, config: Config) -> Callable[[], float]:
-    def rate() -> float:
-        start = time.perf_counter()
-        categories = predict_categories(predictor, split, batch_size=config.eval_batch_size)
-        with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder) / "submission.csv.gz"
-            write_submission(path, split.index.product_id, categories)
-        return split.num_pictures / (time.perf_counter() - start)
-
-    return rate
+def _submit(predictor: Predictor, batch_size: int, split: Split) -> None:
+    categories = predict_categories(predictor, split, batch_size=batch_size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "submission.csv.gz"
+        write_submission(path, split.index.product_id, categories)
 
 
 if __name__ == "__main__":

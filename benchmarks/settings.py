@@ -31,11 +31,11 @@ class Settings:
     input_dir: pathlib.Path | None = None
     repeats: int = 3
     seconds: float = 4.0
-    build_products: int = 200_000
+    build_products: int = 150_000
     flat_products: tuple[int, int] = (50_000, 500_000)
     products: int = 40_000
     memory_products: tuple[int, int] = (2_000, 200_000)
-    head_products: int = 1200
+    head_products: int = 1000
     weights: str = "none"
     networks: tuple[str, ...] = (
         "cnn",
