@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import bson
@@ -74,13 +74,19 @@ def decode_document(data: bytes | memoryview) -> dict[str, Any]:
 
 
 class _File:
-    """Random access by offset through one buffer, never more than the file has."""
+    """Random access by offset through one buffer, never more than the file has.
+
+    Bytes that it gives are good until it is asked for others.
+    """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self.size = os.fstat(self._file.fileno()).st_size
-        self._start, self._block = 0, memoryview(b"")
+        # Used again and again: new memory costs more than reading into it.
+        self._buffer = memoryview(bytearray(min(_BLOCK_BYTES, self.size)))
+        self._start, self._block = 0, self._buffer[:0]
+        self.block_bytes = _BLOCK_BYTES  # read at once
 
     def __enter__(self) -> _File:
         return self
@@ -92,26 +98,39 @@ class _File:
         """`num_bytes` bytes from `offset`; the caller knows that the file has them."""
         begin = offset - self._start
         if begin < 0 or begin + num_bytes > len(self._block):
-            wanted = max(num_bytes, min(_BLOCK_BYTES, self.size - offset))
-            self._block, self._start, begin = memoryview(self._pread(offset, wanted)), offset, 0
+            wanted = max(num_bytes, min(self.block_bytes, self.size - offset))
+            fits = wanted <= len(self._buffer)
+            self._block = self._buffer[:wanted] if fits else memoryview(bytearray(wanted))
+            self._start, begin = offset, 0
+            self._read_into(self._block, offset)
         return self._block[begin : begin + num_bytes]
 
-    def _pread(self, offset: int, wanted: int) -> bytes:
-        """Past the buffer. One call to the system gives at most 2 GiB."""
-        pieces: list[bytes] = []
-        while wanted:
-            if not (piece := os.pread(self._file.fileno(), wanted, offset)):
+    def _pread(self, offset: int, wanted: int) -> bytearray:
+        """Past the buffer."""
+        target = bytearray(wanted)
+        self._read_into(memoryview(target), offset)
+        return target
+
+    def _read_into(self, target: memoryview, offset: int) -> None:
+        """Fills `target`. One call to the system gives at most 2 GiB."""
+        filled = 0
+        while filled < len(target):
+            count = os.preadv(self._file.fileno(), [target[filled:]], offset + filled)
+            if not count:
                 raise OSError(
                     f"{self.path} had {self.size} bytes when it was opened and ends now at byte "
-                    f"{offset}: it must not change while it is read."
+                    f"{offset + filled}: it must not change while it is read."
                 )
-            pieces.append(piece)
-            offset += len(piece)
-            wanted -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            filled += count
 
     def document(self, offset: int, index: int | None) -> memoryview:
         """The bytes of the document at `offset`, by its length and closing byte alone."""
+        begin = offset - self._start
+        if 0 <= begin <= len(self._block) - _LENGTH.size:
+            behind = begin + _LENGTH.unpack_from(self._block, begin)[0]
+            whole = begin + MIN_DOCUMENT_BYTES <= behind <= len(self._block)
+            if whole and not self._block[behind - 1]:  # nearly always: all of it is in the buffer
+                return self._block[begin:behind]
         left = self.size - offset
         if left < MIN_DOCUMENT_BYTES:
             raise BsonError(
@@ -247,6 +266,19 @@ def read_documents(
                 yield offset, behind, document
             offset = behind
             index += 1
+
+
+def read_documents_at(
+    path: str | os.PathLike[str], offsets: Iterable[int], sizes: Iterable[int]
+) -> Iterator[dict[str, Any]]:
+    """Yields the document at each of `offsets`; `sizes` are guesses of their bytes.
+
+    Raises:
+      BsonError: a damaged document.
+    """
+    with _File(path) as file:
+        for offset, file.block_bytes in zip(offsets, sizes):
+            yield file.decoded(offset, None)[0]
 
 
 def find_document(path: str | os.PathLike[str], offset: int) -> int:

@@ -23,12 +23,17 @@ class BuildOptions:
       num_processes: how many processes build it. CDISCOUNT_NUM_PROCESSES; all cores by default.
       keep_going: skip damaged stretches of a .bson file, and list them, instead of stopping there.
         CDISCOUNT_KEEP_GOING.
+      reread: True: write the shards straight from the .bson files, whose documents are read a
+        second time; fast where they stay in the page cache. False: sort copies on the disk first,
+        so that all access to it is sequential. None: the first where the files take at most half
+        of the free memory. CDISCOUNT_REREAD.
       train_only: build without test.bson. CDISCOUNT_TRAIN_ONLY.
       stock_writer: use TFDS's own writer, in one process. CDISCOUNT_STOCK_WRITER.
     """
 
     num_processes: int
     keep_going: bool
+    reread: bool | None
     train_only: bool
     stock_writer: bool
 
@@ -37,6 +42,7 @@ class BuildOptions:
         cls,
         num_processes: int | None = None,
         keep_going: bool | None = None,
+        reread: bool | None = None,
         train_only: bool | None = None,
         stock_writer: bool | None = None,
     ) -> BuildOptions:
@@ -47,9 +53,10 @@ class BuildOptions:
             raise BuildOptionError(f"`num_processes` must be 1 or more. Received: {num_processes}.")
         return cls(
             num_processes,
-            _environment_flag("KEEP_GOING") if keep_going is None else keep_going,
-            _environment_flag("TRAIN_ONLY") if train_only is None else train_only,
-            _environment_flag("STOCK_WRITER") if stock_writer is None else stock_writer,
+            bool(_environment_flag("KEEP_GOING") if keep_going is None else keep_going),
+            _environment_flag("REREAD") if reread is None else reread,
+            bool(_environment_flag("TRAIN_ONLY") if train_only is None else train_only),
+            bool(_environment_flag("STOCK_WRITER") if stock_writer is None else stock_writer),
         )
 
 
@@ -60,11 +67,12 @@ def _num_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _environment_flag(name: str) -> bool:
+def _environment_flag(name: str) -> bool | None:
+    """None where it is not set."""
     text = os.environ.get(PREFIX + name, "")
     if text not in ("", "0", "1"):
         raise BuildOptionError(f"{PREFIX}{name} must be 0 or 1. Received: {text!r}.")
-    return text == "1"
+    return text == "1" if text else None
 
 
 def _environment_number(name: str, default: int) -> int:

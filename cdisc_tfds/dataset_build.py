@@ -13,6 +13,7 @@ from tensorflow_datasets.core.utils import shard_utils
 from cdisc_tfds.build_folder import BuildFolder
 from cdisc_tfds.build_progress import BuildProgress
 from cdisc_tfds.manual_files import Source
+from cdisc_tfds.page_cache import stays_in_page_cache
 from cdisc_tfds.processes import Pool
 from cdisc_tfds.split_build import MIN_PART_BYTES, BuildError, BuiltSplit, SplitJob, build_split
 
@@ -29,6 +30,7 @@ def build_splits(
     *,
     num_processes: int,
     keep_going: bool,
+    reread: bool | None,
     limit: int | None,
     shard_config: shard_utils.ShardConfig,
     shard_name: Callable[[str, int, int], str],
@@ -40,6 +42,7 @@ def build_splits(
       folder: where to work.
       num_processes: at most so many processes; fewer where the files are small.
       keep_going, limit: as in `SplitJob`.
+      reread: as in `SplitJob`; None: True where the files stay in the page cache.
       shard_config: TFDS's rule for the number of shards.
       shard_name: (split, number of the shard, number of shards) -> file name.
     """
@@ -55,6 +58,8 @@ def build_splits(
             folder.path / source.split,
             keep_going,
             limit,
+            stays_in_page_cache(total) if reread is None else reread,
+            reread is None,
             lambda records, num_bytes: _shard_lengths(shard_config, records, num_bytes),
             repr(shard_config),
             lambda number, shards, split=source.split: shard_name(split, number, shards),

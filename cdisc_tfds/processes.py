@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import gc
 import multiprocessing
 import os
 import sys
@@ -55,7 +56,7 @@ class Pool:
         if self._executor is None:
             return _Now(function, argument)
         with self._lock, _light_children():
-            return self._executor.submit(function, argument)
+            return self._executor.submit(_without_collector, function, argument)
 
 
 class _Now(concurrent.futures.Future):
@@ -67,8 +68,23 @@ class _Now(concurrent.futures.Future):
 
     def result(self, timeout: float | None = None) -> Any:
         if not self.done():
-            self.set_result(self._function(self._argument))
+            self.set_result(_without_collector(self._function, self._argument))
         return super().result(timeout)
+
+
+def _without_collector(function: Callable[[Any], Any], argument: Any) -> Any:
+    """The function's result, without Python's search for objects that refer to each other.
+
+    Handling a product makes none of those, but so many others that searching took a tenth of the
+    time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return function(argument)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from cdisc_tfds.categories import Categories, CategoryError
 from cdisc_tfds.jpeg import jpeg_fault
 
 UNLABELLED = -1
+_HASH = xxhash.xxh3_64_intdigest  # unsigned
 # The index of a split holds the number of a product's pictures in one byte.
 MAX_PICTURES = 255
 
@@ -65,7 +67,7 @@ def image_hash(image: bytes) -> int:
     MD5 would take as long as all the rest of making a record. Among the competition's 15 million
     pictures, the chance that any two different ones share 64 bits is 1 in 160,000.
     """
-    number = xxhash.xxh3_64_intdigest(image)
+    number = _HASH(image)
     return number - (number >> 63 << 64)
 
 
@@ -178,17 +180,28 @@ class RecordEncoder:
 
     def serialize(self, product: Product) -> bytes:
         """The record's bytes."""
+        return b"".join(self.pieces(product))
+
+    def pieces(self, product: Product) -> list[bytes]:
+        """The record's bytes in pieces, among them the pictures themselves: none is copied."""
         label = product.category - UNLABELLED
-        parts = [
-            b"",  # tag and size of all that follows
-            self._category[label],
-            _int64_entry(b"image_hashes", map(image_hash, product.images)),
+        pieces = [
+            self._category[label] + _int64_entry(b"image_hashes", map(_HASH, product.images)),
             *_images_entry(product.images),
-            self._levels[label],
-            _int64_entry(b"product_id", (product.product_id,)),
+            self._levels[label] + _int64_entry(b"product_id", (product.product_id,)),
         ]
-        parts[0] = b"\x0a" + varint(sum(map(len, parts)))
-        return b"".join(parts)
+        pieces[0] = b"\x0a" + varint(sum(map(len, pieces))) + pieces[0]
+        return pieces
+
+
+def encoder_of(categories_csv: str) -> RecordEncoder:
+    """The encoder with the categories of a file, made once a process."""
+    return _encoder(categories_csv, os.stat(categories_csv).st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(categories_csv: str, _modified: int) -> RecordEncoder:
+    return RecordEncoder(Categories.from_csv(categories_csv))
 
 
 def varint(value: int) -> bytes:
@@ -198,7 +211,17 @@ def varint(value: int) -> bytes:
     """
     if 0 <= value < 1 << 14:
         return _LAST[value]
+    if 0 < value < 1 << 28:
+        return _NEXT[value & 0x3FFF] + _LAST[value >> 14]
     value &= 0xFFFFFFFFFFFFFFFF
+    if value >> 56:  # nearly all hashes: the loop below, unrolled
+        return (
+            _NEXT[value & 0x3FFF]
+            + _NEXT[value >> 14 & 0x3FFF]
+            + _NEXT[value >> 28 & 0x3FFF]
+            + _NEXT[value >> 42 & 0x3FFF]
+            + _LAST[value >> 56]
+        )
     encoded = b""
     while value >= 1 << 14:
         encoded += _NEXT[value & 0x3FFF]
@@ -227,11 +250,16 @@ def _int64_head(name: bytes, size: int) -> bytes:
     return b"\x0a" + varint(len(head) + size) + head
 
 
+@functools.lru_cache(maxsize=1 << 16)
+def _image_head(size: int) -> bytes:
+    return b"\x0a" + varint(size)
+
+
 def _images_entry(images: list[bytes]) -> list[bytes]:
     """A map entry from "images" to pictures; in pieces, so that they are copied once only."""
     pieces, size = [b""], 0
     for image in images:
-        head = b"\x0a" + varint(len(image))
+        head = _image_head(len(image))
         pieces += (head, image)
         size += len(head) + len(image)
     feature = b"\x0a" + varint(size)

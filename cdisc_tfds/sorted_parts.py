@@ -1,9 +1,9 @@
-"""First half of the build: byte ranges of a `.bson` file become files of records, each sorted.
+"""First half of the build: byte ranges of a `.bson` file become sorted tables, and maybe records.
 
 The shuffle is a sort: a record's key is the MD5 of the split's name and the product's id (TFDS's
 own rule), and the order of the split is the order of the keys. Each part of the BSON file is read
-from front to back, encoded, sorted in memory, and written in one go with a table of what it holds.
-`shards` then merges the parts.
+from front to back, encoded, and sorted. What follows needs a table of what the part holds, and
+either nothing else (`reread_shards`), or its records in one sorted file (`merged_shards`).
 
 Parts are independent: whoever makes them, in whatever order, they are the same. A part starts at
 the first document that *seems* to start in its range; where the part before it ends proves it.
@@ -12,20 +12,18 @@ the first document that *seems* to start in its range; where the part before it 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import json
-import os
 
 import numpy as np
 
 from cdisc_tfds.arena import process_arena
 from cdisc_tfds.bson_file import BsonError, find_document
-from cdisc_tfds.categories import Categories
+from cdisc_tfds.direct_writes import write_pieces
 from cdisc_tfds.products import Rejection, read_products
-from cdisc_tfds.records import RecordEncoder
-from cdisc_tfds.tfrecord import frame
-from cdisc_tfds.whole_files import whole_file, write_pieces
+from cdisc_tfds.records import encoder_of
+from cdisc_tfds.tfrecord import OVERHEAD_BYTES, frame
+from cdisc_tfds.whole_files import whole_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +36,8 @@ class PartTask:
       split: name of the split; it salts the keys.
       labelled, keep_going: as for `read_products`.
       categories_csv: path of category_names.csv.
-      records, table: paths of the files to write; the part is finished when `table` is there.
+      records: path of the file of records to write; None if they are not needed.
+      table: path of the table to write; the part is finished when it is there.
       start: offset of the first document where that is known, else None.
       limit: at most so many products.
     """
@@ -50,7 +49,7 @@ class PartTask:
     labelled: bool
     keep_going: bool
     categories_csv: str
-    records: str
+    records: str | None
     table: str
     start: int | None = None
     limit: int | None = None
@@ -92,7 +91,7 @@ COLUMNS = {
 def make_part(task: PartTask) -> Part:
     """Reads, encodes, sorts and writes one part. Raises OSError if its files cannot be written."""
     start = find_document(task.path, task.begin) if task.start is None else task.start
-    encoder = _encoder(task.categories_csv, os.stat(task.categories_csv).st_mtime_ns)
+    encoder = encoder_of(task.categories_csv)
     salt = hashlib.md5(task.split.encode())
     arena = process_arena()
     arena.clear()
@@ -117,14 +116,15 @@ def make_part(task: PartTask) -> Part:
     )
     try:
         for document, offset, product in products:
-            record = arena.keep(*frame(encoder.serialize(product)))
-            framed.append(record)
+            pieces = encoder.pieces(product)
+            if task.records:
+                framed.append(arena.keep(*frame(pieces)))
             key = salt.copy()
             key.update(b"%d" % product.product_id)
             keys.append(key.digest())
             rows.append(
                 (
-                    len(record),
+                    sum(map(len, pieces)) + OVERHEAD_BYTES,
                     product.product_id,
                     len(product.images),
                     product.category,
@@ -139,11 +139,6 @@ def make_part(task: PartTask) -> Part:
     part = Part(start, *landing, len(rows))
     _write(task, part, framed, keys, rows, rejections)
     return part
-
-
-@functools.lru_cache(maxsize=1)
-def _encoder(categories_csv: str, _modified: int) -> RecordEncoder:
-    return RecordEncoder(Categories.from_csv(categories_csv))
 
 
 def _write(
@@ -161,8 +156,9 @@ def _write(
     table = {
         name: column[order].astype(dtype) for (name, dtype), column in zip(COLUMNS.items(), columns)
     }
-    with whole_file(task.records) as file:
-        write_pieces(file, map(framed.__getitem__, order.tolist()))
+    if task.records:
+        with whole_file(task.records) as file:
+            write_pieces(file, map(framed.__getitem__, order.tolist()))
     about = {
         "start": part.start,
         "landing": part.landing,

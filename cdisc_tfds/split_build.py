@@ -1,8 +1,10 @@
 """One split from its `.bson` file to shards, index and list of what was left out.
 
 Two passes, each over independent pieces that any number of processes may take: `sorted_parts`
-reads the file once, front to back, and `shards` merges what it wrote. The result depends on the
-file only.
+reads the file once, front to back, and tells the order; then the shards are written, from the file
+itself (`reread_shards`) where it stays in the page cache, else from sorted copies of its parts
+(`merged_shards`), so that all access to the disk is sequential. The result depends on the file
+only.
 
 Everything is made in a folder of the split's own and stays there until the data set is complete. An
 interrupted build leaves finished parts and shards, and the next one goes on from them if it is
@@ -25,10 +27,11 @@ import numpy as np
 
 from cdisc_tfds.arena import free_process_arena
 from cdisc_tfds.manual_files import Source
+from cdisc_tfds.merged_shards import Merge, MergeTask
 from cdisc_tfds.processes import Pool
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, duplicate
-from cdisc_tfds.shards import Merge, ShardTask, write_shard
+from cdisc_tfds.reread_shards import Reread, RereadTask
 from cdisc_tfds.sorted_parts import (
     Part,
     PartTask,
@@ -49,7 +52,7 @@ SMALL_PART_BYTES = 64 << 20
 MIN_PART_BYTES = 32 << 20
 
 # Counts up when the same input gives other parts or shards: old ones are not continued then.
-_FORMAT = 2
+_FORMAT = 3
 OnProgress = Callable[[int, int], None]
 
 
@@ -67,6 +70,8 @@ class SplitJob:
       folder: the split's own folder, made if need be.
       keep_going: skip damaged stretches instead of stopping.
       limit: at most so many products (the first of the file), or None.
+      reread: whether shards are written from the file itself; the records are the same.
+      keep_reread: an interrupted build is continued as it was begun, whatever `reread` says.
       sharding: (number of records, their bytes without framing) -> number of records of each shard.
       sharding_id: what else `sharding` depends on, as text.
       shard_name: (number of the shard, number of shards) -> file name.
@@ -77,6 +82,8 @@ class SplitJob:
     folder: pathlib.Path
     keep_going: bool
     limit: int | None
+    reread: bool
+    keep_reread: bool
     sharding: Callable[[int, int], list[int]]
     sharding_id: str
     shard_name: Callable[[int, int], str]
@@ -159,7 +166,8 @@ def build_split(
     with whole_file(job.folder / "built.json") as file:
         file.write(json.dumps(dataclasses.asdict(built)).encode())
     for task in tasks:
-        os.unlink(task.records)
+        if task.records:
+            os.unlink(task.records)
     return built
 
 
@@ -176,16 +184,17 @@ def _prepare(job: SplitJob, num_processes: int) -> list[PartTask]:
     }
     description = job.folder / "job.json"
     found = json.loads(description.read_text()) if description.exists() else {}
-    part_bytes = found.pop("part_bytes", 0)
-    if found != wanted:
+    part_bytes, reread = found.pop("part_bytes", 0), found.pop("reread", None)
+    if found != wanted or reread != job.reread and not job.keep_reread:
         shutil.rmtree(job.folder, ignore_errors=True)
         job.folder.mkdir(parents=True)
         memory = max(SMALL_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
         # Two parts of each split a process at least, so that all are busy up to the end.
         wanted_bytes = max(MIN_PART_BYTES, -(-size // (2 * num_processes)))
-        part_bytes = min(MAX_PART_BYTES, memory, wanted_bytes)
+        part_bytes, reread = min(MAX_PART_BYTES, memory, wanted_bytes), job.reread
+        chosen = {"part_bytes": part_bytes, "reread": reread}
         with whole_file(description) as file:
-            file.write(json.dumps(wanted | {"part_bytes": part_bytes}).encode())
+            file.write(json.dumps(wanted | chosen).encode())
     return [
         PartTask(
             path=path,
@@ -195,7 +204,7 @@ def _prepare(job: SplitJob, num_processes: int) -> list[PartTask]:
             labelled=job.source.labelled,
             keep_going=job.keep_going,
             categories_csv=job.categories_csv,
-            records=os.fspath(job.folder / f"part-{number:05d}.records"),
+            records=None if reread else os.fspath(job.folder / f"part-{number:05d}.records"),
             table=os.fspath(job.folder / f"part-{number:05d}.npz"),
         )
         for number, begin in enumerate(range(0, size, part_bytes))
@@ -333,8 +342,8 @@ def _write_shards(
     Parts are in the order of the split, so that their ends are used up first: the disk holds the
     records once, and a few shards.
     """
-    merge = _merge(tasks, parts, order)
-    num_bytes = int(merge.size.sum()) - OVERHEAD_BYTES * len(order.rows)
+    records = (_merge if tasks[0].records else _reread)(tasks, parts, order)
+    num_bytes = int(records.size.sum()) - OVERHEAD_BYTES * len(order.rows)
     lengths = job.sharding(len(order.rows), num_bytes)
     ends = np.cumsum(lengths).tolist()
     names = [job.shard_name(number, len(lengths)) for number in range(len(lengths))]
@@ -345,19 +354,24 @@ def _write_shards(
         for number in reversed(range(len(lengths))):
             begin, end = ends[number] - lengths[number], ends[number]
             path = os.fspath(job.folder / names[number])
-            task = None if os.path.exists(path) else merge.shard(path, begin, end)
+            task = None if os.path.exists(path) else records.shard(path, begin, end)
             waiting.append((begin, end, task and threads.submit(_write_shard, pool, task)))
             while len(waiting) > (ahead if number else 0):
                 begin, end, shard = waiting.popleft()
                 if shard is not None:
                     shard.result()
-                merge.cut_parts(begin, end)
+                records.release(begin, end)
                 on_progress(bytes_read * (end - begin) // len(order.rows), 0)
     sizes = [os.path.getsize(job.folder / name) for name in names]
     return BuiltSplit(names, lengths, sizes, num_bytes, {})
 
 
-def _write_shard(pool: Pool, task: ShardTask) -> None:
+def write_shard(task: MergeTask | RereadTask) -> None:
+    """What a process does for a shard."""
+    task.write()
+
+
+def _write_shard(pool: Pool, task: MergeTask | RereadTask) -> None:
     """Has a process write a shard. The disk is waited for here: the process goes on meanwhile."""
     written = f"{task.path}.written"
     pool.submit(write_shard, dataclasses.replace(task, path=written)).result()
@@ -376,3 +390,9 @@ def _merge(tasks: list[PartTask], parts: list[Part], order: _Order) -> Merge:
     return Merge(
         [task.records for task in tasks], part[order.rows], offset[order.rows], size[order.rows]
     )
+
+
+def _reread(tasks: list[PartTask], parts: list[Part], order: _Order) -> Reread:
+    tables = [task.table for task in tasks]
+    offset, size = (read_columns(tables, name)[order.rows] for name in ("offset", "size"))
+    return Reread(tasks[0].path, tasks[0].labelled, tasks[0].categories_csv, offset, size)

@@ -9,6 +9,7 @@ checksum of data that holds checksums is not weak.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import google_crc32c
 
@@ -19,13 +20,16 @@ _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 
 
-def masked_crc(data: bytes) -> int:
-    crc = google_crc32c.value(data)
+def masked_crc(*pieces: bytes) -> int:
+    """Of the pieces end to end."""
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def frame(record: bytes) -> tuple[bytes, bytes, bytes]:
-    """The record as it stands in a TFRecord file: what precedes it, itself, what follows it."""
-    length = len(record)
+def frame(pieces: Sequence[bytes]) -> list[bytes]:
+    """A record, given in pieces, as it stands in a TFRecord file; in pieces as well."""
+    length = sum(map(len, pieces))
     header = _HEADER.pack(length, masked_crc(_LENGTH.pack(length)))
-    return header, record, _FOOTER.pack(masked_crc(record))
+    return [header, *pieces, _FOOTER.pack(masked_crc(*pieces))]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO
 
 
@@ -31,19 +30,3 @@ def rename_synced(written: str, path: str) -> None:
     with open(written, "rb") as file:
         os.fsync(file.fileno())
     os.replace(written, path)
-
-
-def write_pieces(file: IO[bytes], pieces: Iterable[bytes | memoryview]) -> None:
-    """Writes many pieces to a file without copying them together first."""
-    file.flush()
-    pieces = iter(pieces)
-    while batch := list(itertools.islice(pieces, _PIECES_AT_A_TIME)):
-        written = os.writev(file.fileno(), batch)
-        # Short only where the disk or a limit is full: once more, to be told which.
-        rest = memoryview(b"".join(batch))[written:] if written < sum(map(len, batch)) else b""
-        while rest:
-            rest = rest[os.write(file.fileno(), rest) :]
-
-
-# POSIX systems take 1024 at least.
-_PIECES_AT_A_TIME = 1024

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from cdisc_tfds import shards, sorted_parts, split_build
+from cdisc_tfds import merged_shards, sorted_parts, split_build
 from cdisc_tfds.bson_file import BsonError
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.split_build import BuildError
@@ -23,7 +23,7 @@ def small_parts(monkeypatch):
     """Parts of about three products and pieces of about two, so that tiny files have many."""
     monkeypatch.setattr(split_build, "MIN_PART_BYTES", 3000)
     monkeypatch.setattr(split_build, "MAX_PART_BYTES", 3000)
-    monkeypatch.setattr(shards, "PIECE_BYTES", 1500)
+    monkeypatch.setattr(merged_shards, "PIECE_BYTES", 1500)
 
 
 def raw_records(builder):
@@ -230,8 +230,7 @@ def test_an_interrupted_build_goes_on(
     """Stopped after some parts or shards, it makes the others only, and the same data set."""
     config = {"num_shards": 4}
     expected = files(build(tmp_path / "undisturbed", odd_competition, config=config))
-    module = sorted_parts if function == "make_part" else shards
-    original = getattr(module, function)
+    original = getattr(split_build, function)
     done = []
 
     def stops(task):
@@ -277,7 +276,7 @@ def test_parts_are_cut_while_shards_are_written(tmp_path, competition, small_par
     def spy(task):
         folder = pathlib.Path(task.path).parent
         sizes.append(sum(path.stat().st_size for path in folder.glob("part-*.records")))
-        return shards.write_shard(task)
+        return task.write()
 
     monkeypatch.setattr(split_build, "write_shard", spy)
     build(tmp_path / "data", competition, config={"num_shards": 6}, train_only=True)

@@ -14,7 +14,7 @@ def test_the_bytes_that_tensorflow_writes(tmp_path_factory, records):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
             writer.write(record)
-    framed = b"".join(piece for record in records for piece in frame(record))
+    framed = b"".join(piece for record in records for piece in frame([record]))
     assert framed == path.read_bytes()
     assert len(framed) == sum(map(len, records)) + OVERHEAD_BYTES * len(records)
 

@@ -28,8 +28,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """A record is a product with all its pictures.
 
     Args:
-      num_processes, keep_going, train_only, stock_writer: how it is built, see `BuildOptions`; None
-        for the environment's, which is how `tfds build` is told.
+      num_processes, keep_going, reread, train_only, stock_writer: how it is built, see
+        `BuildOptions`; None for the environment's, which is how `tfds build` is told.
       **kwargs: as for every TFDS builder.
     """
 
@@ -42,6 +42,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         *,
         num_processes: int | None = None,
         keep_going: bool | None = None,
+        reread: bool | None = None,
         train_only: bool | None = None,
         stock_writer: bool | None = None,
         **kwargs: Any,
@@ -50,6 +51,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         options = dict(
             num_processes=num_processes,
             keep_going=keep_going,
+            reread=reread,
             train_only=train_only,
             stock_writer=stock_writer,
         )
@@ -129,6 +131,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             folder,
             num_processes=self._options.num_processes,
             keep_going=self._options.keep_going,
+            reread=self._options.reread,
             limit=download_config.max_examples_per_split,
             shard_config=download_config.get_shard_config(),
             shard_name=lambda split, shard, shards: (

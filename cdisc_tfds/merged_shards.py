@@ -1,4 +1,4 @@
-"""Second half of the build: sorted parts are merged into the split's shards.
+"""Second half of a build whose parts hold records: they are merged into the split's shards.
 
 A shard is a range of the global order, so from each part it takes one contiguous stretch: it is
 written front to back from a few long reads, in pieces that bound the memory. Shards are independent
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
-from cdisc_tfds.whole_files import whole_file, write_pieces
+from cdisc_tfds.direct_writes import write_pieces
+from cdisc_tfds.whole_files import whole_file
 
 # A piece goes through memory as one: few enough bytes to stay in a processor's cache between being
 # read and being written.
@@ -35,12 +37,29 @@ class Piece:
 
 
 @dataclasses.dataclass(frozen=True)
-class ShardTask:
+class MergeTask:
     """One shard to write: its pieces, and what they read from each part, all together."""
 
     path: str
     pieces: list[Piece]
     stretches: list[tuple[str, int, int]]
+
+    def write(self) -> None:
+        """Writes the shard, whole or not at all, to the page cache at least."""
+        for path, offset, size in self.stretches:
+            _read_ahead(path, offset, size)
+        with whole_file(self.path) as file:
+            write_pieces(file, self._records())
+
+    def _records(self) -> Iterator[memoryview]:
+        """Each record, framed; good until the next."""
+        largest = max(sum(size for _, _, size in piece.stretches) for piece in self.pieces)
+        # One buffer for all pieces; not a bytearray, which would be filled with zeros first.
+        buffer = memoryview(np.empty(largest, np.uint8))
+        for piece in self.pieces:
+            _read(piece.stretches, buffer)
+            for begin, size in zip(piece.begins.tolist(), piece.sizes.tolist()):
+                yield buffer[begin : begin + size]
 
 
 class PartFileError(OSError):
@@ -63,7 +82,7 @@ class Merge:
     offset: np.ndarray
     size: np.ndarray
 
-    def shard(self, path: str, begin: int, end: int) -> ShardTask:
+    def shard(self, path: str, begin: int, end: int) -> MergeTask:
         """The task to write records `begin` to `end` of the split to `path`."""
         pieces, written = [], np.cumsum(self.size[begin:end])
         whole = self._piece(begin, end)
@@ -74,9 +93,9 @@ class Merge:
             last = min(max(last, begin + 1), end)
             pieces.append(self._piece(begin, last))
             begin = last
-        return ShardTask(path, pieces, whole.stretches)
+        return MergeTask(path, pieces, whole.stretches)
 
-    def cut_parts(self, begin: int, end: int) -> None:
+    def release(self, begin: int, end: int) -> None:
         """Gives back the disk space of records `begin` to `end`, and of all behind them.
 
         All shards from `begin` on must have been written.
@@ -97,21 +116,6 @@ class Merge:
             begins[rows] = offset[rows] - first + filled
             filled += behind - first
         return Piece(stretches, begins, size)
-
-
-def write_shard(task: ShardTask) -> str:
-    """Writes one shard, whole or not at all, to the page cache at least. Returns its path."""
-    for path, offset, size in task.stretches:
-        _read_ahead(path, offset, size)
-    largest = max(sum(size for _, _, size in piece.stretches) for piece in task.pieces)
-    # One buffer for all pieces; not a bytearray, which would be filled with zeros first.
-    buffer = memoryview(np.empty(largest, np.uint8))
-    with whole_file(task.path) as file:
-        for piece in task.pieces:
-            _read(piece.stretches, buffer)
-            places = zip(piece.begins.tolist(), piece.sizes.tolist())
-            write_pieces(file, (buffer[begin : begin + size] for begin, size in places))
-    return task.path
 
 
 def _read_ahead(path: str, offset: int, size: int) -> None:

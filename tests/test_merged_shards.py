@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from cdisc_tfds import shards
-from cdisc_tfds.shards import Merge, PartFileError, write_shard
+from cdisc_tfds import merged_shards
+from cdisc_tfds.merged_shards import Merge, PartFileError
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def merge(tmp_path, records):
 
 @pytest.mark.parametrize("piece_bytes", [1, 10, 37, 10_000])
 def test_every_range_is_written_in_order(tmp_path, merge, records, monkeypatch, piece_bytes):
-    monkeypatch.setattr(shards, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(merged_shards, "PIECE_BYTES", piece_bytes)
     for begin, end in [(0, 40), (0, 1), (39, 40), (5, 30)]:
         task = merge.shard(os.fspath(tmp_path / "shard"), begin, end)
         assert sum(len(piece.sizes) for piece in task.pieces) == end - begin
         assert all(piece.sizes.sum() <= max(piece_bytes, piece.sizes[0]) for piece in task.pieces)
-        assert write_shard(task) == task.path
+        task.write()
         assert (tmp_path / "shard").read_bytes() == b"".join(records[begin:end])
 
 
@@ -52,18 +52,18 @@ def test_one_stretch_of_a_part_for_a_piece(merge):
 
 def test_cutting_leaves_what_earlier_records_need(tmp_path, merge, records):
     before = sum(map(os.path.getsize, merge.records))
-    merge.cut_parts(25, 40)
+    merge.release(25, 40)
     assert sum(map(os.path.getsize, merge.records)) <= before - sum(map(len, records[25:]))
-    merge.cut_parts(25, 40)  # again: nothing grows
+    merge.release(25, 40)  # again: nothing grows
     task = merge.shard(os.fspath(tmp_path / "shard"), 0, 25)
-    write_shard(task)
+    task.write()
     assert (tmp_path / "shard").read_bytes() == b"".join(records[:25])
 
 
 def test_a_short_part(tmp_path, merge):
     os.truncate(merge.records[1], 3)
     with pytest.raises(PartFileError) as caught:
-        write_shard(merge.shard(os.fspath(tmp_path / "shard"), 0, 40))
+        merge.shard(os.fspath(tmp_path / "shard"), 0, 40).write()
     assert str(caught.value).startswith(f"{merge.records[1]} must have ")
     assert str(caught.value).endswith(
         f" bytes. Received: fewer. Delete {tmp_path} and build again."
