@@ -45,7 +45,7 @@ class MergeTask:
     stretches: list[tuple[str, int, int]]
 
     def write(self) -> None:
-        """Writes the shard, whole or not at all, to the page cache at least."""
+        """Writes the shard, whole or not at all."""
         for path, offset, size in self.stretches:
             _read_ahead(path, offset, size)
         with whole_file(self.path) as file:

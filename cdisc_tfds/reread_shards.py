@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
-from cdisc_tfds.bson_file import read_documents_at
+from cdisc_tfds.bson_file import BsonError, read_documents_at
 from cdisc_tfds.direct_writes import write_pieces
-from cdisc_tfds.records import encoder_of, product_of
+from cdisc_tfds.records import RejectedProduct, encoder_of, product_of
 from cdisc_tfds.tfrecord import frame
 from cdisc_tfds.whole_files import whole_file
 
@@ -42,21 +43,33 @@ class RereadTask:
     sizes: np.ndarray
 
     def write(self) -> None:
-        """Writes the shard, whole or not at all, to the page cache at least."""
+        """Writes the shard, whole or not at all.
+
+        Raises:
+          ChangedFileError: the file is not the one that was read at first.
+        """
+        with whole_file(self.path) as file:
+            write_pieces(file, itertools.chain.from_iterable(self._records()))
+
+    def _records(self) -> Iterator[list[bytes]]:
+        """Each record, framed, in pieces."""
         encoder = encoder_of(self.categories_csv)
         sizes = self.sizes.tolist()
-
-        def record(document: dict, size: int) -> list[bytes]:
-            framed = frame(encoder.pieces(product_of(document, encoder.categories, self.labelled)))
-            if sum(map(len, framed)) != size:
-                raise ChangedFileError(f"{self.source} must not change while it is read.")
-            return framed
-
-        # A record is little larger than its document: enough is read in one go.
+        # A record is little larger than its document: its size is enough to read at once.
         documents = read_documents_at(self.source, self.offsets.tolist(), sizes)
-        with whole_file(self.path) as file:
-            records = itertools.starmap(record, zip(documents, sizes, strict=True))
-            write_pieces(file, itertools.chain.from_iterable(records))
+        changed = ChangedFileError(
+            f"{self.source} must not change while a data set is built from it. Received: other "
+            "documents than at first. Start the build again."
+        )
+        try:
+            for document, size in zip(documents, sizes, strict=True):
+                product = product_of(document, encoder.categories, self.labelled)
+                framed = frame(encoder.pieces(product))
+                if sum(map(len, framed)) != size:
+                    raise changed
+                yield framed
+        except (BsonError, RejectedProduct) as error:
+            raise changed from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,7 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cdisc_tfds import bson_file
-from cdisc_tfds.bson_file import BsonError, check_ends, find_document, read_documents
+from cdisc_tfds.bson_file import (
+    BsonError,
+    check_ends,
+    find_document,
+    read_documents,
+    read_documents_at,
+)
 from tests.conftest import product, write_bson
 
 
@@ -308,3 +314,19 @@ def test_memory_stays_within_the_file(tmp_path):
     path.write_bytes(b"\xff\xff\xff\x7f" + io.BytesIO(b"\x10_id\x00").read() * 10)
     with pytest.raises(BsonError, match="a length of 2147483647"):
         list(read_documents(path))
+
+
+@pytest.mark.parametrize("guess", [1, 700, 1 << 22])
+def test_documents_at_any_places(path, guess):
+    """However many bytes a document is thought to have."""
+    data = path.read_bytes()
+    offsets = offsets_of(data)[:-1]
+    documents = bson.decode_all(data)
+    for places in ([8, 0, 3, 3, 7], []):
+        found = read_documents_at(path, [offsets[place] for place in places], [guess] * len(places))
+        assert list(found) == [documents[place] for place in places]
+
+
+def test_no_document_at_a_place(path):
+    with pytest.raises(BsonError, match="a document at byte 5 is damaged"):
+        list(read_documents_at(path, [5], [100]))

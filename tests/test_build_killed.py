@@ -41,7 +41,11 @@ def manual_dir(tmp_path_factory):
     return folder
 
 
-def start(manual_dir, data_dir, **kwargs):
+WAYS = {"reread": "1", "merged": "0"}
+
+
+def start(manual_dir, data_dir, way="reread", **kwargs):
+    variables = {"CDISCOUNT_NUM_PROCESSES": "2", "CDISCOUNT_REREAD": WAYS[way]}
     return subprocess.Popen(
         [
             TFDS,
@@ -53,7 +57,7 @@ def start(manual_dir, data_dir, **kwargs):
             f"--data_dir={data_dir}",
         ],
         cwd=data_dir,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CDISCOUNT_NUM_PROCESSES": "2"},
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -89,21 +93,24 @@ def wait_for_work(process, data_dir):
     return time.monotonic()
 
 
-def kill_and_rebuild(manual_dir, undisturbed, data_dir, moments):
-    """Kills at shares of the undisturbed duration; returns the phases that were hit."""
+def kill_and_rebuild(manual_dir, undisturbed, data_dir, moments, way):
+    """Kills each time (phase, share) so long after the phase was seen, as a share of the
+    undisturbed duration; returns the phases that were hit."""
     expected, duration = undisturbed
     phases = []
-    for moment in moments:
-        process = start(manual_dir, data_dir)
+    for phase, share in moments:
+        process = start(manual_dir, data_dir, way)
         wait_for_work(process, data_dir)
-        time.sleep(moment * duration)
+        while phase not in phase_of(data_dir) and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(share * duration)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if process.returncode == -signal.SIGKILL:
             phases.append(phase_of(data_dir))
         if (data_dir / "cdiscount" / "1.0.0").exists():  # complete, or it would not have its name
             break
-    process = start(manual_dir, data_dir)
+    process = start(manual_dir, data_dir, way)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert files(data_dir) == expected
@@ -113,24 +120,30 @@ def kill_and_rebuild(manual_dir, undisturbed, data_dir, moments):
     return phases
 
 
-def test_killed_twice_and_started_again(manual_dir, undisturbed, tmp_path):
-    kill_and_rebuild(manual_dir, undisturbed, tmp_path, [0.3, 0.6])
+@pytest.mark.parametrize("way", WAYS)
+def test_killed_twice_and_started_again(manual_dir, undisturbed, tmp_path, way):
+    moments = [("", 0.3), ("shards", 0.1)]
+    kill_and_rebuild(manual_dir, undisturbed, tmp_path, moments, way)
 
 
 @pytest.mark.torture
 def test_killed_at_random_moments(manual_dir, undisturbed, tmp_path, capsys):
-    """TORTURE_SEED chooses the moments; every other build is killed twice."""
+    """TORTURE_SEED chooses the moments; every other build is killed twice, half of them go the one
+    way and half the other."""
     chance = random.Random(f"{os.environ.get('TORTURE_SEED', '0')} build")
     hit = collections.Counter()
     for number in range(12):
         data_dir = tmp_path / str(number)
         data_dir.mkdir()
-        # Half of them early: reading takes a third of the time, and the processes start within it.
-        moments = [chance.uniform(0, (0.5, 1.1)[number % 2]) for _ in range(1 + number % 2)]
-        hit.update(kill_and_rebuild(manual_dir, undisturbed, data_dir, moments))
+        aims = [
+            chance.choice(["", "(1 finished)", "shards", "name"]) for _ in range(1 + number % 2)
+        ]
+        moments = [(aim, chance.uniform(0, 0.3 if aim else 1.1)) for aim in aims]
+        way = list(WAYS)[number // 2 % 2]
+        hit.update(kill_and_rebuild(manual_dir, undisturbed, data_dir, moments, way))
         shutil.rmtree(data_dir)
     with capsys.disabled():
-        print(f"\nbuild: {undisturbed[1]:.0f} s of work; {hit.total()} kills, 12 equal data sets")
+        print(f"\nbuild: {undisturbed[1]:.1f} s of work; {hit.total()} kills, 12 equal data sets")
         for phase, count in sorted(hit.items()):
             print(f"  {count:3d}  {phase}")
 
@@ -150,13 +163,14 @@ def phase_of(data_dir):
     return "between the last split and the name"
 
 
-def test_a_full_disk(manual_dir, undisturbed, tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_full_disk(manual_dir, undisturbed, tmp_path, way):
     """A limit on the size of files stands in for a full disk: the same errors, no mounting."""
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (20 << 20, 20 << 20))
 
-    process = start(manual_dir, tmp_path, preexec_fn=limit)
+    process = start(manual_dir, tmp_path, way, preexec_fn=limit)
     output, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "The disk (or a limit on file sizes) is full: [Errno 27] File too large" in output
@@ -168,7 +182,7 @@ def test_a_full_disk(manual_dir, undisturbed, tmp_path):
     # What fitted is whole: its table is there, and the next build goes on from it.
     assert all(path.with_suffix(".npz").exists() for path in folder.rglob("*.records"))
 
-    process = start(manual_dir, tmp_path)
+    process = start(manual_dir, tmp_path, way)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert files(tmp_path) == undisturbed[0]

@@ -16,7 +16,7 @@ def plain_environment(monkeypatch):
 
 def test_defaults():
     options = BuildOptions.resolve()
-    assert options == BuildOptions(options.num_processes, False, False, False)
+    assert options == BuildOptions(options.num_processes, False, None, False, False)
     assert 1 <= options.num_processes <= os.cpu_count()
 
 
@@ -24,8 +24,10 @@ def test_environment_fills_in_what_is_not_given(monkeypatch):
     monkeypatch.setenv("CDISCOUNT_NUM_PROCESSES", "7")
     monkeypatch.setenv("CDISCOUNT_KEEP_GOING", "1")
     monkeypatch.setenv("CDISCOUNT_STOCK_WRITER", "0")
-    assert BuildOptions.resolve() == BuildOptions(7, True, False, False)
-    assert BuildOptions.resolve(2, False, True) == BuildOptions(2, False, True, False)
+    assert BuildOptions.resolve() == BuildOptions(7, True, None, False, False)
+    monkeypatch.setenv("CDISCOUNT_REREAD", "0")
+    assert BuildOptions.resolve(2, False) == BuildOptions(2, False, False, False, False)
+    assert BuildOptions.resolve(2, False, True, True) == BuildOptions(2, False, True, True, False)
 
 
 @pytest.mark.parametrize(

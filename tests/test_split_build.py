@@ -10,12 +10,20 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from cdisc_tfds import merged_shards, sorted_parts, split_build
+from cdisc_tfds import dataset_build, merged_shards, sorted_parts, split_build
 from cdisc_tfds.bson_file import BsonError
 from cdisc_tfds.product_index import ProductIndex
+from cdisc_tfds.reread_shards import ChangedFileError
 from cdisc_tfds.split_build import BuildError
 from tests.conftest import CATEGORY_IDS, jpeg, product, write_bson
 from tests.test_dataset_builder import build
+
+
+@pytest.fixture(autouse=True, params=["reread", "merged"])
+def way(request, monkeypatch):
+    """Every test twice: shards from the file itself, and from sorted copies of its parts."""
+    monkeypatch.setenv("CDISCOUNT_REREAD", str(int(request.param == "reread")))
+    return request.param
 
 
 @pytest.fixture
@@ -96,7 +104,9 @@ def test_first_products_equal_to_the_stock_writer(tmp_path, odd_competition, sma
     assert_same_data_set(ours, stock)
 
 
-def test_the_same_bytes_whatever_the_processes_and_parts(tmp_path, odd_competition, monkeypatch):
+def test_the_same_bytes_whatever_the_processes_and_parts(
+    tmp_path, odd_competition, monkeypatch, way
+):
     results = []
     for number, (processes, part_bytes) in enumerate([(1, 1 << 20), (1, 700), (2, 3000)]):
         monkeypatch.setattr(split_build, "MIN_PART_BYTES", part_bytes)
@@ -108,7 +118,9 @@ def test_the_same_bytes_whatever_the_processes_and_parts(tmp_path, odd_competiti
                 build(data_dir, odd_competition, num_processes=processes, config={"num_shards": 4})
             )
         )
-    assert results[0] == results[1] == results[2]
+    monkeypatch.setenv("CDISCOUNT_REREAD", str(int(way == "merged")))  # and the other way
+    results.append(files(build(tmp_path / "other", odd_competition, config={"num_shards": 4})))
+    assert all(result == results[0] for result in results[1:])
 
 
 def test_grocery_pictures_are_the_same_bytes(tmp_path, grocery_files):
@@ -251,9 +263,54 @@ def test_an_interrupted_build_goes_on(
     monkeypatch.setattr(split_build, function, lambda task: again.append(task) or original(task))
     builder = build(tmp_path / "data", odd_competition, config=config)
     assert files(builder) == expected
-    finished = {(task.records if calls and function == "make_part" else None) for task in done}
-    assert not finished & {getattr(task, "records", 0) for task in again}
+    finished = {(task.table if calls and function == "make_part" else None) for task in done}
+    assert not finished & {getattr(task, "table", 0) for task in again}
     assert [path.name for path in folder.iterdir()] == ["1.0.0"]  # nothing stays behind
+
+
+def test_an_interrupted_build_goes_on_as_it_was_begun(
+    tmp_path, competition, small_parts, monkeypatch, way
+):
+    """Unless the other way is asked for, whatever memory is free meanwhile."""
+    with monkeypatch.context() as patch:
+        patch.setattr(split_build, "write_shard", lambda task: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            build(tmp_path / "data", competition, train_only=True)
+    monkeypatch.delenv("CDISCOUNT_REREAD")
+    monkeypatch.setattr(dataset_build, "stays_in_page_cache", lambda size: way == "merged")
+    made = []
+    monkeypatch.setattr(split_build, "make_part", lambda task: made.append(task))
+    build(tmp_path / "data", competition, train_only=True)
+    assert not made
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_other_way_can_be_asked_for(tmp_path, competition, small_parts, monkeypatch, asked):
+    tasks = []
+    original = sorted_parts.make_part
+    monkeypatch.setattr(split_build, "make_part", lambda task: tasks.append(task) or original(task))
+    build(tmp_path / "data", competition, reread=asked)
+    assert tasks and all((task.records is None) == asked for task in tasks)
+
+
+def test_a_file_that_changes_meanwhile(tmp_path, competition, monkeypatch, way):
+    """What the table says of it no longer holds."""
+    original = split_build.write_shard
+
+    def change(task):
+        path = competition / "train.bson"
+        documents = bson.decode_all(path.read_bytes())
+        for document in documents:
+            document["imgs"] = [{"picture": jpeg(7)}] * 3
+        write_bson(path, documents)
+        original(task)
+
+    monkeypatch.setattr(split_build, "write_shard", change)
+    if way == "merged":  # it has its own copy
+        build(tmp_path / "data", competition)
+        return
+    with pytest.raises(ChangedFileError, match="train.bson must not change while a data set is "):
+        build(tmp_path / "data", competition, train_only=True)
 
 
 def test_another_input_is_not_continued(tmp_path, competition, small_parts, monkeypatch):
@@ -269,7 +326,9 @@ def test_another_input_is_not_continued(tmp_path, competition, small_parts, monk
     assert sorted(index.product_id.tolist()) == list(range(100, 107))
 
 
-def test_parts_are_cut_while_shards_are_written(tmp_path, competition, small_parts, monkeypatch):
+def test_parts_are_cut_while_shards_are_written(
+    tmp_path, competition, small_parts, monkeypatch, way
+):
     """The disk need not hold the records twice."""
     sizes = []
 
@@ -281,6 +340,9 @@ def test_parts_are_cut_while_shards_are_written(tmp_path, competition, small_par
     monkeypatch.setattr(split_build, "write_shard", spy)
     build(tmp_path / "data", competition, config={"num_shards": 6}, train_only=True)
     assert len(sizes) == 6
+    if way == "reread":
+        assert not any(sizes)
+        return
     assert sizes == sorted(sizes, reverse=True)
     # Two may be under way besides the one that is begun: three of the six have been cut off.
     assert sizes[-1] < 0.6 * sizes[0]
