@@ -29,6 +29,7 @@ from benchmarks.data import SPLITS, competition, num_bytes, without_room
 from benchmarks.measure import memory_of, num_cores, say, take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
+from cdisc_tfds.page_cache import stays_in_page_cache
 
 # The competition: bytes of train.bson and test.bson.
 FULL_BYTES = 58.2e9 + 14.5e9
@@ -37,11 +38,15 @@ STOCK = "TFDS's stock writer"
 COPY = "cp and sync of the same bytes"
 _MEMORY_GB = 1.5
 _IDLE_SECONDS = 6  # what a build's imports take
+# Both ways of a build (`reread` of BuildOptions), by the names that the table gives them.
+REREAD, MERGED = "shards from the file itself", "sorted copies first"
+WAYS = {REREAD: True, MERGED: False}
+_ONE_RUN = "one run of each"
 _FLAT = 1.1  # a tenth more is within what two runs of the same build differ by
 
 
-def build_once(manual_dir: str, data_dir: str, num_processes: int, stock_writer: bool) -> float:
-    """Seconds that the writing of all splits takes in this process."""
+def build_once(manual_dir: str, data_dir: str, **options: int | bool | None) -> float:
+    """Seconds that the writing of all splits takes in this process and those that it starts."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -49,9 +54,7 @@ def build_once(manual_dir: str, data_dir: str, num_processes: int, stock_writer:
 
     tf.constant(0)  # imports all of it
     tfds.disable_progress_bar()
-    builder = cdisc_tfds.Builder(
-        data_dir=data_dir, num_processes=num_processes, stock_writer=stock_writer
-    )
+    builder = cdisc_tfds.Builder(data_dir=data_dir, **options)
     seconds = []
     generate_splits = builder._generate_splits
 
@@ -68,13 +71,16 @@ def build_once(manual_dir: str, data_dir: str, num_processes: int, stock_writer:
     return seconds[0]
 
 
-def measure_build(
-    manual_dir: pathlib.Path, num_processes: int, stock_writer: bool
-) -> tuple[float, int]:
-    """A build in a fresh process: its seconds, and the peak bytes of it and its children."""
+def measure_build(manual_dir: pathlib.Path, **options: int | bool | None) -> tuple[float, int]:
+    """A build in a fresh process: its seconds, and the peak bytes of it and its children.
+
+    Args:
+      manual_dir: the competition's files.
+      **options: of the builder.
+    """
     _read_all(manual_dir)
     with tempfile.TemporaryDirectory(dir=manual_dir.parent) as data_dir:
-        call = f"build_once({str(manual_dir)!r}, {data_dir!r}, {num_processes}, {stock_writer})"
+        call = f"build_once({str(manual_dir)!r}, {data_dir!r}, **{options!r})"
         process = subprocess.Popen(
             [sys.executable, "-c", f"from benchmarks.build import *; print({call})"],
             stdout=subprocess.PIPE,
@@ -122,9 +128,9 @@ def run(settings: Settings) -> list[Row]:
     results = take_turns(
         "build",
         {
-            "cores": lambda: build(cores, False),
-            "one": lambda: build(1, False),
-            "stock": lambda: build(1, True),
+            "cores": lambda: build(num_processes=cores),
+            "one": lambda: build(num_processes=1),
+            "stock": lambda: build(stock_writer=True),
             "copy": lambda: measure_copy(manual_dir),
         },
         settings.repeats,
@@ -154,59 +160,88 @@ def _against_stock(
 
 
 def _flat(settings: Settings) -> list[Row]:
-    """The rows of a small and a large build: memory, and what the large one takes."""
+    """The rows of a small and a large build: memory, and what the large one takes either way."""
     few, many = settings.flat_products
     if note := without_room(settings, many):
         return [Row("build", f"memory at {many:,} products", note=note)]
-    small, *_ = _measure_once(settings, few)
-    large, seconds, copy, size = _measure_once(settings, many)
-    what, peer = f"memory at {many:,} products", f"{few:,} products"
-    scale = FULL_BYTES / size / 60
-    return [
-        Row("build", what, unit="GB", ours=large, at_most=_MEMORY_GB),
-        Row("build", what, peer, "GB", large, small, large / small, at_most=_FLAT),
-        Row(
-            "build",
-            f"{many:,} products",
-            COPY,
-            "s",
-            seconds,
-            copy,
-            seconds / copy,
-            at_most=2,
-            note=(
-                ""
-                if seconds <= 2 * copy
-                else "one run of each. Of more bytes than may wait in memory the system writes the "
-                "sorted parts to the disk too: a build then writes twice what a copy does"
+    small, large = _once_each_way(settings, few), _once_each_way(settings, many)
+    rows = []
+    for way, seconds in large.seconds.items():
+        what = f"{many:,} products, {way}"
+        peaks = [size.peak_gb[way] for size in (large, small)]
+        rows += [
+            Row("build", f"memory at {what}", unit="GB", ours=peaks[0], at_most=_MEMORY_GB),
+            Row(
+                "build",
+                f"memory at {what}",
+                f"{few:,} products",
+                "GB",
+                *peaks,
+                peaks[0] / peaks[1],
+                at_most=_FLAT,
             ),
-        ),
-        Row(
-            "build",
-            f"projection to the full {FULL_BYTES / 1e9:.1f} GB",
-            COPY,
-            "min",
-            scale * seconds,
-            scale * copy,
-            note=(
-                f"the times of {size / 1e9:.1f} GB ({many:,} products) multiplied by the bytes: "
-                "each byte is read and written twice and each product handled once, whatever "
-                "their number. More than fits in the page cache also waits for the disk: for four "
-                "times its traffic in a build, twice in a copy"
+            Row(
+                "build",
+                what,
+                COPY,
+                "s",
+                seconds,
+                large.copy,
+                seconds / large.copy,
+                at_most=2,
+                note=_ONE_RUN,
             ),
-        ),
-    ]
+        ]
+    return [*rows, _projection(large)]
 
 
-def _measure_once(settings: Settings, products: int) -> tuple[float, float, float, int]:
-    """A build and a copy of so many products: peak GB, seconds, the copy's seconds, bytes."""
+@dataclasses.dataclass(frozen=True)
+class _Once:
+    """One build each way, and a copy, of the same files.
+
+    Attributes:
+      num_bytes: of the files.
+      seconds, peak_gb: by way.
+      copy: seconds.
+    """
+
+    num_bytes: int
+    seconds: dict[str, float]
+    peak_gb: dict[str, float]
+    copy: float
+
+
+def _once_each_way(settings: Settings, products: int) -> _Once:
     manual_dir = competition(settings, products)
     try:
-        say(f"build: {products:,} products")
-        seconds, peak = measure_build(manual_dir, num_cores(), False)
-        return peak / 1e9, seconds, measure_copy(manual_dir), num_bytes(manual_dir)
+        seconds, peaks = {}, {}
+        for way, reread in WAYS.items():
+            say(f"build: {products:,} products, {way}")
+            seconds[way], peak = measure_build(manual_dir, num_processes=num_cores(), reread=reread)
+            peaks[way] = peak / 1e9
+        return _Once(num_bytes(manual_dir), seconds, peaks, measure_copy(manual_dir))
     finally:
         shutil.rmtree(manual_dir)  # gigabytes that no other part reads
+
+
+def _projection(large: _Once) -> Row:
+    """What the competition's files would take here, the way that they would go."""
+    way = REREAD if stays_in_page_cache(FULL_BYTES) else MERGED
+    scale = FULL_BYTES / large.num_bytes / 60
+    return Row(
+        "build",
+        f"projection to the full {FULL_BYTES / 1e9:.1f} GB, {way}",
+        COPY,
+        "min",
+        scale * large.seconds[way],
+        scale * large.copy,
+        note=(
+            f"the times of {large.num_bytes / 1e9:.1f} GB multiplied by the bytes: whatever their "
+            "number, each byte is read and written once or twice and each product handled once or "
+            "twice. Files that do not fit in the page cache must come from the disk as well: its "
+            "time for the bytes comes on top of both"
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -305,8 +305,8 @@ def test_what_is_below_the_floor_is_explained(settings, monkeypatch):
 
 def test_both_writers_are_timed(settings, tmp_path):
     manual_dir = str(data.competition(settings, PRODUCTS))
-    assert 0 < build.build_once(manual_dir, str(tmp_path / "ours"), 1, False) < 60
-    assert 0 < build.build_once(manual_dir, str(tmp_path / "stock"), 1, True) < 60
+    assert 0 < build.build_once(manual_dir, str(tmp_path / "ours"), num_processes=1) < 60
+    assert 0 < build.build_once(manual_dir, str(tmp_path / "stock"), stock_writer=True) < 60
     assert build.measure_copy(pathlib.Path(manual_dir)) > 0
 
 
