@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.dataset import Split
+from trainer.decoding import num_cores
+from trainer.pipeline_threads import pipeline_options
 from trainer.progress import ProgressLine
 
 _RECORDS_A_STEP = 1024
@@ -53,9 +55,10 @@ def _picture_hashes(split: Split) -> Iterator[tuple[int, np.ndarray, np.ndarray]
         .batch(_RECORDS_A_STEP)
         .map(
             lambda records: tf.io.parse_example(records, _FEATURES)["image_hashes"],
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=num_cores(),
         )
-        .prefetch(tf.data.AUTOTUNE)
+        .prefetch(2)
+        .with_options(pipeline_options())
     )
     first = 0
     for hashes in dataset:

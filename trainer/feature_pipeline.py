@@ -12,6 +12,7 @@ from trainer.dataset import Split
 from trainer.feature_store import Features
 from trainer.input_pipeline import derived_seed, steps_per_epoch
 from trainer.label_map import LabelMap
+from trainer.pipeline_threads import pipeline_options
 
 # Features that are in memory at a time, and among which an epoch's order is drawn; the order of
 # the files is drawn too, and each is read from front to back.
@@ -79,6 +80,7 @@ def train_features(
         )
         .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
         .prefetch(8)
+        .with_options(pipeline_options())
     )
 
 
@@ -98,7 +100,11 @@ def inference_features(features: Features, batch_size: int) -> tf.data.Dataset:
                 yield {"image": rows[start:stop], "product": file_ordinals[start:stop]}
 
     signature = {"image": _spec(features), "product": tf.TensorSpec([None], tf.int64)}
-    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(8)
+    return (
+        tf.data.Dataset.from_generator(batches, output_signature=signature)
+        .prefetch(8)
+        .with_options(pipeline_options())
+    )
 
 
 def _spec(features: Features) -> tf.TensorSpec:

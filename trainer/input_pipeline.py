@@ -15,8 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.dataset import FilePart, Split
-from trainer.decoding import decode_batches
+from trainer.decoding import decode_batches, num_cores
 from trainer.label_map import LabelMap
+from trainer.pipeline_threads import pipeline_options, step_back
 
 AUGMENTATIONS = ("none", "flip", "flip_shift")
 _RECORDS_A_STEP = 64  # parsed at once: a batch costs little more than a single record
@@ -82,7 +83,7 @@ def train_dataset(
     jpegs = (
         _records([split.files[i] for i in order], _FILES_AT_ONCE)
         .batch(_RECORDS_A_STEP)
-        .map(_labelled_pictures(split, label_map), num_parallel_calls=tf.data.AUTOTUNE)
+        .map(_labelled_pictures(split, label_map), num_parallel_calls=num_cores())
         .unbatch()
         .shuffle(
             shuffle_buffer, derived_seed(seed, epoch, "pictures"), reshuffle_each_iteration=False
@@ -97,12 +98,12 @@ def train_dataset(
     )
     steps = steps_per_epoch(split, label_map, batch_size)
     return (
-        decode_batches(batches, image_size, batch_size, _AUGMENT[augment], decoder)
+        decode_batches(step_back(batches), image_size, batch_size, _AUGMENT[augment], decoder)
         .map(_white_for_missing)
         # An index that does not fit the records must not pass for a shorter or longer epoch.
         .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
         .prefetch(2)
-        .with_options(_options())
+        .with_options(pipeline_options())
     )
 
 
@@ -154,17 +155,17 @@ def inference_dataset(
         _records(split.files, files_at_once=1)
         .batch(_RECORDS_A_STEP)
         .enumerate()
-        .map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(parse, num_parallel_calls=num_cores())
         .unbatch()
         .batch(batch_size)
         .skip(skip_steps)
         .map(lambda jpegs, ordinals: (jpegs, ordinals, ()))
     )
     return (
-        decode_batches(batches, image_size, batch_size, decoder=decoder)
+        decode_batches(step_back(batches), image_size, batch_size, decoder=decoder)
         .map(_without_missing)
         .prefetch(2)
-        .with_options(_options())
+        .with_options(pipeline_options())
     )
 
 
@@ -280,9 +281,3 @@ def _warn(missing: tf.Tensor, consequence: str) -> tf.Operation:
         consequence,
         output_stream=sys.stderr,
     )
-
-
-def _options() -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    return options
