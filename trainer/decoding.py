@@ -135,8 +135,9 @@ def _decode_batches(
 ) -> tf.data.Dataset:
     """`decode_batches` by TensorFlow.
 
-    Each batch is a small data set of its own: `ignore_errors` can then drop the one picture that
-    does not decode, which no op within a `map` can do.
+    A batch is decoded in one go if all of it decodes. If not, again as a small data set of its own:
+    `ignore_errors` can then drop the one picture that does not decode, which no op within a `map`
+    can do.
     """
 
     def decode(position: tf.Tensor, jpeg: tf.Tensor, arguments) -> tuple[tf.Tensor, tf.Tensor]:
@@ -148,13 +149,37 @@ def _decode_batches(
     pictures_at_once = math.ceil(cores / batches_at_once)
     nothing = (tf.zeros([0, image_size, image_size, 3], tf.uint8), tf.zeros([0], tf.int32))
 
+    def decode_all(*batch) -> tuple[tf.Tensor, tf.Tensor]:
+        """A loop stays on its thread, where a data set hands each picture to another one."""
+        positions = batch[0]
+        pictures = tf.TensorArray(
+            tf.uint8, tf.size(positions), element_shape=[image_size, image_size, 3]
+        )
+
+        def decode_next(number: tf.Tensor, pictures: tf.TensorArray):
+            picture, _ = decode(*tf.nest.map_structure(lambda values: values[number], batch))
+            return number + 1, pictures.write(number, picture)
+
+        _, pictures = tf.while_loop(
+            lambda number, _: number < tf.size(positions),
+            decode_next,
+            (0, pictures),
+            parallel_iterations=pictures_at_once,
+        )
+        return pictures.stack(), positions
+
     def decode_batch(jpegs: tf.Tensor, labels: tf.Tensor, arguments) -> tf.data.Dataset:
-        positions = tf.range(tf.size(jpegs))
+        batch = (tf.range(tf.size(jpegs)), jpegs, arguments)
         return (
-            tf.data.Dataset.from_tensor_slices((positions, jpegs, arguments))
-            .map(decode, num_parallel_calls=pictures_at_once if pictures_at_once > 1 else None)
+            tf.data.Dataset.from_tensors(batch)
+            .map(decode_all)
             .ignore_errors()
-            .batch(batch_size)
+            .concatenate(
+                tf.data.Dataset.from_tensor_slices(batch)
+                .map(decode, num_parallel_calls=pictures_at_once if pictures_at_once > 1 else None)
+                .ignore_errors()
+                .batch(batch_size)
+            )
             .concatenate(tf.data.Dataset.from_tensors(nothing))  # if not one decodes
             .take(1)
             .map(lambda pictures, positions: (pictures, positions, labels))
