@@ -57,6 +57,14 @@ def test_a_lower_priority_is_left(monkeypatch):
     assert pipeline_threads._lower_this_thread()
 
 
+def test_a_sandbox_may_forbid_it(monkeypatch):
+    def forbid(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", forbid)
+    assert len(list(step_back(batches()))) == 100
+
+
 def test_beside_a_gpu_nothing_steps_back(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
     assert not input_steps_back()

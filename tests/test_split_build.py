@@ -309,7 +309,11 @@ def test_a_file_that_changes_meanwhile(tmp_path, competition, monkeypatch, way):
     if way == "merged":  # it has its own copy
         build(tmp_path / "data", competition)
         return
-    with pytest.raises(ChangedFileError, match="train.bson must not change while a data set is "):
+    with pytest.raises(
+        ChangedFileError,
+        match="train.bson must not change while a data set is built from it. Received: other "
+        "documents than at first. Start the build again.",
+    ):
         build(tmp_path / "data", competition, train_only=True)
 
 

@@ -9,6 +9,7 @@ waits for pictures.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -68,6 +69,7 @@ def step_back(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 def _lower_this_thread() -> np.bool_:
     thread = threading.get_native_id()
-    if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
-        os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
+    with contextlib.suppress(PermissionError):  # a sandbox may forbid it: it stays as it is
+        if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
+            os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
     return np.bool_(True)
