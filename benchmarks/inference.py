@@ -34,8 +34,8 @@ from trainer.submit import predict_categories, write_submission
 NETWORKS = ("cnn", "inception")
 _TARGET = 0.95
 _WHY_MISSED = (
-    "without an accelerator the same cores decode and predict, and all threads of a layer wait for "
-    "the one whose core was decoding meanwhile"
+    "without an accelerator the same cores decode and predict: what decoding takes of them is "
+    "missing here, though it steps back for the network"
 )
 
 
