@@ -42,8 +42,8 @@ _IDLE_SECONDS = 6  # what a build's imports take
 REREAD, MERGED = "shards from the file itself", "sorted copies first"
 WAYS = {REREAD: True, MERGED: False}
 _ONE_RUN = (
-    "one run, and the faster of two copies. Where files are larger than the page cache, sorted copies "
-    "make the disk take every byte twice, and give it back once"
+    "one run, and the faster of two copies. Sorted copies of files that are larger than the page "
+    "cache make the disk take every byte twice, and give it back twice"
 )
 _FLAT = 1.1  # a tenth more is within what two runs of the same build differ by
 
