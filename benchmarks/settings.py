@@ -30,7 +30,7 @@ class Settings:
     work_dir: pathlib.Path
     input_dir: pathlib.Path | None = None
     repeats: int = 3
-    seconds: float = 4.0
+    seconds: float = 3.0
     build_products: int = 150_000
     flat_products: tuple[int, int] = (50_000, 500_000)
     products: int = 40_000
