@@ -29,7 +29,7 @@ from benchmarks.data import SPLITS, competition, num_bytes, without_room
 from benchmarks.measure import memory_of, num_cores, say, take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
-from cdisc_tfds.page_cache import stays_in_page_cache
+from cdisc_tfds.build.page_cache import stays_in_page_cache
 
 # The competition: bytes of train.bson and test.bson.
 FULL_BYTES = 58.2e9 + 14.5e9

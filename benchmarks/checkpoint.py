@@ -19,11 +19,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from trainer.checkpoint import CheckpointStore, save_weights, training_variables
-from trainer.config import Config
-from trainer.losses import SparseCrossentropy
-from trainer.models import build_model
-from trainer.run_folder import RunFolder
+from trainer.models.losses import SparseCrossentropy
+from trainer.models.networks import build_model
+from trainer.runs.checkpoint import CheckpointStore, save_weights, training_variables
+from trainer.runs.folder import RunFolder
+from trainer.settings.config import Config
 
 CLASSES = 5270
 _TIMES = 5

@@ -2,7 +2,7 @@
 
     python -m benchmarks.head [--weights=FILE] [--head_products=1000]
 
-Two runs of `trainer.train.train` that differ in --cache_features alone. Compared are whole epochs
+Two trainings that differ in --cache_features alone. Compared are whole epochs
 as their history tells them, with validation and checkpoint, from the second on; and what the
 networks have learnt. Without --weights the base is random, which changes no speed.
 """
@@ -23,8 +23,8 @@ from benchmarks.measure import say
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import training_config, training_data
-from trainer.dataset import CdiscountData
-from trainer.train import train
+from trainer.data.dataset import CdiscountData
+from trainer.training.train import train
 
 History = list[dict[str, Any]]
 

@@ -24,12 +24,12 @@ from benchmarks.measure import take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import timed_fit, train_with, training_config, training_data
-from trainer.config import Config
-from trainer.dataset import CdiscountData, Split
-from trainer.evaluate import evaluate
-from trainer.input_pipeline import inference_dataset
-from trainer.predictor import Predictor, load_predictor
-from trainer.submit import predict_categories, write_submission
+from trainer.data.dataset import CdiscountData, Split
+from trainer.data.input_pipeline import inference_dataset
+from trainer.prediction.evaluation import evaluate
+from trainer.prediction.predictor import Predictor, load_predictor
+from trainer.prediction.submission import predict_categories, write_submission
+from trainer.settings.config import Config
 
 NETWORKS = ("cnn", "inception")
 _TARGET = 0.95

@@ -33,10 +33,10 @@ Rate = Callable[[], float]
 
 
 def our_batches(settings: Settings) -> Iterator:
-    """Endless batches of `trainer.input_pipeline`, as training reads them."""
-    from trainer.dataset import open_dataset
-    from trainer.input_pipeline import train_dataset
-    from trainer.label_map import LabelMap
+    """Endless batches of `trainer.data.input_pipeline`, as training reads them."""
+    from trainer.data.dataset import open_dataset
+    from trainer.data.input_pipeline import train_dataset
+    from trainer.data.label_map import LabelMap
 
     data = open_dataset(data_dir(settings, settings.products))
     dataset = train_dataset(
@@ -53,7 +53,7 @@ def our_batches(settings: Settings) -> Iterator:
 
 def _tfds_batches(settings: Settings) -> Iterator:
     from benchmarks import peer_tfds
-    from trainer.dataset import open_dataset
+    from trainer.data.dataset import open_dataset
 
     data = open_dataset(data_dir(settings, settings.products))
     return peer_tfds.batches(data.data_path, BATCH_SIZE)

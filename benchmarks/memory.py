@@ -87,9 +87,9 @@ def peak_memory(folder: pathlib.Path, shuffle_buffer: int, image_size: int) -> f
 def train_and_tell(folder: str, shuffle_buffer: str, image_size: str) -> None:
     """Trains on _PICTURES pictures or somewhat more, and prints the process's peak memory in GB."""
     from benchmarks.training import train_with
-    from trainer.config import Config
-    from trainer.dataset import open_dataset
-    from trainer.resolve import resolve
+    from trainer.data.dataset import open_dataset
+    from trainer.settings.config import Config
+    from trainer.settings.resolve import resolve
 
     data = open_dataset(folder)
     left = math.ceil(_PICTURES / BATCH_SIZE)

@@ -115,9 +115,9 @@ def network_first_step(
     import keras
     import tensorflow as tf
 
-    from trainer import models
-    from trainer.losses import SparseCrossentropy
-    from trainer.optimizers import build_optimizer
+    from trainer.models import networks as models
+    from trainer.models.losses import SparseCrossentropy
+    from trainer.models.optimizers import build_optimizer
 
     keras.config.set_dtype_policy(precision)
     size = int(image_size)

@@ -2,7 +2,7 @@
 
     python -m benchmarks.steps [--networks=cnn,inception]
 
-Each epoch of a real `trainer.train.train` is one turn: its own `fit`, with the pipeline and all of
+Each epoch of a real training is one turn: its own `fit`, with the pipeline and all of
 the trainer's hooks, and the same network's `fit` on one batch held in memory, without hooks.
 """
 
@@ -33,8 +33,8 @@ from benchmarks.training import (
     training_config,
     training_data,
 )
-from trainer.dataset import CdiscountData
-from trainer.models import MODELS
+from trainer.data.dataset import CdiscountData
+from trainer.models.networks import MODELS
 
 _TARGET = 0.97
 _WARM_UP = 2

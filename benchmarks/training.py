@@ -1,6 +1,6 @@
 """The trainer's own training, opened up where it calls Keras's `fit`.
 
-What is measured is what a user runs: `trainer.train.train` builds and compiles the network, makes
+What is measured is what a user runs: the trainer builds and compiles the network, makes
 the pipeline and its hooks, and calls `model.fit`. Here that call is answered by the benchmark,
 which may call the real `fit` with the trainer's arguments, with others, and with a clock.
 """
@@ -21,10 +21,10 @@ import tensorflow as tf
 
 from benchmarks.data import data_dir
 from benchmarks.settings import Settings
-from trainer.config import Config
-from trainer.dataset import CdiscountData, open_dataset
-from trainer.resolve import resolve
-from trainer.train import train
+from trainer.data.dataset import CdiscountData, open_dataset
+from trainer.settings.config import Config
+from trainer.settings.resolve import resolve
+from trainer.training.train import train
 
 Fit = Callable[..., Any]
 _VALIDATION = 8  # products; nothing here measures the validation that follows each epoch

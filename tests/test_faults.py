@@ -13,9 +13,9 @@ import sys
 
 import pytest
 
-from cdisc_tfds.sample import write_sample
-from tests.finished_runs import assert_same_run
-from trainer.run_folder import RunFolder
+from cdisc_tfds.sample.competition import write_sample
+from tests.helpers.finished_runs import assert_same_run
+from trainer.runs.folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -20,10 +20,10 @@ import time
 
 import pytest
 
-from cdisc_tfds.sample import write_sample
-from tests.finished_runs import assert_same_run
-from tests.phases import read_phase
-from trainer.run_folder import RunFolder
+from cdisc_tfds.sample.competition import write_sample
+from tests.helpers.finished_runs import assert_same_run
+from tests.helpers.phases import read_phase
+from trainer.runs.folder import RunFolder
 
 pytestmark = pytest.mark.torture
 
@@ -133,7 +133,7 @@ class _Command:
     def _killed(self, wait) -> str | None:
         self._phase_file.unlink(missing_ok=True)
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.phases", self._phase_file, *self._words],
+            [sys.executable, "-m", "tests.helpers.phases", self._phase_file, *self._words],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from absl import app, flags
 
-from trainer import logs
-from trainer.experiments import EXPERIMENTS
-from trainer.flags import config_from_flags, define_config_flags
+from trainer.settings.experiments import EXPERIMENTS
+from trainer.settings.flags import config_from_flags, define_config_flags
+from trainer.terminal import command
 
 define_config_flags(tuple(EXPERIMENTS))
 flags.DEFINE_string(
@@ -34,9 +34,9 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
     # TensorFlow is imported here, after the flags are checked: `--help` and a mistyped flag
     # answer at once.
-    from trainer.dataset import open_dataset
-    from trainer.resolve import resolve
-    from trainer.train import train
+    from trainer.data.dataset import open_dataset
+    from trainer.settings.resolve import resolve
+    from trainer.training.train import train
 
     config, explicit = config_from_flags(
         {name: experiment.config for name, experiment in EXPERIMENTS.items()}
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     config = resolve(config, data, explicit)
     run_dir = flags.FLAGS.run_dir or default_run_dir(config)
     if flags.FLAGS.profile_input:
-        from trainer.profile_input import profile_input
+        from trainer.training.profile_input import profile_input
 
         print(profile_input(config, data))
         return
@@ -70,4 +70,4 @@ def default_run_dir(config) -> str:
 
 
 if __name__ == "__main__":
-    logs.run(main)
+    command.run(main)

@@ -10,76 +10,17 @@ tell the same classes apart.
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Sequence
 
 from absl import flags
 
-from trainer import logs, report_evaluation, report_training
-from trainer.report_page import Figures, joined, page
-from trainer.report_runs import by_target, load_runs
-from trainer.run_folder import whole_file
-
-
-def write_report(
-    run_dirs: Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    data_dir: str | os.PathLike[str] | None = None,
-    num_examples: int = 24,
-) -> pathlib.Path:
-    """Writes the page, and its figures beside it.
-
-    Args:
-      run_dirs: folders of the runs, in the order in which they are listed.
-      output: the page's path.
-      data_dir: where the data set is, for the pictures of the examples; default: where each run
-        found it, and no examples where it is gone.
-      num_examples: wrong predictions to show of each evaluation; and up to a third as many right.
-
-    Returns:
-      The folder of the figures.
-
-    Raises:
-      RunFolderError: if one of the folders holds no run, or is given twice.
-      LabelMapError: if the files of one of the folders contradict each other.
-      DatasetError: if there is no data set in `data_dir`.
-    """
-    runs = load_runs(run_dirs)
-    # It imports TensorFlow, which a mistyped folder need not wait for.
-    from trainer.report_pictures import DataSets
-
-    data, figures = DataSets(data_dir), Figures()
-    groups = by_target(runs)
-    sections = [
-        ("curves", "Curves", report_training.curves(groups, figures)),
-        ("runs", "Runs", report_training.tables(groups, data)),
-        ("specialists", "Specialists", report_training.specialists(runs, figures)),
-        ("evaluations", "Evaluations", report_evaluation.table_of_evaluations(runs)),
-        ("confusions", "Level-1 confusions", report_evaluation.confusions(runs, figures)),
-        ("examples", "Examples", report_evaluation.examples(runs, data, num_examples)),
-    ]
-    text = page(
-        f"Report on {runs[0].name if len(runs) == 1 else f'{len(runs)} runs'}",
-        joined(report_training.summary(group) for group in groups),
-        [section for section in sections if section[-1]],
-    )
-    return _write(pathlib.Path(output), text, figures)
-
-
-def _write(output: pathlib.Path, text: str, figures: Figures) -> pathlib.Path:
-    """Writes each file whole, the page last."""
-    folder = output.with_name(f"{output.stem}_files")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, png in figures.pngs.items():
-        with whole_file(folder / name) as file:
-            file.write(png)
-    with whole_file(output, "w", encoding="utf-8") as file:
-        file.write(text)
-    return folder
+from trainer.terminal import command
 
 
 def main(argv: list[str]) -> None:
     """Parses, calls, prints where the report lies."""
+    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
+    from trainer.reporting.report import write_report
+
     values = flags.FLAGS
     folder = write_report(argv[1:], values.output, values.data_dir, values.examples)
     print(f"{os.path.abspath(values.output)}\nIts figures as PNGs: {folder.absolute()}/")
@@ -100,4 +41,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    logs.run(main)
+    command.run(main)

@@ -2,176 +2,25 @@
 
     python -m trainer.two_stage --run_dir=runs/two-stage --model=solution1_2 --epochs=10
 
-Trains the networks one after another, each in a run's folder of its own (`level1/`,
-`specialists/NN/` by level-1 label). The same command again skips those that are finished and
-continues the one that was stopped. Evaluation, submission, report and serving take the whole as one
-network: p(category) = p(level 1) * p(category | level 1).
-
-A specialist needs two categories or more with training pictures, and a validation picture. For the
-other level-1 categories p(category | level 1) is fixed: the share of training products, one added
-to each category's count (so 1 for an only category, and all alike where there is no product).
+The same command again skips the networks that are finished and continues the one that was stopped.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import gc
-import sys
-from typing import TYPE_CHECKING
-
-import numpy as np
 from absl import app, flags
 
-from trainer import logs
-from trainer.config import Config
-from trainer.experiments import EXPERIMENTS
-from trainer.flags import MODELS, config_from_flags, define_config_flags
-from trainer.run_folder import RunFolder, RunFolderError, write_json
-
-if TYPE_CHECKING:  # they import TensorFlow, which `--help` need not wait for
-    from trainer.dataset import CdiscountData, Split
-
-
-class TwoStageError(ValueError):
-    """Settings that a two-stage run cannot have."""
-
-
-def needs_specialist(
-    training: Split, validation: Split, level1_of_category: np.ndarray
-) -> np.ndarray:
-    """bool [level-1 categories]: those with something to tell apart and to measure it on."""
-    num_level1 = int(level1_of_category.max()) + 1
-    trained = np.unique(_categories_with_pictures(training))
-    validated = np.unique(level1_of_category[_categories_with_pictures(validation)])
-    enough = np.bincount(level1_of_category[trained], minlength=num_level1) >= 2
-    return enough & np.isin(np.arange(num_level1), validated)
-
-
-def _categories_with_pictures(split: Split) -> np.ndarray:
-    index = split.index
-    return index.category[(index.category >= 0) & (index.num_pictures > 0)]
-
-
-def fixed_second_stage(training: Split, inside: np.ndarray) -> np.ndarray:
-    """float64 [n]: p(category | level 1) of the categories `inside` without a specialist."""
-    category = training.index.category
-    counts = 1 + np.bincount(category[category >= 0], minlength=inside.max() + 1)[inside]
-    return counts / counts.sum()
-
-
-def train_two_stage(
-    level1_config: Config,
-    specialist_config: Config,
-    run_dir: str,
-    data: CdiscountData,
-) -> RunFolder:
-    """Trains, or continues, all networks of a two-stage run.
-
-    Args:
-      level1_config: resolved settings of the first network; `target` is `level1`.
-      specialist_config: resolved settings of every specialist, but for `within_level1`.
-      run_dir: folder of the run.
-      data: the data set.
-
-    Raises:
-      RunFolderError: if `run_dir` holds a plain run.
-      What `trainer.train.train` raises.
-    """
-    from trainer.train import open_run_folder, train
-
-    run = RunFolder(run_dir)
-    if run.state_path.exists():
-        raise RunFolderError(
-            f"--run_dir must be a new folder, or a two-stage run to continue. {run.path} holds a "
-            "run of one network."
-        )
-    open_run_folder(
-        dataclasses.replace(level1_config, target="category", chunks=None), run.path, data
-    )
-    training = data.split(specialist_config.train_split)
-    validation = data.split(specialist_config.validation_split)
-    level1_of_category = data.categories.level1
-    needed = needs_specialist(training, validation, level1_of_category)
-    _say("Level 1", f"{len(needed)} categories", 0, needed)
-    train(level1_config, run.level1_path, data)
-    specialists, priors = {}, {}
-    for label, name in enumerate(data.categories.level1_names):
-        inside = np.flatnonzero(level1_of_category == label)
-        if not needed[label]:
-            priors[str(label)] = fixed_second_stage(training, inside).tolist()
-            continue
-        _forget_last_network()
-        specialists[str(label)] = f"specialists/{label:02d}"
-        _say(name, f"{len(inside)} categories", len(specialists), needed)
-        config = dataclasses.replace(specialist_config, within_level1=label)
-        train(config, run.path / specialists[str(label)], data)
-    # Its presence says that all parts are finished.
-    write_json(
-        run.two_stage_path,
-        {"level1": run.level1_path.name, "specialists": specialists, "priors": priors},
-    )
-    return run
-
-
-def _say(name: str, what: str, number: int, needed: np.ndarray) -> None:
-    print(f"[{number}/{int(needed.sum())} specialists] {name}: {what}", file=sys.stderr)
-
-
-def _forget_last_network() -> None:
-    """Frees what Keras keeps of networks that are done with; there may be fifty."""
-    import keras
-
-    keras.backend.clear_session()
-    gc.collect()
-
-
-def stage_configs(
-    config: Config,
-    data: CdiscountData,
-    explicit: frozenset[str],
-    *,
-    specialist_model: str | None = None,
-    specialist_epochs: int | None = None,
-) -> tuple[Config, Config]:
-    """Resolved settings of the level-1 network and of the specialists.
-
-    Args:
-      config: settings as the user gave them, for the networks of both stages.
-      data: the data set.
-      explicit: names of the settings that the user gave.
-      specialist_model: another network for the specialists.
-      specialist_epochs: another number of epochs for them.
-
-    Raises:
-      TwoStageError: if `--target` was given and is not level1.
-      ConfigError: as of `trainer.resolve.resolve`.
-    """
-    from trainer.resolve import resolve
-
-    if "target" in explicit and config.target != "level1":
-        raise TwoStageError(
-            "A two-stage run tells level-1 categories apart first, then the categories within "
-            f"each. Received: --target={config.target}. Leave --target out."
-        )
-    level1 = resolve(dataclasses.replace(config, target="level1"), data, explicit)
-    specialist = dataclasses.replace(
-        config,
-        experiment=None,
-        target="category",
-        model=specialist_model or config.model,
-        epochs=specialist_epochs or config.epochs,
-        train_split=level1.train_split,
-        validation_split=level1.validation_split,
-        chunks=None,
-    )
-    return level1, resolve(specialist, data, explicit)
+from trainer.settings.experiments import EXPERIMENTS
+from trainer.settings.flags import MODELS, config_from_flags, define_config_flags
+from trainer.terminal import command
 
 
 def main(argv: list[str]) -> None:
     """Parses, calls, prints what comes next."""
     if len(argv) > 1:
         raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
-    from trainer.dataset import open_dataset
+    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
+    from trainer.data.dataset import open_dataset
+    from trainer.training.two_stage import stage_configs, train_two_stage
 
     config, explicit = config_from_flags(
         {name: experiment.config for name, experiment in EXPERIMENTS.items()}
@@ -212,4 +61,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
     _define_flags()
-    logs.run(main)
+    command.run(main)

@@ -13,10 +13,10 @@ from etils import epath
 
 from cdisc_tfds import manual_files, product_grid
 from cdisc_tfds.bson_file import check_ends
-from cdisc_tfds.build_folder import BuildFolder
-from cdisc_tfds.build_options import BuildOptions
+from cdisc_tfds.build.dataset_build import build_splits, join_files
+from cdisc_tfds.build.folder import BuildFolder
+from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.categories import Categories
-from cdisc_tfds.dataset_build import build_splits, join_files
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, check_first, duplicate, read_products
 from cdisc_tfds.records import example_of

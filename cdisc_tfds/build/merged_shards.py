@@ -1,0 +1,141 @@
+"""Second half of a build whose parts hold records: they are merged into the split's shards.
+
+A shard is a range of the global order, so from each part it takes one contiguous stretch: it is
+written front to back from a few long reads, in pieces that bound the memory. Shards are independent
+of one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from cdisc_tfds.build.direct_writes import write_pieces
+from cdisc_tfds.whole_files import whole_file
+
+# A piece goes through memory as one: few enough bytes to stay in a processor's cache between being
+# read and being written.
+PIECE_BYTES = 8 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Consecutive records of a shard.
+
+    Attributes:
+      stretches: (path, offset, bytes) of the parts' files to read, one behind the other.
+      begins: int64 [n], where each record begins in what was read, in the shard's order.
+      sizes: int64 [n], bytes of each record, framing included.
+    """
+
+    stretches: list[tuple[str, int, int]]
+    begins: np.ndarray
+    sizes: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class MergeTask:
+    """One shard to write: its pieces, and what they read from each part, all together."""
+
+    path: str
+    pieces: list[Piece]
+    stretches: list[tuple[str, int, int]]
+
+    def write(self) -> None:
+        """Writes the shard, whole or not at all."""
+        for path, offset, size in self.stretches:
+            _read_ahead(path, offset, size)
+        with whole_file(self.path) as file:
+            write_pieces(file, self._records())
+
+    def _records(self) -> Iterator[memoryview]:
+        """Each record, framed; good until the next."""
+        largest = max(sum(size for _, _, size in piece.stretches) for piece in self.pieces)
+        # One buffer for all pieces; not a bytearray, which would be filled with zeros first.
+        buffer = memoryview(np.empty(largest, np.uint8))
+        for piece in self.pieces:
+            _read(piece.stretches, buffer)
+            for begin, size in zip(piece.begins.tolist(), piece.sizes.tolist()):
+                yield buffer[begin : begin + size]
+
+
+class PartFileError(OSError):
+    """A part's file is shorter than its table says."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Merge:
+    """Where each record of a split lies, in the split's order.
+
+    Attributes:
+      records: path of each part's records.
+      part: int32 [n], the part of each record.
+      offset: int64 [n], where it begins in that part's file.
+      size: int64 [n], its bytes, framing included.
+    """
+
+    records: list[str]
+    part: np.ndarray
+    offset: np.ndarray
+    size: np.ndarray
+
+    def shard(self, path: str, begin: int, end: int) -> MergeTask:
+        """The task to write records `begin` to `end` of the split to `path`."""
+        pieces, written = [], np.cumsum(self.size[begin:end])
+        whole = self._piece(begin, end)
+        while begin < end:
+            # At least one record, then as many as fit.
+            done = written[-(end - begin)] - self.size[begin]
+            last = end - len(written) + int(np.searchsorted(written, done + PIECE_BYTES, "right"))
+            last = min(max(last, begin + 1), end)
+            pieces.append(self._piece(begin, last))
+            begin = last
+        return MergeTask(path, pieces, whole.stretches)
+
+    def release(self, begin: int, end: int) -> None:
+        """Gives back the disk space of records `begin` to `end`, and of all behind them.
+
+        All shards from `begin` on must have been written.
+        """
+        for number in np.unique(self.part[begin:end]).tolist():
+            first = begin + int(np.argmax(self.part[begin:end] == number))
+            if os.path.getsize(self.records[number]) > self.offset[first]:
+                os.truncate(self.records[number], int(self.offset[first]))
+
+    def _piece(self, begin: int, end: int) -> Piece:
+        part, offset, size = (column[begin:end] for column in (self.part, self.offset, self.size))
+        begins = np.empty(end - begin, np.int64)
+        stretches, filled = [], 0
+        for number in np.unique(part).tolist():
+            rows = np.flatnonzero(part == number)
+            first, behind = int(offset[rows[0]]), int(offset[rows[-1]] + size[rows[-1]])
+            stretches.append((self.records[number], first, behind - first))
+            begins[rows] = offset[rows] - first + filled
+            filled += behind - first
+        return Piece(stretches, begins, size)
+
+
+def _read_ahead(path: str, offset: int, size: int) -> None:
+    """Asks the system to fetch a stretch in one go: a hard disk then moves its arm once for it."""
+    if hasattr(os, "posix_fadvise"):
+        with open(path, "rb") as file:
+            os.posix_fadvise(file.fileno(), offset, size, os.POSIX_FADV_WILLNEED)
+
+
+def _read(stretches: list[tuple[str, int, int]], buffer: memoryview) -> None:
+    """Reads the stretches one behind the other."""
+    filled = 0
+    for path, offset, size in stretches:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            end = filled + size
+            while filled < end:
+                if not (count := file.readinto(buffer[filled:end])):
+                    raise PartFileError(
+                        f"{path} must have {offset + size} bytes. Received: fewer. "
+                        f"Delete {os.path.dirname(path)} and build again."
+                    )
+                filled += count

@@ -1,0 +1,102 @@
+"""Second half of a build whose `.bson` file stays in memory: each shard reads its documents again.
+
+The documents of a shard lie all over the file. Where the system's page cache holds the file, that
+costs nothing, and nothing but the shards has to be written. Where it does not, each product would
+be an access to the disk of its own: then `merged_shards` is the way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from cdisc_tfds.bson_file import BsonError, read_documents_at
+from cdisc_tfds.build.direct_writes import write_pieces
+from cdisc_tfds.records import RejectedProduct, encoder_of, product_of
+from cdisc_tfds.tfrecord import frame
+from cdisc_tfds.whole_files import whole_file
+
+
+class ChangedFileError(OSError):
+    """The `.bson` file is no longer what the first half of the build has read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RereadTask:
+    """One shard to write.
+
+    Attributes:
+      path: of the shard.
+      source, labelled, categories_csv: the `.bson` file and how it is read, as in `PartTask`.
+      offsets: int64 [n], where the document of each record begins, in the shard's order.
+      sizes: int64 [n], bytes of each record, framing included.
+    """
+
+    path: str
+    source: str
+    labelled: bool
+    categories_csv: str
+    offsets: np.ndarray
+    sizes: np.ndarray
+
+    def write(self) -> None:
+        """Writes the shard, whole or not at all.
+
+        Raises:
+          ChangedFileError: the file is not the one that was read at first.
+        """
+        with whole_file(self.path) as file:
+            write_pieces(file, itertools.chain.from_iterable(self._records()))
+
+    def _records(self) -> Iterator[list[bytes]]:
+        """Each record, framed, in pieces."""
+        encoder = encoder_of(self.categories_csv)
+        sizes = self.sizes.tolist()
+        # A record is little larger than its document: its size is enough to read at once.
+        documents = read_documents_at(self.source, self.offsets.tolist(), sizes)
+        changed = ChangedFileError(
+            f"{self.source} must not change while a data set is built from it. Received: other "
+            "documents than at first. Start the build again."
+        )
+        try:
+            for document, size in zip(documents, sizes, strict=True):
+                product = product_of(document, encoder.categories, self.labelled)
+                framed = frame(encoder.pieces(product))
+                if sum(map(len, framed)) != size:
+                    raise changed
+                yield framed
+        except (BsonError, RejectedProduct) as error:
+            raise changed from error
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reread:
+    """Where the document of each record lies, in the split's order.
+
+    Attributes:
+      source, labelled, categories_csv: as in `RereadTask`.
+      offset, size: int64 [n], where each document begins; bytes of its record, framing included.
+    """
+
+    source: str
+    labelled: bool
+    categories_csv: str
+    offset: np.ndarray
+    size: np.ndarray
+
+    def shard(self, path: str, begin: int, end: int) -> RereadTask:
+        """The task to write records `begin` to `end` of the split to `path`."""
+        return RereadTask(
+            path,
+            self.source,
+            self.labelled,
+            self.categories_csv,
+            self.offset[begin:end],
+            self.size[begin:end],
+        )
+
+    def release(self, begin: int, end: int) -> None:
+        """There is nothing to give back."""

@@ -1,0 +1,62 @@
+"""What two runs must have in common to count as the same run."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.runs.folder import RunFolder
+
+_TIMINGS = ("pictures_per_second", "seconds")
+
+
+def history_of(run: RunFolder) -> list[dict]:
+    """The history without what the clock says."""
+    return [
+        {name: value for name, value in row.items() if name not in _TIMINGS} for row in run.history
+    ]
+
+
+def curves_of(run: RunFolder) -> dict[tuple[str, str], list[tuple[int, float]]]:
+    """Every scalar point: (curve, tag) -> [(step, value)], in the order TensorBoard reads them."""
+    curves = {}
+    for path in sorted(run.tensorboard.rglob("events.out.tfevents.*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "scalars":
+                    point = (event.step, float(tf.make_ndarray(value.tensor)))
+                    curves.setdefault((path.parent.name, value.tag), []).append(point)
+    return curves
+
+
+def training_state_of(run: RunFolder) -> bytes:
+    """All variables of the newest checkpoint."""
+    entry = run.state["entries"][0]
+    return (run.checkpoints / entry["training_state"]["file"]).read_bytes()
+
+
+def assert_same_run(one: RunFolder, other: RunFolder) -> None:
+    """Variables bit for bit, history, and TensorBoard's curves."""
+    assert training_state_of(one) == training_state_of(other)
+    assert history_of(one) == history_of(other)
+    assert curves_of(one) == curves_of(other)
+    for name in ("best", "last"):
+        ours, theirs = (run.state[name] for run in (one, other))
+        assert ours["epoch"] == theirs["epoch"]
+        np.testing.assert_equal(weights_of(one, ours), weights_of(other, theirs))
+
+
+def weights_of(run: RunFolder, entry: dict) -> dict[str, np.ndarray]:
+    """The arrays of a weights file, by their path in it."""
+    import h5py
+
+    arrays = {}
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    with h5py.File(run.checkpoints / entry["file"]) as file:
+        file.visititems(take)
+    return arrays

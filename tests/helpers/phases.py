@@ -1,0 +1,111 @@
+"""Runs a command of the trainer, unchanged, and notes what it is doing, for tests that kill it.
+
+    python -m tests.phases FILE trainer.main --model=cnn ...
+
+FILE holds one line at any time: how many phases there were so far, and the name of the one that the
+process is in, e.g. `17 head: checkpoint`. It outlives the process, so it tells what a kill hit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import runpy
+import sys
+from collections.abc import Callable
+
+# Phases by (module, class or None, function), innermost last.
+START = "start, or between networks"
+PHASES = {
+    "building the network": ("trainer.training.train", "_Training", "__init__"),
+    "compiling": ("trainer.training.train", "_Training", "_compile"),
+    "restoring": ("trainer.training.train", "_Training", "_restore"),
+    "training": ("trainer.training.train", "_Training", "_epoch"),
+    "features": ("trainer.training.feeds", "FeatureFeed", "prepare"),
+    "validation": ("trainer.training.train", "_Training", "_validate"),
+    "weights file": ("trainer.training.train", None, "save_weights"),
+    "checkpoint": ("trainer.training.train", "_Training", "_commit"),
+}
+_LINE_BYTES = 80
+
+
+class PhaseFile:
+    """The file that names the phase; written in place, so that a reader never finds it empty."""
+
+    def __init__(self, path: str):
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        self._count = 0
+        self._within = [START]
+        self._write()
+
+    @contextlib.contextmanager
+    def phase(self, name: str):
+        self._within.append(name)
+        self._write()
+        try:
+            yield
+        finally:
+            self._within.pop()
+            self._write()
+
+    def _write(self) -> None:
+        self._count += 1
+        line = f"{self._count} {self._within[-1]}".ljust(_LINE_BYTES)
+        os.pwrite(self._descriptor, line.encode(), 0)
+
+
+def read_phase(path: str | os.PathLike[str]) -> tuple[int, str]:
+    """(number of phases so far, name of the last); (0, START) before the first."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            count, _, name = file.read().strip().partition(" ")
+    except FileNotFoundError:
+        return 0, START
+    return int(count or 0), name or START
+
+
+def _noted(function: Callable, name: str, file: PhaseFile, part: Callable[[], str]) -> Callable:
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        with file.phase(part() + name):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def note_phases(file: PhaseFile) -> None:
+    """Lets the trainer's functions say when they are entered and left."""
+    import trainer.training.train
+
+    stage = [""]
+
+    def note_stage(compile_: Callable) -> Callable:
+        def call(self, new_stage):
+            folder = self.run_folder.path
+            specialist = folder.parent.name == "specialists"
+            within = {"level1": "level 1"}.get(folder.name, new_stage.name)
+            stage[0] = f"{'specialist' if specialist else within}: "
+            compile_(self, new_stage)
+
+        return call
+
+    for name, (_, owner, function) in PHASES.items():
+        holder = getattr(trainer.training.train, owner) if owner else trainer.training.train
+        noted = _noted(getattr(holder, function), name, file, lambda: stage[0])
+        setattr(holder, function, note_stage(noted) if function == "_compile" else noted)
+
+
+def main() -> None:
+    path, module = sys.argv[1:3]
+    file = PhaseFile(path)
+    from trainer.terminal import command as logs
+
+    logs.setup()
+    note_phases(file)
+    sys.argv = [module, *sys.argv[3:]]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

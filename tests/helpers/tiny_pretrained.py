@@ -1,0 +1,24 @@
+"""A network with a frozen base, as InceptionV3 is one, that takes a second to build."""
+
+import keras
+from keras import layers
+
+from trainer.models import networks as models
+
+NAME = "tiny"
+
+
+def _body(x, dropout):
+    inner = pictures = keras.Input(x.shape[1:])
+    inner = layers.Conv2D(8, 3, strides=2, activation="relu")(inner)
+    inner = layers.BatchNormalization()(inner)
+    x = keras.Model(pictures, inner, name="base")(x)
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    x = layers.Dense(16, activation="relu", name="dense_1")(x)
+    return layers.Dropout(dropout, name="dropout_1")(x)
+
+
+def add_to_models(monkeypatch):
+    """Puts the network among `trainer.models.networks.MODELS`."""
+    entry = models.ModelEntry(_body, 8, dropout=0.2)
+    monkeypatch.setitem(models.MODELS, NAME, entry)

@@ -1,0 +1,102 @@
+import pytest
+
+from trainer.models.precision import (
+    PRECISIONS,
+    Hardware,
+    PrecisionError,
+    describe,
+    detect_hardware,
+    resolve_precision,
+)
+from trainer.settings import flags
+
+A100, V100, PASCAL = (8, 0), (7, 0), (6, 1)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "line"),
+    [
+        (Hardware(), "float32 (the processor computes no 16-bit floats)"),
+        (
+            Hardware(cpu_flags=frozenset({"avx512f", "avx2"})),
+            "float32 (the processor computes no 16-bit floats)",
+        ),
+        (
+            Hardware(cpu_flags=frozenset({"avx512_bf16"})),
+            "mixed_bfloat16 (the processor has avx512_bf16)",
+        ),
+        (
+            Hardware(cpu_flags=frozenset({"amx_bf16", "avx512_bf16"})),
+            "mixed_bfloat16 (the processor has amx_bf16)",
+        ),
+        (
+            Hardware(cpu_flags=frozenset({"avx512_bf16"}), onednn=False),
+            "float32 (the processor has avx512_bf16, but TF_ENABLE_ONEDNN_OPTS=0 forbids it)",
+        ),
+        (Hardware(gpus=(A100,)), "mixed_bfloat16 (GPU of compute capability 8.0)"),
+        (Hardware(gpus=((9, 0),)), "mixed_bfloat16 (GPU of compute capability 9.0)"),
+        (Hardware(gpus=(V100,)), "mixed_float16 (GPU of compute capability 7.0)"),
+        (Hardware(gpus=(A100, V100)), "mixed_float16 (GPU of compute capability 7.0)"),
+        # The GPU decides, whatever the processor can do.
+        (
+            Hardware(gpus=(PASCAL,), cpu_flags=frozenset({"avx512_bf16"})),
+            "float32 (GPU of compute capability 6.1)",
+        ),
+        (Hardware(gpus=(A100, None)), "float32 (the GPU's compute capability is not known)"),
+    ],
+)
+def test_auto_takes_what_the_hardware_computes(hardware, line):
+    assert describe("auto", hardware) == line
+    assert resolve_precision("auto", hardware) == line.split()[0]
+
+
+@pytest.mark.parametrize("requested", [name for name in PRECISIONS if name != "auto"])
+def test_a_request_is_kept_on_any_hardware(requested):
+    assert resolve_precision(requested, Hardware()) == requested
+    assert resolve_precision(requested, Hardware(gpus=(A100,))) == requested
+    assert describe(requested, Hardware()) == f"{requested} (as asked)"
+
+
+def test_unknown_precisions_are_refused():
+    with pytest.raises(
+        PrecisionError,
+        match="`precision` must be one of auto, float32, mixed_float16, mixed_bfloat16. Received: "
+        "'float8'",
+    ):
+        resolve_precision("float8")
+
+
+def test_the_flag_offers_the_same_names():
+    assert flags.PRECISIONS == PRECISIONS
+
+
+def test_the_processors_flags_are_read(tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(
+        "processor\t: 0\nmodel name\t: X flags\nflags\t\t: fpu avx2 avx512_bf16\n"
+        "bugs\t\t: spectre_v1\nprocessor\t: 1\nflags\t\t: fpu\n"
+    )
+    assert detect_hardware(cpuinfo).cpu_flags == {"fpu", "avx2", "avx512_bf16"}
+    assert detect_hardware(tmp_path / "not_linux").cpu_flags == frozenset()
+    cpuinfo.write_text("processor\t: 0\n")
+    assert detect_hardware(cpuinfo).cpu_flags == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("environ", "onednn"), [({}, True), ({"TF_ENABLE_ONEDNN_OPTS": "0"}, False)]
+)
+def test_onednn_can_be_switched_off_by_the_environment(tmp_path, environ, onednn):
+    assert detect_hardware(tmp_path / "none", environ).onednn is onednn
+
+
+def test_gpus_are_asked_for_their_compute_capability(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    details = {"GPU:0": {"compute_capability": (8, 9)}, "GPU:1": {}}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(details))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert detect_hardware(tmp_path / "none").gpus == ((8, 9), None)
+
+
+def test_this_machine_has_an_answer():
+    assert resolve_precision() in PRECISIONS[1:]

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.helpers.small_data import SIZE, SmallData, make_products
+from trainer.data.label_map import LabelMap
+from trainer.models.networks import build_model
+from trainer.prediction import saved_model as serving
+from trainer.prediction.predictor import Predictor, predict_products
+from trainer.prediction.saved_model import ServingError, export
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    data = SmallData(tmp_path / "data")
+    data.add("validation", make_products([0, 1, 2, 3, 4, 5]))
+    return data
+
+
+def _predictor(data, target="category", **options):
+    label_map = LabelMap(data.categories, target)
+    model = build_model("logistic", label_map.num_classes, image_size=SIZE)
+    return Predictor(model, label_map, image_size=SIZE, **options)
+
+
+def _serve(folder, jpegs):
+    loaded = tf.saved_model.load(str(folder))
+    outputs = loaded.signatures["serving_default"](tf.constant(jpegs))
+    return {name: value.numpy() for name, value in outputs.items()}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_served_probabilities_are_those_of_the_predictor(data, tmp_path, flip):
+    predictor = _predictor(data, flip=flip)
+    folder = export(predictor, tmp_path / "served" / "1")
+    jpegs = [jpeg for product in make_products([0, 1, 2, 3, 4, 5]) for jpeg in product.images]
+    served = _serve(folder, jpegs)
+    predicted = np.concatenate(
+        [
+            batch.picture_probabilities
+            for batch in predict_products(predictor, data.split("validation"), batch_size=100)
+        ]
+    )
+    np.testing.assert_allclose(served["probabilities"], predicted, rtol=1e-6)
+    top = np.argsort(-predicted, axis=1, kind="stable")[:, :5]
+    assert np.array_equal(served["class"], top)
+    assert np.array_equal(served["category_id"], data.categories.category_ids[top])
+    names = [[name.decode() for name in row] for row in served["name"]]
+    assert names == [[data.categories.level3_names[label] for label in row] for row in top]
+    np.testing.assert_allclose(
+        served["probability"], np.take_along_axis(predicted, top, axis=1), rtol=1e-6
+    )
+
+
+def test_the_names_are_an_asset(data, tmp_path):
+    folder = export(_predictor(data, "level1"), tmp_path / "1")
+    assert (folder / "assets" / "class_names.txt").read_text() == "HOME\nBOOKS\nMISC\n"
+    jpeg = make_products([0])[0].images[0]
+    served = _serve(folder, [jpeg, jpeg])
+    assert served["name"].shape == (2, 3)  # no more classes than there are
+    assert "category_id" not in served
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "data"]
+
+
+def test_a_name_takes_one_line(data, tmp_path):
+    data.categories.level3_names[1] = " FLOOR\n LAMP "
+    folder = export(_predictor(data), tmp_path / "1")
+    lines = (folder / "assets" / "class_names.txt").read_text().split("\n")
+    assert lines[:3] == ["DESK LAMP", "FLOOR LAMP", "CRIME"]
+
+
+def test_nothing_is_written_over(data, tmp_path):
+    with pytest.raises(ServingError, match="does not exist yet. Received: .*data, which does"):
+        export(_predictor(data), tmp_path / "data")
+
+
+def test_a_failed_export_leaves_nothing(data, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(serving.os, "rename", full)
+    with pytest.raises(OSError, match="No space left"):
+        export(_predictor(data), tmp_path / "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

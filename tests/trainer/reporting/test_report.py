@@ -1,0 +1,128 @@
+import io
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
+from tests.helpers.small_data import SmallData, make_products
+from trainer import report
+from trainer.data.dataset import DatasetError
+from trainer.report import write_report
+from trainer.reporting import pictures as report_pictures
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    data = SmallData(tmp_path / "data")
+    data.add("train", make_products([0, 1, 2, 3, 4, 5] * 2))
+    data.add("validation", make_products([0, 1, 2, 3, 4, 5], first_id=100))
+    monkeypatch.setattr(report_pictures, "open_dataset", lambda data_dir: data)
+    return data
+
+
+@pytest.fixture
+def runs(tmp_path, data):
+    """Runs of every kind: finished, unfinished, of level 1, of two stages."""
+    cnn = write_run(tmp_path / "cnn", data, history([0.2, 0.3]), experiment="solution2_exp2")
+    product_id = int(data.split("validation").index.product_id[0])
+    examples = [example(product_id, 0, 1, 0.75)]
+    confusion = [[6, 2, 0], [1, 9, 0], [0, 3, 1]]
+    write_evaluation(cnn, examples=examples, level1_confusion=confusion)
+    write_run(tmp_path / "new <i>", data, [], epochs=7)
+    write_run(tmp_path / "level1", data, history([0.7]), target="level1")
+    write_two_stage(tmp_path / "two", data, {0: 0.5, 1: 0.6})
+    return [tmp_path / name for name in ("cnn", "new <i>", "level1", "two")]
+
+
+def test_the_page_needs_no_other_file_and_has_every_section(tmp_path, runs):
+    folder = write_report(runs, tmp_path / "out" / "report.html")
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    sources = re.findall('src="(.*?)"', text)
+    assert len(sources) >= 4
+    assert all(source.startswith("data:image/") for source in sources)
+    assert "<script" not in text and "<link" not in text
+    assert re.findall('<section id="(.*?)">', text) == [
+        "curves",
+        "runs",
+        "specialists",
+        "evaluations",
+        "confusions",
+        "examples",
+    ]
+    assert "Report on 5 runs" in text
+    assert "new &lt;i&gt;" in text and "new <i>" not in text
+    assert "0.2424 (4)" in text
+    assert folder == tmp_path / "out" / "report_files"
+    names = ["confusions-cnn-validation.png", "curves.png", "specialists-two.png"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    for name in names:
+        Image.open(io.BytesIO((folder / name).read_bytes())).load()
+
+
+def test_one_run_names_the_page_and_has_no_section_of_specialists(tmp_path, runs):
+    write_report(runs[:1], tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<title>Report on cnn</title>" in text
+    assert 'id="specialists"' not in text
+
+
+def test_the_same_runs_give_the_same_page(tmp_path, runs):
+    for name in ("a", "b"):
+        write_report(runs, tmp_path / f"{name}.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_examples_can_be_left_out_for_want_of_the_data_set(tmp_path, runs, monkeypatch):
+    def open_dataset(data_dir):
+        raise DatasetError("The data set must be built first.")
+
+    monkeypatch.setattr(report_pictures, "open_dataset", open_dataset)
+    write_report(runs, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Left out, for want of the pictures: The data set must be built first." in text
+    with pytest.raises(DatasetError, match="must be built first"):
+        write_report(runs, tmp_path / "other.html", data_dir=tmp_path)
+    assert not (tmp_path / "other.html").exists()
+
+
+def test_a_failure_leaves_the_last_page_as_it_was(tmp_path, runs, monkeypatch):
+    output = tmp_path / "report.html"
+    write_report(runs, output)
+    before = output.read_bytes()
+
+    def fail(*args):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(runs[:1], output)
+    assert output.read_bytes() == before
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_missing_run_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "trainer.report", str(tmp_path / "none")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Error: A run's folder holds config.json, which `python -m trainer.main --run_dir=DIR` "
+        f"writes. Received: {tmp_path / 'none'}, which does not exist.\n"
+    )
+
+
+def test_main_prints_where_the_report_lies(tmp_path, runs, capsys, monkeypatch):
+    class Flags:
+        output, data_dir, examples = "report.html", None, 24
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(report.flags, "FLAGS", Flags)
+    report.main(["report", *map(str, runs)])
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/report.html\nIts figures as PNGs: {tmp_path}/report_files/\n"
+    )

@@ -1,0 +1,187 @@
+import errno
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.runs.checkpoint import (
+    CheckpointError,
+    CheckpointStore,
+    CheckpointWriteError,
+    restore_variables,
+    save_weights,
+    sha256_of,
+    training_variables,
+    verified_path,
+    write_arrays,
+)
+from trainer.runs.folder import RunFolder
+
+
+def _entry(**changes):
+    return {
+        "finished": False,
+        "stage": 0,
+        "epoch": 0,
+        "step": 0,
+        "training_state": None,
+        "best": None,
+        "last": None,
+    } | changes
+
+
+def _model(units=3):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input([4]), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(units)]
+    )
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    x, y = np.ones([8, 4], np.float32), np.ones([8, units], np.float32)
+    model.fit(x, y, verbose=0)
+    return model
+
+
+def _values(model):
+    return [variable.numpy() for variable in training_variables(model)]
+
+
+def test_restored_variables_equal_the_written_ones(tmp_path):
+    model = _model()
+    before = _values(model)
+    write_arrays(tmp_path / "state.npy", before)
+    x, y = np.ones([8, 4], np.float32), np.zeros([8, 3], np.float32)
+    model.fit(x, y, verbose=0)
+    # The dropout seed's counter, the optimizer's step and the metrics have moved too.
+    assert sum(not np.array_equal(a, b) for a, b in zip(before, _values(model), strict=True)) > 5
+    restore_variables(tmp_path / "state.npy", training_variables(model))
+    for ours, theirs in zip(before, _values(model), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_networks_state_is_refused(tmp_path):
+    write_arrays(tmp_path / "state.npy", _values(_model()))
+    with pytest.raises(CheckpointError, match=r"of shape \(4, 5\), it holds shape \(4, 3\)"):
+        restore_variables(tmp_path / "state.npy", training_variables(_model(5)))
+
+
+def test_a_shorter_and_a_longer_file_are_refused(tmp_path):
+    model = _model()
+    write_arrays(tmp_path / "short.npy", _values(model)[:-1])
+    with pytest.raises(CheckpointError, match="holds fewer variables than the network"):
+        restore_variables(tmp_path / "short.npy", training_variables(model))
+    write_arrays(tmp_path / "long.npy", [*_values(model), np.zeros(3)])
+    with pytest.raises(CheckpointError, match="holds more variables than the network"):
+        restore_variables(tmp_path / "long.npy", training_variables(model))
+
+
+def test_write_arrays_names_the_digest_of_the_bytes(tmp_path):
+    entry = write_arrays(tmp_path / "state.npy", [np.arange(10**6), np.zeros([])])
+    assert entry == {"file": "state.npy", "sha256": sha256_of(tmp_path / "state.npy")}
+
+
+def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
+    run, model = RunFolder(tmp_path), _model()
+    store = CheckpointStore(run)
+    for step in (5, 10, 15):
+        (run.checkpoints / "state-left-by-a-kill.npy").write_bytes(b"half")
+        store.commit(_entry(step=step), training_variables(model))
+    assert sorted(path.name for path in run.checkpoints.iterdir()) == [
+        "state-0-0000-00000010.npy",
+        "state-0-0000-00000015.npy",
+    ]
+    assert CheckpointStore(run).newest_intact()["step"] == 15
+
+
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
+    run, model = RunFolder(tmp_path), _model()
+    store = CheckpointStore(run)
+    store.commit(_entry(step=5), training_variables(model))
+    store.commit(_entry(step=10), training_variables(model))
+    path = run.checkpoints / "state-0-0000-00000010.npy"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    store = CheckpointStore(run)
+    assert store.newest_intact()["step"] == 5
+    # Reaching step 10 again must not touch what state.json still names.
+    store.commit(_entry(step=10), training_variables(model))
+    assert CheckpointStore(run).newest_intact()["step"] == 10
+
+
+def test_no_intact_checkpoint_is_an_error_that_says_what_to_do(tmp_path):
+    run = RunFolder(tmp_path)
+    CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
+    for path in run.checkpoints.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"has none: .* the file is damaged\. Restore the"):
+        CheckpointStore(run).newest_intact()
+
+
+def test_a_fresh_folder_has_no_checkpoint(tmp_path):
+    assert CheckpointStore(RunFolder(tmp_path)).newest_intact() is None
+
+
+def test_a_missing_file_is_named(tmp_path):
+    text = "file that state.json names must exist: no .*weights.h5"
+    with pytest.raises(CheckpointError, match=text):
+        verified_path(tmp_path, {"file": "weights.h5", "sha256": ""})
+
+
+def test_state_json_appears_whole(tmp_path):
+    run = RunFolder(tmp_path)
+    CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
+    assert json.loads(run.state_path.read_text())["entries"][0]["step"] == 5
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    store, variables = CheckpointStore(run), training_variables(_model())
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        text = "whole. Received: No space left on device. .* has none before it; nothing half-writ"
+        with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
+            store.commit(_entry(step=5), variables)
+    assert list(run.checkpoints.iterdir()) == [] and not run.state_path.exists()
+
+    store.commit(_entry(step=5), variables)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        text = "keeps the one before it; nothing half-written counts. Make room"
+        with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
+            save_weights(_model(), store.weights_path(1))
+        with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
+            store.commit(_entry(step=10), variables)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    store.commit(_entry(step=10), variables)
+    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
+
+
+def test_the_end_of_a_run_keeps_a_state_to_go_back_to(tmp_path):
+    run, variables = RunFolder(tmp_path), training_variables(_model())
+    store = CheckpointStore(run)
+    store.commit(_entry(step=5), variables)
+    entry = store.commit(_entry(step=10), variables)
+    store.commit(dict(entry, finished=True))
+    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
+    newest = run.checkpoints / run.state["entries"][0]["training_state"]["file"]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert CheckpointStore(run).newest_intact()["step"] == 5
+
+
+def test_what_is_done_with_an_entry_does_not_change_the_one_on_disk(tmp_path):
+    """A resumed run updates its entry; the checkpoint before it must stay as it was."""
+    run, variables = RunFolder(tmp_path), training_variables(_model())
+    CheckpointStore(run).commit(_entry(step=5), variables)
+    store = CheckpointStore(run)
+    entry = store.newest_intact()
+    entry.update(step=10)
+    store.commit(dict(entry), variables)
+    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]

@@ -1,0 +1,275 @@
+"""JPEG bytes to pixels by NVIDIA DALI: nvJPEG on a GPU; without one the same pipeline on its CPU.
+
+Imported only where DALI was chosen: `trainer.data.decoding.decode_batches` is the way in.
+
+DALI decodes whole batches, and one file that it refuses ends its pipeline for good. So it gets
+files alone whose headers are plain and whose first pixel TensorFlow decodes. Any other (grey, CMYK,
+cut short, damaged) is decoded by TensorFlow and handed over as a lossless PNG, or left out.
+
+What belongs to a picture travels with it: each sample is [header, file], both uint8. A second data
+set of labels beside the pictures would read and shuffle every record twice.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import nvidia.dali.plugin.tf as dali_tf
+import tensorflow as tf
+from absl import logging
+from nvidia.dali import fn, pipeline_def, types
+
+from trainer.data import decoding
+from trainer.data.plain_jpeg import is_plain
+
+# A sample's state, the last byte of its header.
+_UNDECODABLE, _DECODABLE, _PADDING = 0, 1, 2
+
+
+def leave_gpu_memory() -> None:
+    """Keeps TensorFlow from taking all of a GPU's memory, of which DALI needs some.
+
+    It must run before TensorFlow first uses a GPU.
+    """
+    if os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "").lower() == "true":
+        return
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except (RuntimeError, ValueError) as error:
+            logging.warning(
+                "TensorFlow already uses %s, and may have taken the memory that DALI needs: %s "
+                "Set TF_FORCE_GPU_ALLOW_GROWTH=true if DALI runs out of memory.",
+                gpu.name,
+                error,
+            )
+
+
+def decode_batches(
+    batches: tf.data.Dataset,
+    image_size: int,
+    batch_size: int,
+    transform: decoding.Transform | None = None,
+) -> tf.data.Dataset:
+    """As `trainer.data.decoding.decode_batches`, whose arguments and elements it has.
+
+    Every batch but the last must hold `batch_size` pictures. Decoding happens on the first GPU if
+    there is one; the pixels come back to the host, where the pipeline goes on.
+
+    Raises:
+      InternalError: when run, if DALI refuses a file all the same, for damage that only decoding
+        all of it can find.
+    """
+    _, labels, arguments = batches.element_spec
+    packing = _Packing((labels, arguments))
+    cores = decoding.num_cores()
+    readable = _readable(image_size)
+
+    def files_and_headers(jpegs: tf.Tensor, labels: tf.Tensor, arguments):
+        files, states = readable(jpegs)
+        return files, tf.concat([packing.pack((labels, arguments)), states[:, None]], axis=1)
+
+    samples = (
+        batches.map(files_and_headers, num_parallel_calls=cores)
+        .unbatch()
+        .map(_sample, num_parallel_calls=cores)
+        # DALI drops a last batch that is not full.
+        .concatenate(_padding(packing.size, batch_size - 1))
+    )
+    pixels = _run_dali(samples, packing.size, image_size, batch_size)
+
+    def finish(pictures: tf.Tensor, headers: tf.Tensor):
+        states = headers[:, -1]
+        size = tf.math.count_nonzero(states != _PADDING, dtype=tf.int32)
+        labels, arguments = packing.unpack(headers[:size, :-1])
+        positions = tf.cast(tf.where(states == _DECODABLE)[:, 0], tf.int32)
+        complete = tf.size(positions) == tf.shape(pictures)[0]
+        pictures, arguments = tf.cond(
+            complete,
+            lambda: (pictures, arguments),
+            lambda: tf.nest.map_structure(
+                lambda tensor: tf.gather(tensor, positions), (pictures, arguments)
+            ),
+        )
+        return _transformed(pictures, arguments, transform), positions, labels
+
+    in_flight = max(1, min(cores, decoding.PICTURES_IN_FLIGHT // batch_size))
+    return pixels.map(finish, num_parallel_calls=in_flight)
+
+
+def _transformed(
+    pictures: tf.Tensor, arguments: tuple[tf.Tensor, ...], transform: decoding.Transform | None
+) -> tf.Tensor:
+    """`transform` of each picture: uint8 [n, size, size, 3] -> the same."""
+    if transform is None:
+        return pictures
+    return tf.map_fn(
+        lambda element: transform(element[0], *element[1]),
+        (pictures, arguments),
+        fn_output_signature=tf.TensorSpec(pictures.shape[1:], tf.uint8),
+    )
+
+
+def _run_dali(
+    samples: tf.data.Dataset, header_size: int, image_size: int, batch_size: int
+) -> tf.data.Dataset:
+    """uint8 [header and file] -> (pictures uint8 [batch, size, size, 3], headers uint8 [batch, h]).
+
+    DALI's CPU decoder is libjpeg-turbo at its most accurate, with fancy upsampling; the settings
+    ask nvJPEG for the same. The GPU's hardware decoder stays idle (`hw_decoder_load=0`): which
+    pictures it takes depends on their place in a batch, and so would their pixels.
+    """
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    device_id = 0 if on_gpu else None
+
+    # The dynamic executor can bring the pixels back from the GPU (`.cpu()`; nothing without one).
+    @pipeline_def(
+        batch_size=batch_size,
+        num_threads=decoding.num_cores(),
+        device_id=device_id,
+        exec_dynamic=True,
+        enable_conditionals=True,
+    )
+    def pipeline():
+        sample = fn.external_source(name="samples", dtype=types.UINT8, ndim=1)
+        header, file = sample[:header_size], sample[header_size:]
+        shape = fn.peek_image_shape(file)
+        mixed = {"hw_decoder_load": 0.0} if on_gpu else {}
+        pictures = fn.decoders.image(
+            file,
+            device="mixed" if on_gpu else "cpu",
+            output_type=types.RGB,
+            jpeg_fancy_upsampling=True,
+            use_fast_idct=False,
+            adjust_orientation=False,  # as TensorFlow, which ignores EXIF
+            **mixed,
+        )
+        # DALI makes both branches a choice for each picture.
+        if shape[0] == image_size and shape[1] == image_size:
+            fitting = pictures
+        else:
+            fitting = fn.resize(
+                pictures,
+                size=[image_size, image_size],
+                interp_type=types.INTERP_LINEAR,
+                antialias=True,
+            )
+        return fitting.cpu(), header
+
+    # On the CPU also where there is a GPU: tf.data's operations are there.
+    with tf.device("/cpu:0"):
+        return dali_tf.experimental.DALIDatasetWithInputs(
+            pipeline(),
+            input_datasets={"samples": samples},
+            batch_size=batch_size,
+            num_threads=decoding.num_cores(),
+            device_id=device_id,
+            output_dtypes=(tf.uint8, tf.uint8),
+            output_shapes=(
+                (batch_size, image_size, image_size, 3),
+                (batch_size, header_size),
+            ),
+        )
+
+
+# What DALI gets.
+
+
+def _sample(file: tf.Tensor, header: tf.Tensor) -> tf.Tensor:
+    """string [], uint8 [h] -> uint8 [h + bytes of the file]."""
+    return tf.concat([header, tf.io.decode_raw(file, tf.uint8)], axis=0)
+
+
+def _readable(image_size: int):
+    """The function jpegs string [b] -> (files that DALI reads string [b], states uint8 [b])."""
+
+    def lossless(jpeg: tf.Tensor) -> tf.Tensor:
+        return tf.io.encode_png(decoding.decode_jpeg(jpeg, image_size), compression=0)
+
+    def decoded_here(jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # `ignore_errors` is the one way to go on after a file that does not decode.
+        file = (
+            tf.data.Dataset.from_tensors(jpeg)
+            .map(lossless)
+            .ignore_errors()
+            .concatenate(tf.data.Dataset.from_tensors(""))
+            .take(1)
+            .get_single_element()
+        )
+        decodable = tf.strings.length(file) > 0
+        state = tf.where(decodable, _state(_DECODABLE), _state(_UNDECODABLE))
+        return tf.where(decodable, file, _placeholder()), state
+
+    def readable(jpegs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        plain = is_plain(jpegs)
+        as_they_are = (jpegs, tf.fill(tf.shape(jpegs), _state(_DECODABLE)))
+        return tf.cond(
+            tf.reduce_all(plain),
+            lambda: as_they_are,
+            lambda: tf.map_fn(
+                lambda picture: tf.cond(
+                    picture[1],
+                    lambda: (picture[0], _state(_DECODABLE)),
+                    lambda: decoded_here(picture[0]),
+                ),
+                (jpegs, plain),
+                fn_output_signature=(tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.uint8)),
+            ),
+        )
+
+    return readable
+
+
+def _state(state: int) -> tf.Tensor:
+    return tf.constant(state, tf.uint8)
+
+
+def _padding(header_size: int, count: int) -> tf.data.Dataset:
+    """`count` samples that stand for no picture."""
+    header = tf.concat([tf.zeros([header_size - 1], tf.uint8), [_state(_PADDING)]], axis=0)
+    return tf.data.Dataset.from_tensors(_sample(_placeholder(), header)).repeat(count)
+
+
+def _placeholder() -> tf.Tensor:
+    return tf.io.encode_png(tf.zeros([1, 1, 3], tf.uint8))
+
+
+class _Packing:
+    """Tensors of a batch as one row of bytes a picture, and back.
+
+    Args:
+      spec: nested specs of [b, ...] tensors, static but for b.
+
+    Attributes:
+      size: bytes of a header: the packed tensors', and one for the sample's state.
+    """
+
+    def __init__(self, spec):
+        self._spec = spec
+        self._sizes = [
+            math.prod(part.shape[1:]) * part.dtype.size for part in tf.nest.flatten(spec)
+        ]
+        self.size = sum(self._sizes) + 1
+
+    def pack(self, tensors) -> tf.Tensor:
+        """Nested [b, ...] tensors -> uint8 [b, size - 1]."""
+        rows = []
+        for tensor, size in zip(tf.nest.flatten(tensors), self._sizes, strict=True):
+            if tensor.dtype != tf.bool:
+                tensor = tf.bitcast(tensor, tf.uint8)
+            rows.append(tf.reshape(tf.cast(tensor, tf.uint8), [-1, size]))
+        return tf.concat(rows, axis=1)
+
+    def unpack(self, rows: tf.Tensor):
+        """uint8 [b, size - 1] -> the tensors of `pack`."""
+        parts = tf.split(rows, self._sizes, axis=1)
+        tensors = []
+        for part, spec in zip(parts, tf.nest.flatten(self._spec), strict=True):
+            shape = [-1, *spec.shape[1:]]
+            if spec.dtype == tf.bool:
+                tensor = tf.cast(tf.reshape(part, shape), tf.bool)
+            else:
+                tensor = tf.bitcast(tf.reshape(part, [*shape, spec.dtype.size]), spec.dtype)
+            tensors.append(tf.ensure_shape(tensor, [None, *spec.shape[1:]]))
+        return tf.nest.pack_sequence_as(self._spec, tensors)

@@ -1,0 +1,267 @@
+"""The built data set as the trainer sees it: splits, their files, and an index of their products.
+
+Nothing here reads a record: what a split holds (products, pictures, categories) is in the index
+that `tfds build` writes beside the shards, so counts and steps are exact and cost nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from cdisc_tfds.categories import Categories
+from cdisc_tfds.product_index import ProductIndex
+from cdisc_tfds.tfrecord import OVERHEAD_BYTES
+from trainer.data.label_map import LabelMap
+
+NAME = "cdiscount"
+_BUILD = "tfds build cdiscount --imports=cdisc_tfds --manual_dir=DIR"
+
+
+class DatasetError(ValueError):
+    """The data set is not built, not whole, or has no such split."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FilePart:
+    """Records [skip, skip + take) of one shard file."""
+
+    path: str
+    skip: int
+    take: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """Products of the data set in the order in which their records are read.
+
+    Attributes:
+      spec: as it was asked for, e.g. `train[:80%]`.
+      files: where the records are, in reading order.
+      index: product id, number of pictures and category label of each product, in that order.
+    """
+
+    spec: str
+    files: tuple[FilePart, ...]
+    index: ProductIndex
+
+    @property
+    def num_products(self) -> int:
+        return len(self.index)
+
+    @property
+    def num_pictures(self) -> int:
+        return self.index.total_pictures
+
+
+class CdiscountData:
+    """A built `cdiscount` data set.
+
+    Attributes:
+      data_path: the folder of the data set's version, with its shards.
+      categories_path: its copy of `category_names.csv`.
+      categories: the categories, in label order.
+    """
+
+    def __init__(self, data_path: str | os.PathLike[str]):
+        self.data_path = pathlib.Path(data_path)
+        self.categories_path = self.data_path / "category_names.csv"
+        self._indexes: dict[str, ProductIndex] = {}
+        self._builder = tfds.builder_from_directory(str(self.data_path))
+        if self._builder.info.file_format != tfds.core.FileFormat.TFRECORD:
+            raise DatasetError(
+                "The trainer reads data sets in TFRecord files. "
+                f"{self.data_path} has the format {self._builder.info.file_format.value}. Build "
+                f"it again without --file_format: {_BUILD}"
+            )
+
+    @functools.cached_property
+    def categories(self) -> Categories:
+        if not self.categories_path.exists():
+            raise DatasetError(
+                "A data set that was built by this project keeps category_names.csv beside its "
+                f"shards. {self.categories_path} does not exist. Build it again: {_BUILD}"
+            )
+        return Categories.from_csv(self.categories_path)
+
+    @functools.cached_property
+    def label_map_digest(self) -> str:
+        """Digest of the categories' order and hierarchy, for networks of all categories."""
+        return LabelMap(self.categories).digest
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Products of each split."""
+        return {name: info.num_examples for name, info in self._builder.info.splits.items()}
+
+    def num_products(self, spec: str) -> int:
+        """Products of a split or sub-split, at least 1."""
+        return sum(part.take for part in self._files(spec))
+
+    def split(self, spec: str) -> Split:
+        """Resolves TFDS's sub-split notation: `train`, `train[:80%]`, `train[:800]+train[900:]`.
+
+        Raises:
+          DatasetError: if there is no such split, it has no product or has one twice, or the index
+            beside the shards does not fit them.
+        """
+        files = self._files(spec)
+        pieces, taken = [], {}
+        for part in files:
+            name, shard_start = self._place_of_file[os.path.basename(part.path)]
+            start = shard_start + part.skip
+            pieces.append(self._index(name)[start : start + part.take])
+            taken.setdefault(name, []).append((start, start + part.take))
+        for ranges in taken.values():
+            ranges.sort()
+            if any(a[1] > b[0] for a, b in zip(ranges, ranges[1:], strict=False)):
+                raise DatasetError(
+                    "A split holds each product once. The parts that are added in "
+                    f"{spec!r} overlap. Choose parts that do not."
+                )
+        index = ProductIndex(
+            *(
+                np.concatenate([getattr(piece, field) for piece in pieces])
+                for field in ("product_id", "num_pictures", "category")
+            )
+        )
+        return Split(spec, files, index)
+
+    def _files(self, spec: str) -> tuple[FilePart, ...]:
+        try:
+            instructions = self._builder.info.splits[spec].file_instructions
+        except (KeyError, ValueError) as error:
+            raise DatasetError(
+                f"A split is one of {self._described_splits()}, or a part of one in TFDS's "
+                f"notation (train[:80%], train[1000:2000], test+train). Received: {spec!r} "
+                f"({str(error).splitlines()[0]})"
+            ) from error
+        files = tuple(FilePart(str(i.filename), i.skip, i.take) for i in instructions if i.take)
+        if not files or any(part.take < 0 for part in files):
+            raise DatasetError(
+                f"A split must hold at least one product. {spec!r} holds none of "
+                f"{self._described_splits()}."
+            )
+        return files
+
+    def _described_splits(self) -> str:
+        return ", ".join(f"{name} ({size:,} products)" for name, size in self.split_sizes.items())
+
+    @functools.cached_property
+    def _place_of_file(self) -> dict[str, tuple[str, int]]:
+        """Name of each shard file -> its split and the number of records before it."""
+        places = {}
+        for name, info in self._builder.info.splits.items():
+            starts = np.cumsum([0, *info.shard_lengths])
+            for path, start in zip(info.filepaths, starts[:-1], strict=True):
+                places[os.path.basename(path)] = (name, int(start))
+        return places
+
+    def _index(self, name: str) -> ProductIndex:
+        """The index of a whole split."""
+        if name not in self._indexes:
+            self._indexes[name] = self._load_index(name)
+        return self._indexes[name]
+
+    def _load_index(self, name: str) -> ProductIndex:
+        self._check_shards(name)
+        path = ProductIndex.path_in(self.data_path, name)
+        index = ProductIndex.load(path)
+        if len(index) != self.split_sizes[name]:
+            raise DatasetError(
+                f"{path} must have a row for each of the {self.split_sizes[name]:,} products of "
+                f"the split {name!r}. It has {len(index):,}. Build the data set again: "
+                f"{_BUILD}"
+            )
+        return index
+
+    def _check_shards(self, name: str) -> None:
+        """Raises DatasetError unless a split's shards are there, with their bytes.
+
+        A shard that is cut short between two records would otherwise pass for one with fewer
+        products. What is wrong within records is found when they are read.
+        """
+        info = self._builder.info.splits[name]
+        missing = [path for path in info.filepaths if not os.path.exists(path)]
+        found = sum(os.path.getsize(path) for path in info.filepaths if path not in missing)
+        expected = info.num_bytes + OVERHEAD_BYTES * info.num_examples
+        if found != expected:
+            received = f"no {missing[0]}" if missing else f"{found:,} bytes"
+            raise DatasetError(
+                f"The {len(info.filepaths)} shards of the split {name!r} in {self.data_path} must "
+                f"have {expected:,} bytes in all. Received: {received}. A copy that was cut short "
+                f"must be made again; else build the data set again: {_BUILD}"
+            )
+
+
+def damaged_shard(split: Split, error: Exception) -> DatasetError:
+    """What to say when TensorFlow finds that the bytes of a record are not those written."""
+    found = re.search("(corrupted|truncated) record at [0-9]+", str(error))
+    place = f"a {found[0]}" if found else str(error)
+    return DatasetError(
+        f"The records of the split {split.spec!r} must be intact. Received from the shards in "
+        f"{os.path.dirname(split.files[0].path)}: {place}. Copy the data set again, or build it "
+        f"again: {_BUILD}"
+    )
+
+
+def require_indexed(split: Split, ordinals: np.ndarray) -> None:
+    """Raises DatasetError if a record is of another product than the index has in its place.
+
+    Args:
+      split: the products.
+      ordinals: int64 [n], as `inference_dataset` gives them: -1 for such a record.
+    """
+    if ordinals.min(initial=0) < 0:
+        raise DatasetError(
+            "The records of a split must be those of its index, in the index's order. In "
+            f"{split.spec!r} there are other products: a shard or the index is of another "
+            "build. Copy the data set again, or build it again."
+        )
+
+
+def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountData:
+    """Opens the newest version of the `cdiscount` data set below `data_dir`.
+
+    Args:
+      data_dir: TFDS's data folder; None for its default (`~/tensorflow_datasets`, or the
+        environment variable TFDS_DATA_DIR).
+
+    Raises:
+      DatasetError: if it has not been built there.
+    """
+    root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    versions = tfds.core.utils.version.list_all_versions(root / NAME)
+    # A build that was stopped leaves a folder without this file.
+    built = [v for v in versions if (root / NAME / str(v) / "dataset_info.json").exists()]
+    if not built:
+        given = "" if data_dir is None else f" --data_dir={data_dir}"
+        raise DatasetError(
+            f"The data set must be built first. {root / NAME} holds no finished version. Build it "
+            f"with `{_BUILD}{given}`, where DIR holds train.bson, test.bson and "
+            "category_names.csv, or give the folder where it is with --data_dir."
+        )
+    return CdiscountData(root / NAME / str(max(built)))
+
+
+def products_in_common(first: Split, second: Split) -> np.ndarray:
+    """int64, ascending: ids of the products that are in both splits."""
+    return np.intersect1d(first.index.product_id, second.index.product_id)
+
+
+def require_disjoint(train: Split, validation: Split) -> None:
+    """Raises DatasetError if a product is in both splits, which would flatter the validation."""
+    common = products_in_common(train, validation)
+    if len(common):
+        raise DatasetError(
+            "Training and validation may not share products: the accuracy would be that of "
+            f"pictures already seen. {train.spec!r} and {validation.spec!r} share {len(common):,}. "
+            "Choose --train_split and --validation_split that do not overlap, e.g. train[:80%] "
+            "and train[80%:]."
+        )

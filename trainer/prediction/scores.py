@@ -1,0 +1,101 @@
+"""How often predictions are right: first guess, among the first five, and log-likelihood."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from trainer.data.label_map import LabelMap
+
+_TOP = 5
+# exp() of a float32 logit difference below -87 underflows; such a label counts with this loss.
+_SMALLEST = np.finfo(np.float32).tiny
+
+
+class Tally:
+    """Running counts over rows of probabilities and their true classes.
+
+    Equal probabilities rank by class, lowest first, as `argmax` has it: a network that says the
+    same of every class is not right about all of them.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self._correct = 0
+        self._in_top = 0
+        self._loss = 0.0
+
+    def add(self, probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Counts rows in.
+
+        Args:
+          probabilities: float32 [n, classes].
+          classes: integers [n], the true classes, all of them known (0 or more).
+
+        Returns:
+          int64 [n], the predicted classes.
+        """
+        rows = np.arange(len(classes))
+        own = probabilities[rows, classes][:, None]
+        predicted = probabilities.argmax(axis=1)
+        before = np.count_nonzero(probabilities > own, axis=1)
+        close = np.flatnonzero(before < _TOP)
+        ties = (probabilities[close] == own[close]) & (
+            np.arange(probabilities.shape[1]) < classes[close, None]
+        )
+        before[close] += np.count_nonzero(ties, axis=1)
+        self.count += len(classes)
+        self._correct += int((predicted == classes).sum())
+        self._in_top += int((before < _TOP).sum())
+        self._loss -= float(np.log(np.maximum(own, _SMALLEST)).sum(dtype=np.float64))
+        return predicted
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows whose most probable class is the true one; NaN without rows."""
+        return self._correct / self.count if self.count else math.nan
+
+    @property
+    def top5_accuracy(self) -> float:
+        """Share of rows whose true class is among the five most probable; NaN without rows."""
+        return self._in_top / self.count if self.count else math.nan
+
+    @property
+    def loss(self) -> float:
+        """Mean of -log(probability of the true class), in nats; NaN without rows."""
+        return self._loss / self.count if self.count else math.nan
+
+
+def level_of_class(label_map: LabelMap, level: str) -> np.ndarray | None:
+    """int64 [classes]: the label at `level` (`level1`, `level2`) that each class of a run lies in.
+
+    None if classes of the run are coarser than the level.
+    """
+    classes = label_map.class_of_category
+    known = classes >= 0
+    level_of_category = getattr(label_map.categories, level)[known]
+    result = np.full(label_map.num_classes, -1, np.int64)
+    result[classes[known]] = level_of_category
+    return result if np.array_equal(result[classes[known]], level_of_category) else None
+
+
+class LevelSum:
+    """Adds the probabilities of a run's classes up to those of a level's categories."""
+
+    def __init__(self, level_of_class: np.ndarray, num_labels: int):
+        self._num_labels = num_labels
+        order = np.argsort(level_of_class, kind="stable")
+        self._order = None if np.array_equal(order, np.arange(len(order))) else order
+        self._labels, self._starts = np.unique(level_of_class[order], return_index=True)
+
+    def __call__(self, probabilities: np.ndarray) -> np.ndarray:
+        """float32 [n, classes] -> float32 [n, labels of the level]."""
+        if self._order is not None:
+            probabilities = probabilities[:, self._order]
+        sums = np.add.reduceat(probabilities, self._starts, axis=1)
+        if len(self._labels) == self._num_labels:
+            return sums
+        result = np.zeros([len(probabilities), self._num_labels], np.float32)
+        result[:, self._labels] = sums
+        return result

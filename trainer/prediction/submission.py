@@ -1,0 +1,253 @@
+"""Writes the predictions of a run as the competition's submission: one row a product.
+
+    python -m trainer.submit --run_dir=runs/cnn-adam --output=submission.csv.gz
+
+The file has the header `_id,category_id` and then one row a product in ascending `_id`. It appears
+whole, after it has been read back and checked, or not at all; the same run and data set give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pathlib
+from typing import IO
+
+import numpy as np
+from absl import logging
+
+from trainer.data.dataset import Split, open_dataset
+from trainer.data.decoding import resolve_decoder
+from trainer.data.label_map import LabelMap
+from trainer.prediction.predictor import Predictor, load_predictor, predict_products
+from trainer.runs.folder import RunFolder, whole_file
+from trainer.terminal.progress import ProgressLine
+
+HEADER = "_id,category_id"
+COMPETITION = "cdiscount-image-classification-challenge"
+_ROWS = 100_000  # formatted at a time
+
+
+class SubmissionError(ValueError):
+    """A submission that cannot be written, or that would be wrong."""
+
+
+def write_submission(
+    path: str | os.PathLike[str], product_ids: np.ndarray, category_ids: np.ndarray
+) -> None:
+    """Writes rows in ascending order of `product_ids`, and checks the file before it appears.
+
+    Args:
+      path: `.csv`, or `.csv.gz` for a compressed file.
+      product_ids: int64 [n], in any order.
+      category_ids: int64 [n].
+
+    Raises:
+      SubmissionError: if a product is there twice, the disk is full, or the file read back differs.
+    """
+    path = check_output(path)
+    order = np.argsort(product_ids, kind="stable")
+    rows = np.stack([product_ids[order], category_ids[order]], axis=1)
+    _check_unique(rows[:, 0])
+    try:
+        _write_and_check(path, rows)
+    except OSError as error:
+        kept = f"the one of before is untouched in {path}" if path.exists() else "there is no file"
+        raise SubmissionError(
+            f"A submission must be written whole. Received: {error}; {kept}. Make room (or choose "
+            "another --output) and start the same command again."
+        ) from error
+
+
+def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> None:
+    compressed = path.name.endswith(".gz")
+    with whole_file(path) as file:
+        if compressed:
+            # No name and no time in the header: equal predictions give equal bytes.
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+                _write_rows(packed, rows)
+        else:
+            _write_rows(file, rows)
+        file.flush()
+        _check_written(pathlib.Path(file.name), compressed, rows)
+
+
+def _write_rows(file: IO[bytes], rows: np.ndarray) -> None:
+    file.write(f"{HEADER}\n".encode())
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS].tolist()
+        file.write("".join(f"{product},{category}\n" for product, category in part).encode())
+
+
+def _check_written(path: pathlib.Path, compressed: bool, rows: np.ndarray) -> None:
+    header, written = _read_csv(path, compressed)
+    if header != HEADER or not np.array_equal(written, rows):
+        raise SubmissionError(
+            f"The submission read back from {path} is not what was written: {len(written)} rows of "
+            f"{len(rows)}. The disk or the memory is faulty; no file was left behind."
+        )
+
+
+def _read_csv(path: pathlib.Path, compressed: bool) -> tuple[str, np.ndarray]:
+    """Header and int64 [rows, 2] of a file of two columns."""
+    with gzip.open(path, "rb") if compressed else open(path, "rb") as file:
+        with io.TextIOWrapper(file, "utf-8-sig") as text:
+            header, body = text.readline().strip(), text.read()
+    if not body:
+        return header, np.zeros([0, 2], np.int64)
+    rows = np.loadtxt(io.StringIO(body), dtype=np.int64, delimiter=",", ndmin=2, comments=None)
+    if rows.shape[1] != 2:
+        raise ValueError(f"it has {rows.shape[1]} columns.")
+    return header, rows
+
+
+def check_output(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns `path`; raises SubmissionError if no submission can be written there."""
+    path = pathlib.Path(path)
+    if not path.name.endswith((".csv", ".csv.gz")):
+        raise SubmissionError(
+            "A submission's name must end in .csv or .csv.gz, which Kaggle goes by. Received: "
+            f"--output={path}."
+        )
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise SubmissionError(
+            "--output must be a file in an existing folder that can be written to. Received: "
+            f"{path}."
+        )
+    return path
+
+
+def check_products(product_ids: np.ndarray, sample_submission: str | None) -> None:
+    """Checks the products of a split before anything is predicted.
+
+    Args:
+      product_ids: int64 [n], in any order.
+      sample_submission: the competition's sample_submission.csv (or .csv.gz), or None.
+
+    Raises:
+      SubmissionError: if an id is there twice, or the sample submission has other ids or another
+        order than ascending.
+    """
+    ours = np.sort(product_ids)
+    _check_unique(ours)
+    if sample_submission is None:
+        return
+    path = pathlib.Path(sample_submission)
+    if not path.is_file():
+        raise SubmissionError(f"--sample_submission must be a file. Received: {path}.")
+    try:
+        header, rows = _read_csv(path, path.name.endswith(".gz"))
+    except (ValueError, EOFError, gzip.BadGzipFile) as error:
+        raise SubmissionError(
+            f"A sample submission has the header {HEADER} and rows of two integers. {path} cannot "
+            f"be read so: {error}"
+        ) from error
+    if header != HEADER:
+        raise SubmissionError(
+            f"A sample submission's first line must be {HEADER!r}. {path} has {header!r}."
+        )
+    theirs = rows[:, 0]
+    if np.array_equal(ours, theirs):
+        return
+    missing, extra = np.setdiff1d(theirs, ours), np.setdiff1d(ours, theirs)
+    if len(missing) or len(extra):
+        raise SubmissionError(
+            f"The split must have the products of {path}, {len(theirs)} of them. It has "
+            f"{len(ours)}: {len(missing)} of the sample's are missing{_examples(missing)}, "
+            f"{len(extra)} are not in the sample{_examples(extra)}. Build the data set from the "
+            "same competition's test.bson."
+        )
+    raise SubmissionError(
+        f"A sample submission lists each product once, in ascending _id. {path} does not."
+    )
+
+
+def _examples(ids: np.ndarray) -> str:
+    return f" (e.g. {', '.join(map(str, ids[:3]))})" if len(ids) else ""
+
+
+def _check_unique(ascending_ids: np.ndarray) -> None:
+    twice = ascending_ids[1:][np.diff(ascending_ids) == 0]
+    if len(twice):
+        raise SubmissionError(
+            "A submission has one row a product. The split has more than one product with _id "
+            f"{', '.join(map(str, np.unique(twice)[:3]))}. Choose a --split that names no product "
+            "twice."
+        )
+
+
+def predict_categories(
+    predictor: Predictor, split: Split, *, batch_size: int, decoder: str = "auto"
+) -> np.ndarray:
+    """int64 [products of the split]: the most probable category id of each, in the split's order.
+
+    Raises:
+      SubmissionError: if the run does not tell categories apart, or a product got no prediction.
+    """
+    label_map = predictor.label_map
+    require_all_categories(label_map)
+    predicted = np.full(split.num_products, -1, np.int32)
+    done = 0
+    line = ProgressLine(f"predicting {split.spec}", split.num_products, "products")
+    for batch in predict_products(predictor, split, batch_size=batch_size, decoder=decoder):
+        if np.any(predicted[batch.ordinals] >= 0):
+            raise SubmissionError("A product was predicted twice. Nothing was written.")
+        predicted[batch.ordinals] = batch.probabilities.argmax(axis=1)
+        done += len(batch.ordinals)
+        line.update(done)
+    line.close()
+    if np.any(predicted < 0):
+        raise SubmissionError(
+            f"Every product needs a prediction. {int((predicted < 0).sum())} of "
+            f"{split.num_products} got none. Nothing was written."
+        )
+    return label_map.categories.category_ids[label_map.category_of_class[predicted]]
+
+
+def require_all_categories(label_map: LabelMap) -> None:
+    """Raises SubmissionError unless a run's classes are all of the categories."""
+    received = f"target={label_map.target}"
+    if label_map.within_level1 is not None:
+        received += f" within level-1 category {label_map.within_level1}"
+    elif label_map.target == "category":
+        return
+    raise SubmissionError(
+        "A submission needs a run that tells all categories apart (--target=category, or a "
+        f"two-stage run). This one has {received}."
+    )
+
+
+def submit(
+    run_dir: str,
+    output: str,
+    *,
+    split: str = "test",
+    sample_submission: str | None = None,
+    data_dir: str | None = None,
+    batch_size: int | None = None,
+    checkpoint: str = "best",
+    flip: bool = False,
+    mean: str = "arithmetic",
+    decoder: str = "auto",
+) -> int:
+    """Predicts a split and writes the submission; returns its number of rows."""
+    # Whatever can be refused is refused before the long work.
+    check_output(output)
+    run = RunFolder(run_dir).require()
+    require_all_categories(run.label_map)
+    data = open_dataset(data_dir or run.config.data_dir)
+    products = data.split(split)
+    check_products(products.index.product_id, sample_submission)
+    decoder = resolve_decoder(decoder)  # before the network takes the GPU's memory
+    logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
+    predictor = load_predictor(run, data, checkpoint=checkpoint, flip=flip, mean=mean)
+    category_ids = predict_categories(
+        predictor,
+        products,
+        batch_size=batch_size or run.config.eval_batch_size,
+        decoder=decoder,
+    )
+    write_submission(output, products.index.product_id, category_ids)
+    return products.num_products

@@ -1,0 +1,197 @@
+"""What a report says of a run: its settings, curves, best epoch, evaluations, and what it lacks."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from trainer.data.label_map import LabelMap
+from trainer.reporting.figures import Style, style_of
+from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.settings.config import Config
+from trainer.settings.experiments import EXPERIMENTS, Experiment
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ReportedRun:
+    """One run, read once.
+
+    Attributes:
+      name: the end of its path that tells it from the report's other runs.
+      style: how it looks in every figure and table.
+      folder: its folder.
+      config, label_map, history: as in the folder.
+      state: what was last committed; None before the first checkpoint.
+      evaluations: the contents of its evaluation/*.json, that of its validation split first.
+      specialists: of a two-stage run, those of its second stage, by level-1 label.
+      is_two_stage: whether it is two stages as a whole, which has no curves of its own.
+      is_part: whether it is a network of a two-stage run.
+    """
+
+    name: str
+    style: Style
+    folder: RunFolder
+    config: Config
+    label_map: LabelMap
+    history: Sequence[dict[str, Any]]
+    state: dict[str, Any] | None
+    evaluations: Sequence[dict[str, Any]]
+    specialists: Sequence[ReportedRun] = ()
+    is_two_stage: bool = False
+    is_part: bool = False
+
+    @property
+    def target(self) -> tuple[str, int, str]:
+        """Equal for runs whose accuracies may be compared: the same classes."""
+        config = self.config
+        within = -1 if config.within_level1 is None else config.within_level1
+        return (config.target, within, self.label_map.digest)
+
+    @property
+    def target_title(self) -> str:
+        config, label_map = self.config, self.label_map
+        title = {"category": "Categories", "level1": "Level 1", "level2": "Level 2"}[config.target]
+        if config.within_level1 is not None:
+            title += f" within {label_map.categories.level1_names[config.within_level1]}"
+        return f"{title} ({label_map.num_classes:,} classes)"
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """The study's experiment that the run repeats, with what was published of it."""
+        # A two-stage run's preset is that of its level-1 network alone.
+        return None if self.is_two_stage else EXPERIMENTS.get(self.config.experiment)
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch (from 0) whose weights are kept."""
+        best = self.state and self.state["best"]
+        return best["epoch"] if best else None
+
+    @property
+    def best_row(self) -> dict[str, Any]:
+        """The history's row of the best epoch; empty before the first is finished."""
+        return next((row for row in self.history if row["epoch"] == self.best_epoch), {})
+
+    @functools.cached_property
+    def validation(self) -> dict[str, float]:
+        """val_accuracy, val_product_accuracy, val_top5_accuracy of the weights that are kept.
+
+        A run of two stages has them once it was evaluated on its validation split.
+        """
+        if not self.is_two_stage:
+            return self.best_row
+        for result in self.evaluations:
+            if result["split"] == self.config.validation_split:
+                return {
+                    "val_accuracy": result["picture"]["accuracy"],
+                    "val_product_accuracy": result["product"]["accuracy"],
+                    "val_top5_accuracy": result["picture"]["top5"],
+                }
+        return {}
+
+    def last_stage_median(self, column: str) -> float | None:
+        """Median of a history's column over the last stage's epochs: stages differ in speed."""
+        rows = [row[column] for row in self.history if row["stage"] == self.history[-1]["stage"]]
+        return statistics.median(rows) if rows else None
+
+    @property
+    def can_be_evaluated(self) -> bool:
+        return not self.shortfall if self.is_two_stage else bool(self.best_row)
+
+    @property
+    def shortfall(self) -> str:
+        """What the run still lacks, as a clause; empty if it was trained to its end."""
+        if self.is_two_stage:
+            if self.folder.is_two_stage:
+                return ""
+            done = sum(not part.shortfall for part in self.specialists)
+            return f"unfinished, {done} specialists so far"
+        epochs = f"{len(self.history)} of {self.config.epochs} epochs"
+        if self.state is None:
+            return "unfinished, no checkpoint yet"
+        if not self.state["finished"]:
+            return f"unfinished, {epochs}"
+        return f"stopped early, {epochs}" if len(self.history) < self.config.epochs else ""
+
+
+def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
+    """Reads runs' folders; one of two stages gives itself and its level-1 network.
+
+    Raises:
+      RunFolderError: if one holds no run, or is given twice.
+      LabelMapError: if the files of one disagree.
+    """
+    paths = [pathlib.Path(os.path.abspath(path)) for path in run_dirs]
+    if not paths:
+        raise RunFolderError(
+            "A report needs at least one run. Received: none. Name the runs' folders: "
+            "`python -m trainer.report runs/* --output=report.html`."
+        )
+    for path in paths:
+        if paths.count(path) > 1:
+            raise RunFolderError(f"A report names each run once. Received twice: {path}.")
+    runs = [run for name, path in zip(_names(paths), paths) for run in _load(name, RunFolder(path))]
+    return [dataclasses.replace(run, style=style_of(place)) for place, run in enumerate(runs)]
+
+
+def by_target(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
+    """Runs that tell the same classes apart, in their order; those of categories first."""
+    groups: dict[tuple, list[ReportedRun]] = {}
+    for run in runs:
+        groups.setdefault(run.target, []).append(run)
+    return [groups[target] for target in sorted(groups)]  # "category" < "level1" < "level2"
+
+
+def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """The shortest ends of different paths that all differ."""
+    for length in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-length:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _load(name: str, folder: RunFolder) -> list[ReportedRun]:
+    run = _load_network(name, folder)
+    level1 = RunFolder(folder.path / "level1")
+    if not (folder.is_two_stage or level1.path.is_dir()):
+        return [run]
+    specialists = [
+        _load_network(f"{name}/{path.name}", RunFolder(path))
+        for path in sorted(folder.path.glob("specialists/*"))
+        if (path / "label_map.json").exists()
+    ]
+    whole = dataclasses.replace(run, specialists=specialists, is_two_stage=True)
+    if not level1.label_map_path.exists():
+        return [whole]
+    return [whole, dataclasses.replace(_load_network(f"{name}/level1", level1), is_part=True)]
+
+
+def _load_network(name: str, folder: RunFolder) -> ReportedRun:
+    config = folder.config
+    if not folder.label_map_path.exists():
+        raise RunFolderError(
+            f"{folder.path} was stopped before training began: it has no label_map.json yet. Start "
+            "the command that made it again, or leave it out of the report."
+        )
+    evaluations = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.evaluation.glob("*.json"))
+    ]
+    evaluations.sort(key=lambda result: result["split"] != config.validation_split)
+    return ReportedRun(
+        name,
+        style_of(0),  # `load_runs` gives it its own
+        folder,
+        config,
+        folder.label_map,
+        folder.history,
+        folder.state if folder.state_path.exists() else None,
+        evaluations,
+    )

@@ -1,0 +1,199 @@
+"""A report's sections on training: who is best, curves, a table of the runs, specialists."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from trainer.reporting.figures import Curve, curves_figure, specialists_figure
+from trainer.reporting.page import Figures, Html, joined, markup, run_key, share, table, with_note
+from trainer.reporting.pictures import DataSets
+from trainer.reporting.reported_runs import ReportedRun
+
+Groups = Sequence[Sequence[ReportedRun]]  # runs that tell the same classes apart
+
+
+def summary(group: Sequence[ReportedRun]) -> Html:
+    """One sentence: the best of the runs."""
+    title = group[0].target_title
+    measured = [run for run in group if "val_product_accuracy" in run.validation]
+    if not measured:
+        return markup("<p>{}: nothing measured yet.</p>", title)
+    best = max(measured, key=lambda run: run.validation["val_product_accuracy"])
+    return markup(
+        "<p>{}: <b>{}</b> of the validation products right with {}{}.</p>",
+        title,
+        f"{best.validation['val_product_accuracy']:.1%}",
+        run_key(best.name, best.style),
+        f", best of {len(measured)} runs" if len(measured) > 1 else "",
+    )
+
+
+def curves(groups: Groups, figures: Figures) -> Html:
+    """All runs' curves in one figure, beside what the study published."""
+    rows = [
+        (group[0].target_title, [_curve(run) for run in group])
+        for group in groups
+        if any(run.history for run in group)
+    ]
+    if not rows:
+        return markup("<p>No run has finished an epoch yet.</p>")
+    caption = "A ring marks the epoch whose weights are kept (lowest validation loss)."
+    if any(curve.published for _, curves in rows for curve in curves):
+        caption += (
+            " Dashes are what the study published of the same experiment on the competition's "
+            "data: its validation accuracy by picture, its Kaggle score by product."
+        )
+    return figures.add("curves", curves_figure(rows), "validation curves", caption)
+
+
+def _curve(run: ReportedRun) -> Curve:
+    published = {}
+    if run.experiment and run.experiment.published_accuracy:
+        published["val_accuracy"] = run.experiment.published_accuracy
+    if run.experiment and run.experiment.kaggle_score:
+        published["val_product_accuracy"] = (run.experiment.kaggle_score,)
+    return Curve(run.name, run.style, run.history, run.best_epoch, published)
+
+
+def tables(groups: Groups, data: DataSets) -> Html:
+    """A table of the runs for each group, beside the study's figures."""
+    note = (
+        "Accuracies are those of the validation split at the best epoch. Seconds (validation "
+        "included) and pictures/s (without it) are medians over the epochs of the last stage."
+    )
+    parts = [_table(group, data) for group in groups]
+    return joined([*parts, markup('<p class="note">{}</p>', note)])
+
+
+def _table(group: Sequence[ReportedRun], data: DataSets) -> Html:
+    columns = [
+        ("run", ""),
+        ("network", ""),
+        ("optimizer, precision", ""),
+        ("train products", "number"),
+        ("validation products", "number"),
+        ("epochs", ""),
+        ("seconds / epoch", "number"),
+        ("pictures / s", "number"),
+        ("best epoch", "number"),
+        ("accuracy by picture", "number"),
+        ("accuracy by product", "number"),
+        ("top 5 by picture", "number"),
+        ("the study's experiment", "published"),
+        ("its accuracy (epoch)", "number published"),
+        ("its Kaggle score", "number published"),
+    ]
+    rows = [
+        (
+            with_note(run_key(run.name, run.style), run.shortfall),
+            _network(run),
+            with_note(run.config.optimizer, run.config.precision),
+            *_products(run, data),
+            _epochs(run),
+            _rounded(run.last_stage_median("seconds")),
+            _rounded(run.last_stage_median("pictures_per_second")),
+            None if run.best_epoch is None else run.best_epoch + 1,
+            share(run.validation.get("val_accuracy")),
+            share(run.validation.get("val_product_accuracy")),
+            share(run.validation.get("val_top5_accuracy")),
+            *_published(run),
+        )
+        for run in group
+    ]
+    parts = [markup("<h3>{}</h3>", group[0].target_title), table(columns, rows)]
+    splits = sorted({run.config.validation_split for run in group})
+    if len(splits) > 1:
+        warning = "<p>These runs were validated on different splits ({}): compare with care.</p>"
+        parts.append(markup(warning, ", ".join(splits)))
+    return joined(parts)
+
+
+def _network(run: ReportedRun) -> Html:
+    config = run.config
+    if run.is_two_stage:
+        names = dict.fromkeys(part.config.model for part in run.specialists)
+        specialists = f"then {len(run.specialists)} specialists: {', '.join(names)}"
+        return with_note(config.model, specialists)
+    notes = []
+    if config.weights not in (None, "none"):
+        notes.append(pathlib.PurePath(config.weights).name)
+    if config.trainable not in (None, "all"):
+        notes.append(config.trainable)
+    return with_note(config.model, ", ".join(notes))
+
+
+def _products(run: ReportedRun, data: DataSets) -> list[str]:
+    """Products to train and to validate on; the splits where the data set is not at hand."""
+    splits = (run.config.train_split, run.config.validation_split)
+    # A specialist uses those of its own level-1 category, which are not counted here.
+    if run.config.within_level1 is not None or data.why_not(run, *splits):
+        return list(splits)
+    return [f"{data.of(run).num_products(split):,}" for split in splits]
+
+
+def _epochs(run: ReportedRun) -> Html | None:
+    """Number of epochs, and of each stage where there are several."""
+    if run.is_two_stage:
+        return None
+    stages = [row["stage"] for row in run.history]
+    counts = [f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages)]
+    return with_note(len(stages), ", ".join(counts) if len(counts) > 1 else "")
+
+
+def _published(run: ReportedRun) -> tuple[str | None, ...]:
+    """The study's experiment, its validation accuracy (of each chunk) and Kaggle score."""
+    experiment = run.experiment
+    if experiment is None or not experiment.published_accuracy:
+        return (None, None, None)
+    accuracy = ", ".join(f"{value:.4f}" for value in experiment.published_accuracy)
+    if experiment.published_epoch:
+        accuracy += f" ({experiment.published_epoch})"
+    return (experiment.title.partition(":")[0], accuracy, share(experiment.kaggle_score))
+
+
+def _rounded(value: float | None) -> str | None:
+    return None if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def specialists(runs: Sequence[ReportedRun], figures: Figures) -> Html:
+    """How good each two-stage run's second stage is; empty if there is none."""
+    return joined(_specialists(run, figures) for run in runs if run.specialists)
+
+
+def _specialists(run: ReportedRun, figures: Figures) -> Html:
+    columns = [
+        ("level-1 category", ""),
+        ("categories", "number"),
+        ("epochs", "number"),
+        ("best epoch", "number"),
+        ("accuracy by picture", "number"),
+        ("accuracy by product", "number"),
+    ]
+    names = [
+        part.label_map.categories.level1_names[part.config.within_level1]
+        for part in run.specialists
+    ]
+    rows = [
+        (
+            with_note(name, part.shortfall),
+            part.label_map.num_classes,
+            len(part.history),
+            None if part.best_epoch is None else part.best_epoch + 1,
+            share(part.validation.get("val_accuracy")),
+            share(part.validation.get("val_product_accuracy")),
+        )
+        for name, part in zip(names, run.specialists)
+    ]
+    parts = [markup("<h3>{}</h3>", run_key(run.name, run.style))]
+    measured = [
+        (name, part.validation["val_product_accuracy"])
+        for name, part in zip(names, run.specialists)
+        if part.validation
+    ]
+    if measured:
+        png = specialists_figure(*zip(*measured), run.style.colour)
+        caption = "Each specialist on the validation products of its own level-1 category."
+        parts.append(figures.add(f"specialists {run.name}", png, "accuracies", caption))
+    as_table = markup("<details><summary>As a table</summary>{}</details>", table(columns, rows))
+    return joined([*parts, as_table])

@@ -1,0 +1,170 @@
+"""TensorBoard event files that a resumed run continues without a gap or a doubled point.
+
+Points are held back until the next checkpoint is committed; the checkpoint then records how long
+each event file is. A resumed run cuts the files back to those lengths and goes on in new files.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import errno
+import math
+import os
+import pathlib
+import struct
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from trainer.settings.config import MAY_CHANGE_ON_RESUME, Config
+
+_FILES = "events.out.tfevents.*"
+
+
+def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
+    """Cuts the event files below `folder` back to what the last checkpoint counted on.
+
+    Args:
+      folder: the run's TensorBoard folder.
+      committed: length in bytes of each file, by its path relative to `folder`; others are deleted.
+    """
+    for path in sorted(folder.rglob(_FILES)):
+        length = committed.get(str(path.relative_to(folder)))
+        if length is None:
+            path.unlink()
+        elif path.stat().st_size > length:
+            os.truncate(path, length)
+
+
+class EventFileError(OSError):
+    """Points that did not reach their event file."""
+
+
+def count_records(path: pathlib.Path, begin: int = 0) -> tuple[int, int]:
+    """(whole records from byte `begin` on, the file's size) of an event file, by their lengths.
+
+    | length: uint64 | its crc: uint32 | record | its crc: uint32 |, little-endian.
+
+    Raises EventFileError if the last record is cut.
+    """
+    count, end, size = 0, begin, path.stat().st_size
+    with open(path, "rb") as file:
+        file.seek(begin)
+        while end + 16 <= size:
+            (length,) = struct.unpack("<Q", file.read(8))
+            end = file.seek(4 + length + 4, os.SEEK_CUR)
+            count += 1
+    if end != size:
+        raise _incomplete(path, f"a last record that is cut off at byte {size}")
+    return count, size
+
+
+def _incomplete(path: pathlib.Path, received: str) -> EventFileError:
+    return EventFileError(
+        errno.ENOSPC,
+        f"TensorBoard's file {path} must hold every point. Received: {received}. Make room (or "
+        "lift the limit on file sizes) and start the same command again to continue.",
+    )
+
+
+class EventLog:
+    """The event files of one process: `train` and `validation` curves, pictures, HParams, graph."""
+
+    def __init__(self, folder: pathlib.Path, committed: dict[str, int] | None = None):
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        truncate_to(folder, committed or {})
+        self._writers: dict[str, tf.summary.SummaryWriter] = {}
+        self._path: dict[str, pathlib.Path] = {}  # of each curve's file
+        self._size: collections.Counter[str] = collections.Counter()  # of it at the last commit
+        self._records: collections.Counter[str] = collections.Counter()  # written to it since
+        self._held: list = []
+
+    def scalars(self, curve: str, values: dict[str, float], step: int) -> None:
+        """Points of `curve` (`train` or `validation`) at `step`; appear at the next `commit`."""
+        self._held.append((curve, dict(values), step))
+
+    def pictures(self, name: str, batch: np.ndarray) -> None:
+        """A grid of at most 25 pictures of a uint8 [n, height, width, 3] batch."""
+        with self._writer("train").as_default(step=0):
+            tf.summary.image(name, picture_grid(batch[:25])[np.newaxis])
+        self._records["train"] += 1
+
+    def graph(self, function: tf.types.experimental.ConcreteFunction) -> None:
+        """The network's operations."""
+        with self._writer("train").as_default(step=0):
+            tf.summary.graph(function.graph.as_graph_def())
+        self._records["train"] += 1
+
+    def hparams(self, config: Config) -> None:
+        """The settings, and which metrics the HParams table compares runs by."""
+        values = {
+            name: value if isinstance(value, int | float | str) else str(value)
+            for name, value in dataclasses.asdict(config).items()
+            if value is not None and name != "chunks" and name not in MAY_CHANGE_ON_RESUME
+        }
+        with self._writer(".").as_default(step=0):
+            hparams.hparams_config(
+                # All by name: with an empty list the table would show none.
+                hparams=[hparams.HParam(name) for name in values],
+                metrics=[
+                    hparams.Metric(f"epoch_{name}", group="validation", display_name=f"val {name}")
+                    for name in ("product_accuracy", "accuracy", "loss")
+                ],
+            )
+            hparams.hparams(values)
+        self._records["."] += 2
+
+    def commit(self) -> dict[str, int]:
+        """Writes the points held back; returns each event file's length, for the checkpoint.
+
+        Raises:
+          EventFileError: if the disk is full, which TensorFlow's writer does not tell.
+        """
+        for curve, values, step in self._held:
+            with self._writer(curve).as_default(step=step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            self._records[curve] += len(values)
+        self._held.clear()
+        for curve, writer in self._writers.items():
+            writer.flush()
+            found, self._size[curve] = count_records(self._path[curve], self._size[curve])
+            if found != self._records[curve]:
+                raise _incomplete(self._path[curve], f"{found} of {self._records[curve]} records")
+        self._records.clear()
+        return {
+            str(path.relative_to(self._folder)): path.stat().st_size
+            for path in sorted(self._folder.rglob(_FILES))
+        }
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def _writer(self, curve: str) -> tf.summary.SummaryWriter:
+        if curve not in self._writers:
+            folder = self._folder / curve
+            before = set(folder.glob(_FILES))
+            try:
+                self._writers[curve] = tf.summary.create_file_writer(str(folder))
+            except tf.errors.OpError as error:
+                raise _incomplete(folder, error.message.splitlines()[0]) from error
+            (self._path[curve],) = set(folder.glob(_FILES)) - before
+            self._records[curve] = 1  # the file's version
+        return self._writers[curve]
+
+
+def picture_grid(batch: np.ndarray, gap: int = 4) -> np.ndarray:
+    """Lays uint8 [n, h, w, 3] pictures out on a white square grid; uint8 [height, width, 3]."""
+    count, height, width, channels = batch.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    grid = np.full(shape, 255, np.uint8)
+    for index, picture in enumerate(batch):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        grid[top : top + height, left : left + width] = picture
+    return grid

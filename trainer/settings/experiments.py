@@ -1,0 +1,225 @@
+"""The study's experiments as presets, with what it published of each, and a recommended recipe.
+
+The study (a capstone report by J. Nacino) trained on decoded pictures in [0, 1] in batches of 20
+and kept the checkpoint with the best validation loss. What it did not publish is said beside the
+preset. An epoch took it about 11,000 s for 800,000 pictures on a GTX 1070 (71 pictures/s).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+# One product of five validates, in every experiment of the study.
+_VALIDATION_PARTS = 5
+
+
+class ExperimentError(ValueError):
+    """A preset that a data set is too small for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A preset.
+
+    Attributes:
+      title: what it is, for a table's row.
+      config: the settings of `trainer.settings.config.Config` that it fixes.
+      train_products: products that the study trained on, all chunks together; None: all there are.
+      validation_products: products that it validated on, likewise.
+      num_chunks: parts of the data that are trained on one after the other, an epoch each.
+      published_accuracy: validation accuracy of the best epoch, or of each chunk.
+      published_epoch: that best epoch, counted from 1.
+      kaggle_score: published accuracy on the competition's test set.
+      parameters: published number of the network's parameters.
+    """
+
+    title: str
+    config: dict[str, Any]
+    train_products: int | None = None
+    validation_products: int | None = None
+    num_chunks: int = 1
+    published_accuracy: tuple[float, ...] = ()
+    published_epoch: int | None = None
+    kaggle_score: float | None = None
+    parameters: int | None = None
+
+
+def _study(model: str, optimizer: str, epochs: int, **settings: Any) -> dict[str, Any]:
+    """What the study's experiments have in common. The learning rates are Keras's defaults."""
+    return {
+        "model": model,
+        "optimizer": optimizer,
+        "epochs": epochs,
+        "batch_size": 20,
+        "input_range": (0.0, 1.0),
+        "schedule": "constant",
+        "augment": "none",
+        **settings,
+    }
+
+
+def _solution1(model: str, epochs: int) -> dict[str, Any]:
+    # The optimizer was not named; RMSprop is the first that the study names afterwards.
+    return _study(model, "rmsprop", epochs, target="level1")
+
+
+def _transfer(epochs: int) -> dict[str, Any]:
+    # How many epochs the new layers had to themselves was not published: the default of 2.
+    return _study("inception", "adam", epochs, weights="imagenet", trainable="staged")
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "solution1_exp1": Experiment(
+        "Solution 1, exp. 1: two convolutions, 49 level-1 classes, six chunks",
+        _solution1("solution1_1", epochs=6),
+        train_products=240_000,
+        validation_products=60_000,
+        num_chunks=6,
+        published_accuracy=(0.5756, 0.3516, 0.3504, 0.3131),  # of the first four chunks
+        parameters=458_669,
+    ),
+    "solution1_exp2": Experiment(
+        "Solution 1, exp. 2: three convolutions, 49 level-1 classes",
+        _solution1("solution1_2", epochs=10),
+        train_products=240_000,
+        validation_products=60_000,
+        published_accuracy=(0.5542,),
+        published_epoch=6,
+        parameters=491_729,
+    ),
+    "solution2_exp1": Experiment(
+        "Solution 2, exp. 1: three convolutions, RMSprop",
+        _study("cnn", "rmsprop", epochs=8),  # 18 planned, 8 run
+        train_products=800_000,
+        validation_products=200_000,
+        published_accuracy=(0.153,),
+        published_epoch=1,
+        parameters=46_546_170,
+    ),
+    "solution2_exp2": Experiment(
+        "Solution 2, exp. 2: three convolutions, Adam",
+        _study("cnn", "adam", epochs=10),
+        train_products=800_000,
+        validation_products=200_000,
+        published_accuracy=(0.2424,),
+        published_epoch=4,
+        kaggle_score=0.24686,
+        parameters=46_546_170,
+    ),
+    "solution2_exp3": Experiment(
+        "Solution 2, exp. 3: three convolutions, Adadelta",
+        _study("cnn", "adadelta", epochs=10),
+        train_products=800_000,
+        validation_products=200_000,
+        published_accuracy=(0.2045,),
+        published_epoch=1,
+        parameters=46_546_170,
+    ),
+    "solution2_exp4": Experiment(
+        "Solution 2, exp. 4: two narrow convolutions, Adam",
+        _study("cnn_small", "adam", epochs=10),
+        train_products=800_000,
+        validation_products=200_000,
+        published_accuracy=(0.2069,),
+        published_epoch=5,
+        parameters=97_459_800,
+    ),
+    "solution2_exp5": Experiment(
+        "Solution 2, exp. 5: InceptionV3, top layers, 1 million products",
+        _transfer(epochs=8),
+        train_products=800_000,
+        validation_products=200_000,
+        published_accuracy=(0.2987,),
+        published_epoch=8,
+    ),
+    "solution2_exp6": Experiment(
+        "Solution 2, exp. 6: InceptionV3, top layers, 2 million products",
+        _transfer(epochs=10),
+        train_products=1_600_000,
+        validation_products=400_000,
+        published_accuracy=(0.4671,),
+        published_epoch=4,
+        kaggle_score=0.46234,
+    ),
+    # Not of the study: every layer of the network, which is what the competition's best trained.
+    "inception_all": Experiment(
+        "InceptionV3, all layers, all products",
+        {
+            "model": "inception",
+            "optimizer": "adam",
+            "trainable": "all",
+            "learning_rate": 5e-4,
+            "schedule": "cosine",
+            "warmup_epochs": 1.0,
+            "augment": "flip_shift",
+            "batch_size": 32,
+            "epochs": 9,
+        },
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """What a preset trains and validates on, in TFDS's notation.
+
+    Attributes:
+      train: all products that it trains on.
+      validation: all products that it validates on.
+      chunks: one (train, validation) pair an epoch; None where the experiment has no chunks.
+      message: what differs from the published experiment, for the log; empty if nothing does.
+    """
+
+    train: str
+    validation: str
+    chunks: tuple[tuple[str, str], ...] | None
+    message: str
+
+
+def resolve_splits(experiment: Experiment, num_products: int) -> Splits:
+    """Fits an experiment's products to a data set.
+
+    Args:
+      experiment: value of `EXPERIMENTS`.
+      num_products: products in the data set's `train` split, which is in random order.
+
+    Returns:
+      The published numbers of products if there are as many, else four fifths and one fifth of
+      what there is (in as many chunks as published).
+
+    Raises:
+      ExperimentError: if a chunk would be left without a product to train or to validate on.
+    """
+    wanted = (experiment.train_products or 0) + (experiment.validation_products or 0)
+    used = wanted if 0 < wanted <= num_products else num_products
+    size = used // experiment.num_chunks
+    if size < _VALIDATION_PARTS:
+        least = _VALIDATION_PARTS * experiment.num_chunks
+        raise ExperimentError(
+            f"`{experiment.title}` needs at least {least} products to split. Received: a data set "
+            f"of {num_products}."
+        )
+    pairs = tuple(_pair(size * chunk, size) for chunk in range(experiment.num_chunks))
+    message = ""
+    if wanted > num_products:
+        train = size - size // _VALIDATION_PARTS
+        message = (
+            f"The study used {experiment.train_products:,} products for training and "
+            f"{experiment.validation_products:,} for validation; the data set has "
+            f"{num_products:,}. Using the same proportion: "
+            + (f"{experiment.num_chunks} chunks of " if experiment.num_chunks > 1 else "")
+            + f"{train:,} and {size - train:,}."
+        )
+    return Splits(
+        train="+".join(train for train, _ in pairs),
+        validation="+".join(validation for _, validation in pairs),
+        chunks=pairs if experiment.num_chunks > 1 else None,
+        message=message,
+    )
+
+
+def _pair(start: int, size: int) -> tuple[str, str]:
+    """Sub-splits of `size` products from `start` on: four fifths, and one fifth after them."""
+    middle = start + size - size // _VALIDATION_PARTS
+    return f"train[{start}:{middle}]", f"train[{middle}:{start + size}]"

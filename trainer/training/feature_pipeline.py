@@ -1,0 +1,137 @@
+"""From cached features to batches: what `trainer.data.input_pipeline` is for pictures."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.dataset import Split
+from trainer.data.input_pipeline import derived_seed, steps_per_epoch
+from trainer.data.label_map import LabelMap
+from trainer.data.pipeline_threads import pipeline_options
+from trainer.training.feature_store import Features
+
+# Features that are in memory at a time, and among which an epoch's order is drawn; the order of
+# the files is drawn too, and each is read from front to back.
+_SHUFFLE_BYTES = 256 << 20
+
+# How to load some rows, and their classes.
+_Source = tuple[Callable[[], np.ndarray], np.ndarray]
+
+
+def train_features(
+    features: Features,
+    split: Split,
+    label_map: LabelMap,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    skip_steps: int = 0,
+) -> tf.data.Dataset:
+    """The batches of one epoch: the features of every picture with a class of the run, shuffled.
+
+    The same (seed, epoch) gives the same batches. As many as `train_dataset` yields: the features
+    of a white picture stand for one that cannot be decoded.
+
+    Args:
+      features: of the split's products with a class.
+      split: the products.
+      label_map: the classes.
+      batch_size: pictures a batch; the last batch may be smaller.
+      seed, epoch: of the shuffle.
+      skip_steps: batches left out at the start; the others are the same as without it.
+
+    Yields:
+      (features [b, f], classes int32 [b]).
+    """
+    classes = label_map.classes_of(split.index.category).astype(np.int32)
+    sources = _sources(features, classes, split.index.num_pictures)
+    epoch_seed = derived_seed(seed, epoch, "features")
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        skip = skip_steps * batch_size
+        rows, labels = features.white[None][:0], classes[:0]
+        for number, group in enumerate(_groups(sources, features, epoch_seed)):
+            group_labels = np.concatenate([labels for _, labels in group])
+            order = np.random.default_rng([epoch_seed, number]).permutation(len(group_labels))
+            order, skip = order[skip:], max(0, skip - len(order))
+            if not len(order):
+                continue
+            group_rows = np.concatenate([load() for load, _ in group])
+            while len(order):
+                # What the group before left over comes first.
+                some, order = np.split(order, [batch_size - len(labels)])
+                rows = np.concatenate([rows, group_rows[some]])
+                labels = np.concatenate([labels, group_labels[some]])
+                if len(labels) == batch_size:
+                    yield rows, labels
+                    rows, labels = rows[:0], labels[:0]
+        if len(labels):
+            yield rows, labels
+
+    steps = steps_per_epoch(split, label_map, batch_size)
+    return (
+        tf.data.Dataset.from_generator(
+            batches, output_signature=(_spec(features), tf.TensorSpec([None], tf.int32))
+        )
+        .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
+        .prefetch(8)
+        .with_options(pipeline_options())
+    )
+
+
+def inference_features(features: Features, batch_size: int) -> tf.data.Dataset:
+    """The features of every picture once, in the records' order.
+
+    Yields:
+      {"image": [b, f], "product": int64 [b]}, as `inference_dataset` with features for pictures.
+    """
+
+    def batches() -> Iterator[dict[str, np.ndarray]]:
+        ordinals = np.split(features.ordinals, np.cumsum(features.lengths)[:-1])
+        for number, file_ordinals in enumerate(ordinals[: len(features.lengths)]):
+            rows = features.rows(number)
+            for start in range(0, len(rows), batch_size):
+                stop = start + batch_size
+                yield {"image": rows[start:stop], "product": file_ordinals[start:stop]}
+
+    signature = {"image": _spec(features), "product": tf.TensorSpec([None], tf.int64)}
+    return (
+        tf.data.Dataset.from_generator(batches, output_signature=signature)
+        .prefetch(8)
+        .with_options(pipeline_options())
+    )
+
+
+def _spec(features: Features) -> tf.TensorSpec:
+    return tf.TensorSpec([None, len(features.white)], features.dtype)
+
+
+def _sources(features: Features, classes: np.ndarray, num_pictures: np.ndarray) -> list[_Source]:
+    """A source a file, and one of white pictures, as many as could not be decoded."""
+    starts = np.cumsum([0, *features.lengths])
+    sources: list[_Source] = [
+        (functools.partial(features.rows, number), classes[features.ordinals[start:end]])
+        for number, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True))
+    ]
+    decoded = np.bincount(features.ordinals, minlength=len(classes))
+    missing = np.repeat(classes, np.where(classes >= 0, num_pictures - decoded, 0))
+    white = np.broadcast_to(features.white, [len(missing), len(features.white)])
+    return [*sources, (lambda: white, missing)]
+
+
+def _groups(sources: list[_Source], features: Features, seed: int) -> Iterator[list[_Source]]:
+    """The sources in a random order, some at a time."""
+    group_rows = max(1, _SHUFFLE_BYTES // (len(features.white) * features.dtype.size))
+    group: list[_Source] = []
+    for number in np.random.default_rng(seed).permutation(len(sources)):
+        group.append(sources[number])
+        if sum(len(labels) for _, labels in group) >= group_rows:
+            yield group
+            group = []
+    if group:
+        yield group
