@@ -167,9 +167,9 @@ def test_a_submission_killed_before_it_has_its_name(short_run, tmp_path):
     """Between the last prediction and the renaming there is a partial file, and no submission."""
     output = tmp_path / "submission.csv"
     script = (
-        "import os, signal, sys, trainer.submit as s; from trainer import logs\n"
+        "import os, signal, sys, trainer.submit as s; from trainer.terminal import command\n"
         "s._check_written = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "s._define_flags(); sys.argv[0] = 'submit'; logs.run(s.main)"
+        "s._define_flags(); sys.argv[0] = 'submit'; command.run(s.main)"
     )
     flags = (f"--run_dir={short_run}", f"--output={output}")
     status, _ = command(sys.executable, "-c", script, *flags)

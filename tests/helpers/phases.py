@@ -99,9 +99,9 @@ def note_phases(file: PhaseFile) -> None:
 def main() -> None:
     path, module = sys.argv[1:3]
     file = PhaseFile(path)
-    from trainer.terminal import command as logs
+    from trainer.terminal import command
 
-    logs.setup()
+    command.setup()
     note_phases(file)
     sys.argv = [module, *sys.argv[3:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -8,7 +8,7 @@ from trainer.data.dataset import DatasetError
 from trainer.data.duplicates import unseen_products
 from trainer.data.label_map import LabelMap
 from trainer.models.networks import build_model
-from trainer.prediction import evaluation
+from trainer.prediction import evaluation as evaluation_module
 from trainer.prediction.evaluation import Evaluation, EvaluationError
 from trainer.prediction.predictor import ProductBatch
 from trainer.runs.checkpoint import save_weights
@@ -108,7 +108,7 @@ def test_counts_by_hand(data):
 
 
 def test_the_surest_wrong_examples_are_kept_over_batches(data, monkeypatch):
-    monkeypatch.setattr(evaluate, "NUM_EXAMPLES", 3)
+    monkeypatch.setattr(evaluation_module, "NUM_EXAMPLES", 3)
     split = data.add("many", make_products([0] * 50))
     rng = np.random.default_rng(0)
     sure = rng.permutation(np.linspace(0.3, 0.9, 50)).astype(np.float32)
@@ -135,7 +135,7 @@ def test_the_surest_wrong_examples_are_kept_over_batches(data, monkeypatch):
 )
 def test_a_run_of_any_target_is_evaluated(data, tmp_path, changes, null):
     run = _make_run(tmp_path / "run", data, **changes)
-    result = evaluation.evaluate_run(run.path)
+    result = evaluation_module.evaluate_run(run.path)
     assert result == json.loads((run.evaluation / "validation.json").read_text())
     assert result["split"] == "validation"
     assert [name for name in ("level1", "level2") if result[name] is None] == null
@@ -144,14 +144,14 @@ def test_a_run_of_any_target_is_evaluated(data, tmp_path, changes, null):
     inside = 4 if "within_level1" in changes else 12  # two products of each of two categories
     assert (result["num_products"], result["num_foreign"]) == (inside, 12 - inside)
     assert sum(map(sum, result["level1_confusion"])) == inside
-    shown = evaluation.table(result)
+    shown = evaluation_module.table(result)
     assert f"{inside} products" in shown and ("level 2" in shown) == (not null)
     assert ("left out: 8 products of categories" in shown) == (inside == 4)
 
 
 def test_the_result_does_not_depend_on_the_batch_size(data, tmp_path):
     run = _make_run(tmp_path / "run", data)
-    one, all_at_once = (evaluation.evaluate_run(run.path, batch_size=b) for b in (1, 100))
+    one, all_at_once = (evaluation_module.evaluate_run(run.path, batch_size=b) for b in (1, 100))
     assert one["level1_confusion"] == all_at_once["level1_confusion"]
     assert one["product"] == pytest.approx(all_at_once["product"], rel=1e-6)
     assert one["deduplicated"] == all_at_once["deduplicated"]
@@ -162,27 +162,27 @@ def test_products_with_a_training_picture_are_left_out_of_the_deduplicated_figur
     assert unseen.tolist() == [True, False, False] + [True] * 9
     assert not unseen_products(data.split("train"), data.split("train")).any()
     run = _make_run(tmp_path / "run", data)
-    assert evaluation.evaluate_run(run.path)["deduplicated"]["num_products"] == 10
-    assert "the 10 products none of whose pictures" in evaluation.table(
-        evaluation.evaluate_run(run.path)
+    assert evaluation_module.evaluate_run(run.path)["deduplicated"]["num_products"] == 10
+    assert "the 10 products none of whose pictures" in evaluation_module.table(
+        evaluation_module.evaluate_run(run.path)
     )
-    assert evaluation.evaluate_run(run.path, split="train")["deduplicated"] is None
-    assert evaluation.evaluate_run(run.path, deduplicate=False)["deduplicated"] is None
+    assert evaluation_module.evaluate_run(run.path, split="train")["deduplicated"] is None
+    assert evaluation_module.evaluate_run(run.path, deduplicate=False)["deduplicated"] is None
 
 
 def test_unlabelled_products_are_left_out(data, tmp_path):
     products = make_products([0, 1, 2]) + make_products([3], first_id=90, unlabelled=True)
     data.add("mixed", products)
-    result = evaluation.evaluate_run(_make_run(tmp_path / "run", data).path, "mixed")
+    result = evaluation_module.evaluate_run(_make_run(tmp_path / "run", data).path, "mixed")
     assert (result["num_products"], result["num_unlabelled"]) == (3, 1)
-    assert "left out: 1 products without a label" in evaluation.table(result)
+    assert "left out: 1 products without a label" in evaluation_module.table(result)
 
 
 def test_a_split_without_labels_is_refused(data, tmp_path):
     run = _make_run(tmp_path / "run", data)
     (run.checkpoints / "best.weights.h5").unlink()  # never reached
     with pytest.raises(EvaluationError, match="'test' has no labels .*`python -m trainer.submit`"):
-        evaluation.evaluate_run(run.path, "test")
+        evaluation_module.evaluate_run(run.path, "test")
     assert not run.evaluation.exists()
 
 
@@ -194,4 +194,4 @@ def test_a_split_without_a_class_of_the_run_is_refused(data):
 
 def test_an_unknown_split_is_named(data, tmp_path):
     with pytest.raises(DatasetError, match="Received: 'valid'"):
-        evaluation.evaluate_run(_make_run(tmp_path / "run", data).path, "valid")
+        evaluation_module.evaluate_run(_make_run(tmp_path / "run", data).path, "valid")

@@ -5,7 +5,6 @@ import tensorflow as tf
 from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.data.label_map import LabelMap
 from trainer.models.networks import build_model
-from trainer.prediction import saved_model as serving
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.saved_model import ServingError, export
 
@@ -79,7 +78,7 @@ def test_a_failed_export_leaves_nothing(data, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(serving.os, "rename", full)
+    monkeypatch.setattr(saved_model.os, "rename", full)
     with pytest.raises(OSError, match="No space left"):
         export(_predictor(data), tmp_path / "1")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -191,7 +191,9 @@ def test_foreign_data_and_damaged_checkpoints_leave_no_file(run, data, tmp_path)
 
 
 def test_a_submission_that_reads_back_differently_does_not_appear(tmp_path, monkeypatch):
-    monkeypatch.setattr(submit, "_write_rows", lambda file, rows: file.write(b"_id,category_id\n"))
+    monkeypatch.setattr(
+        submission, "_write_rows", lambda file, rows: file.write(b"_id,category_id\n")
+    )
     with pytest.raises(SubmissionError, match="is not what was written: 0 rows of 2"):
         write_submission(tmp_path / "s.csv", np.array([1, 2]), np.array([3, 4]))
     assert list(tmp_path.iterdir()) == []
@@ -206,7 +208,7 @@ def test_an_interrupted_submission_leaves_the_old_one(run, tmp_path, monkeypatch
         file.write(b"_id,categ")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(submit, "_write_rows", full)
+    monkeypatch.setattr(submission, "_write_rows", full)
     with pytest.raises(
         SubmissionError,
         match=r"No space left on device; the one of before is untouched in .*s\.csv\. Make room",

@@ -9,10 +9,10 @@ from PIL import Image
 
 from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
-from trainer import report
 from trainer.data.dataset import DatasetError
-from trainer.report import write_report
 from trainer.reporting import pictures as report_pictures
+from trainer.reporting import report
+from trainer.reporting.report import write_report
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import pytest
 from absl import app
 
 _PROGRAM = """
-from trainer.terminal import command as logs
+from trainer.terminal import command
 from trainer.settings.config import ConfigError
 
 def main(argv):
     {body}
 
-logs.run(main)
+command.run(main)
 """
 
 
@@ -30,7 +30,7 @@ def _run(body, *flags):
     [
         ("raise ConfigError('--epochs must be 1.')", 1, "Error: --epochs must be 1.\n"),
         ("raise OSError(28, 'No space left')", 1, "Error: [Errno 28] No space left\n"),
-        ("raise logs.Preempted('Stopped as asked.')", 75, "Stopped as asked.\n"),
+        ("raise command.Preempted('Stopped as asked.')", 75, "Stopped as asked.\n"),
         (
             "import os; os.kill(os.getpid(), 15)",
             75,

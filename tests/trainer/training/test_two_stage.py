@@ -15,6 +15,7 @@ from trainer.prediction.predictor import load_network, load_predictor
 from trainer.prediction.submission import submit
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.settings.config import Config, ConfigError
+from trainer.training import two_stage
 from trainer.training.two_stage import (
     TwoStageError,
     fixed_second_stage,
