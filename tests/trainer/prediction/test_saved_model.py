@@ -6,6 +6,7 @@ from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.data.label_map import LabelMap
 from trainer.models.networks import build_model
 from trainer.prediction.predictor import Predictor, predict_products
+from trainer.prediction import saved_model
 from trainer.prediction.saved_model import ServingError, export
 
 
