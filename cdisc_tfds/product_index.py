@@ -13,6 +13,8 @@ import zipfile
 
 import numpy as np
 
+from cdisc_tfds.whole_files import whole_file
+
 
 class ProductIndexError(ValueError):
     """An index file that is missing or damaged."""
@@ -59,16 +61,8 @@ class ProductIndex:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it, whole or not at all; the same index gives the same bytes."""
-        path = pathlib.Path(path)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, **{name: getattr(self, name) for name in _DTYPES})
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as file:
+            np.savez(file, **{name: getattr(self, name) for name in _DTYPES})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ProductIndex:

@@ -1,32 +1,69 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, also after a power cut."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
+
+# Errors of a file system that cannot sync folders.
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """Opens a file beside `path` that takes its name when the block is left without an error.
+def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
+    """Opens a file beside `path` that takes its name once all of it is on the disk.
 
-    What `path` held before is replaced.
+    It replaces what `path` held before. If the block raises, `path` stays as it was and nothing
+    else stays behind. A killed process may leave `.NAME.PID.partial`.
+
+    Args:
+      path: the file to write.
+      mode, **kwargs: as for `open`.
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as file:
+        with open(partial, mode, **kwargs) as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def rename_synced(written: str, path: str) -> None:
-    """Renames a file once it is on the disk: under its new name it outlives a power failure."""
-    with open(written, "rb") as file:
-        os.fsync(file.fileno())
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` as indented JSON, whole or not at all."""
+    with whole_file(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(value, indent=2) + "\n")
+
+
+def rename_synced(written: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Renames a file once it is on the disk: under its new name it survives a power cut."""
+    sync_file(written)
     os.replace(written, path)
+    sync_folder(os.path.dirname(path) or ".")
+
+
+def sync_file(path: str | os.PathLike[str]) -> None:
+    """Returns when the file's contents are on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Returns when the names in a folder are on the disk, where the file system can do that."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
