@@ -29,6 +29,7 @@ MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
 DOCUMENTS_TO_BELIEVE = 2
 
 _BLOCK_BYTES = 1 << 20
+_WINDOW_BYTES = 1 << 16  # searched at once
 _LENGTH = struct.Struct("<i")
 # The types that the first byte of an element can have.
 _IS_ELEMENT_TYPE = np.isin(np.arange(256), [*range(0x01, 0x14), 0x7F, 0xFF])
@@ -204,25 +205,30 @@ class _File:
                 return False
         return True
 
-    def behind_damage(self, offset: int) -> int:
-        """Where to go on behind the damaged document at `offset`."""
+    def behind_damage(self, offset: int, stop: int) -> int | None:
+        """Where to go on behind the damaged document at `offset`; None if that is not before `stop`
+        as far as a search up to there can tell."""
         try:
             behind = offset + len(self.document(offset, None))
         except BsonError:
-            return self.find_start(offset + 1)
+            return self.find_start(offset + 1, stop)
         # Its length is credible: so is one document where that leads.
-        return behind if self._products_follow(behind, 1) else self.find_start(offset + 1)
+        return behind if self._products_follow(behind, 1) else self.find_start(offset + 1, stop)
 
-    def find_start(self, offset: int) -> int:
-        """The first believable start of a document at or after `offset`; the size if none."""
-        while offset + MIN_DOCUMENT_BYTES <= self.size:
+    def find_start(self, offset: int, stop: int) -> int | None:
+        """The first believable start of a document from `offset` on and before `stop`.
+
+        If there is none: the file's size where `stop` is the size, else None.
+        """
+        while offset < stop and offset + MIN_DOCUMENT_BYTES <= self.size:
             # A copy: looking at a candidate moves the file's own buffer.
-            window = self._pread(offset, min(1 << 16, self.size - offset))
+            last = min(stop + MIN_DOCUMENT_BYTES - 1, self.size)
+            window = self._pread(offset, min(_WINDOW_BYTES, last - offset))
             for begin in _plausible_starts(np.frombuffer(window, np.uint8)).tolist():
                 if self.is_start(offset + begin):
                     return offset + begin
             offset += len(window) - MIN_DOCUMENT_BYTES + 1
-        return self.size
+        return self.size if stop >= self.size else None
 
 
 def _plausible_starts(window: np.ndarray) -> np.ndarray:
@@ -236,7 +242,7 @@ def read_documents(
     path: str | os.PathLike[str],
     start: int = 0,
     stop: int | None = None,
-    on_damage: Callable[[BsonError, int], None] | None = None,
+    on_damage: Callable[[BsonError, int | None], None] | None = None,
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yields (offset, offset behind it, document) of each document that starts before `stop`.
 
@@ -245,8 +251,9 @@ def read_documents(
       start: offset of a document.
       stop: no document that starts here or behind is read; None for the whole file.
       on_damage: what to do with a damaged document. None: its BsonError is raised. Else it is
-        called with the error and the offset at which whole documents go on (the file's size if
-        there are no more), and reading goes on there.
+        called with the error and the offset at which whole documents continue, and reading
+        continues there. The offset is the file's size if there are no more documents, and None if
+        none starts before a `stop` within the file: the search ends there.
 
     Raises:
       BsonError: a damaged document; its index counts from `start`.
@@ -260,8 +267,11 @@ def read_documents(
             except BsonError as error:
                 if on_damage is None:
                     raise
-                behind = file.behind_damage(offset)
-                on_damage(error, behind)
+                found = file.behind_damage(offset, stop)
+                on_damage(error, found)
+                if found is None:
+                    return
+                behind = found
             else:
                 yield offset, behind, document
             offset = behind
@@ -281,14 +291,22 @@ def read_documents_at(
             yield file.decoded(offset, None)[0]
 
 
-def find_document(path: str | os.PathLike[str], offset: int) -> int:
-    """Offset of the first document that seems to start at or after `offset`.
+def find_document(path: str | os.PathLike[str], offset: int, stop: int | None = None) -> int | None:
+    """Offset of the first document that seems to start from `offset` on and before `stop`.
 
     A guess that reading the documents before it must prove, by ending exactly there: bytes inside a
-    picture can be made to look like documents. The file's size if none starts there.
+    picture can be made to look like documents.
+
+    Args:
+      path: the file.
+      offset: where the search begins.
+      stop: where it ends; None for the end of the file.
+
+    Returns:
+      The offset. If no document starts there: None where `stop` is within the file, else its size.
     """
     with _File(path) as file:
-        return file.find_start(offset)
+        return file.find_start(offset, file.size if stop is None else min(stop, file.size))
 
 
 def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
@@ -303,8 +321,8 @@ def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
         if file.size <= window:
             return  # read in a moment anyhow
         begin = file.size - window
-        offset = file.find_start(begin)
-        if offset == file.size:
+        offset = file.find_start(begin, file.size)
+        if offset is None or offset == file.size:
             raise BsonError(
                 file.path, begin, None, "documents up to the file's end", "none that are whole"
             )

@@ -24,6 +24,8 @@ class Rejection:
       product: the document's `_id`, None if it has none that can be used.
       picture: position of the picture in `imgs`, from 0; None for "product" and "bytes".
       reason: what is wrong.
+      count: how many pictures the line stands for; more than one only where a product has very many
+        that cannot be used: the line then names the first of those that have no line of their own.
     """
 
     kind: str
@@ -32,9 +34,19 @@ class Rejection:
     product: int | None
     picture: int | None
     reason: str
+    count: int = 1
+
+    def closed_at(self, behind: int) -> Rejection:
+        """A stretch of bytes whose end was open, once it is known where documents continue."""
+        reason = f"{behind - self.offset} bytes skipped: {self.reason}"
+        return dataclasses.replace(self, reason=reason)
 
     def to_json(self, split: str) -> str:
-        return json.dumps({"split": split, **dataclasses.asdict(self)}, ensure_ascii=False)
+        """Its line, without the line's end; `count` only if it is not 1."""
+        values = {"split": split, **dataclasses.asdict(self)}
+        if self.count == 1:
+            del values["count"]
+        return json.dumps(values, ensure_ascii=False)
 
 
 KINDS = ("picture", "product", "bytes")
@@ -50,7 +62,7 @@ def read_products(
     start: int = 0,
     stop: int | None = None,
     keep_going: bool = False,
-    on_landing: Callable[[int, int], None] | None = None,
+    on_landing: Callable[[int | None, int], None] | None = None,
 ) -> Iterator[tuple[int, int, Product]]:
     """Yields (document, offset, product): how many documents precede it, and where it starts.
 
@@ -63,17 +75,20 @@ def read_products(
       start, stop: the part of the file, as for `read_documents`; documents count from `start`.
       keep_going: skip damaged bytes instead of stopping at them.
       on_landing: is called at the end with the offset behind the last document and the number of
-        documents (a skipped stretch of bytes counts as one).
+        documents (a skipped stretch of bytes counts as one). The offset is None if the last
+        stretch may continue behind `stop`; its rejection then waits for `closed_at`.
 
     Raises:
       BsonError: a damaged document, unless `keep_going`.
     """
-    count, landing = 0, start
+    count = 0
+    landing: int | None = start
 
-    def on_damage(error: BsonError, behind: int) -> None:
+    def on_damage(error: BsonError, behind: int | None) -> None:
         nonlocal count, landing
-        reason = f"{behind - error.offset} bytes skipped: expected {error.expected}, received "
-        on_rejection(Rejection("bytes", count, error.offset, None, None, reason + error.received))
+        reason = f"expected {error.expected}, received {error.received}"
+        stretch = Rejection("bytes", count, error.offset, None, None, reason)
+        on_rejection(stretch if behind is None else stretch.closed_at(behind))
         count, landing = count + 1, behind
 
     documents = read_documents(path, start, stop, on_damage if keep_going else None)
@@ -86,11 +101,8 @@ def read_products(
             on_rejection(Rejection("product", count, offset, product_id, None, str(error)))
         else:
             for bad in product.rejected:
-                on_rejection(
-                    Rejection(
-                        "picture", count, offset, product.product_id, bad.position, bad.reason
-                    )
-                )
+                place = (count, offset, product.product_id, bad.position)
+                on_rejection(Rejection("picture", *place, bad.reason, bad.count))
             yield count, offset, product
         count, landing = count + 1, behind
     if on_landing is not None:

@@ -31,6 +31,9 @@ UNLABELLED = -1
 _HASH = xxhash.xxh3_64_intdigest  # unsigned
 # The index of a split holds the number of a product's pictures in one byte.
 MAX_PICTURES = 255
+# Of one product, so many pictures that cannot be used are named; the others are counted.
+MAX_NAMED_PICTURES = 100
+_MAX_NAMED_IN_MESSAGE = 5
 
 
 class RejectedProduct(ValueError):
@@ -39,10 +42,17 @@ class RejectedProduct(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class RejectedPicture:
-    """A picture that was left out of its product. `position` counts from 0."""
+    """A picture that was left out of its product.
+
+    Attributes:
+      position: of the picture in `imgs`, from 0.
+      reason: what is wrong with it.
+      count: how many pictures this stands for: with it, later ones that are not named.
+    """
 
     position: int
     reason: str
+    count: int = 1
 
 
 class Product(NamedTuple):
@@ -90,10 +100,9 @@ def product_of(document: dict[str, Any], categories: Categories, labelled: bool)
     product_id = _whole_number(document, "_id")
     images, rejected = _pictures(document.get("imgs"), labelled)
     if labelled and not images:
-        reasons = "; ".join(f"picture {bad.position}: {bad.reason}" for bad in rejected)
         raise RejectedProduct(
             "a product to train on needs a picture that can be decoded"
-            f" ({reasons or 'it has no pictures'})"
+            f" ({_reasons(rejected) or 'it has no pictures'})"
         )
     try:
         category = categories.label_of(_whole_number(document, "category_id"))
@@ -102,6 +111,13 @@ def product_of(document: dict[str, Any], categories: Categories, labelled: bool)
             raise RejectedProduct(str(error)) from None
         category = UNLABELLED
     return Product(product_id, images, category, tuple(rejected))
+
+
+def _reasons(rejected: list[RejectedPicture]) -> str:
+    named = rejected[:_MAX_NAMED_IN_MESSAGE]
+    text = "; ".join(f"picture {bad.position}: {bad.reason}" for bad in named)
+    more = sum(bad.count for bad in rejected[_MAX_NAMED_IN_MESSAGE:])
+    return f"{text}; and {more:,} more" if more else text
 
 
 def _whole_number(document: dict[str, Any], field: str) -> int:
@@ -129,7 +145,9 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
         raise RejectedProduct(
             f"`imgs` must be a list of {{picture: binary}}. Received: {type(imgs).__name__}."
         )
-    images, rejected = [], []
+    images: list[bytes] = []
+    rejected: list[RejectedPicture] = []
+    unnamed: RejectedPicture | None = None
     for position, entry in enumerate(imgs):
         picture = entry.get("picture") if isinstance(entry, dict) else None
         if not isinstance(picture, bytes):
@@ -140,9 +158,13 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
             fault = jpeg_fault(picture)
         if fault is None:
             images.append(bytes(picture))  # itself, unless it is of another BSON subtype
-        else:
+        elif len(rejected) < MAX_NAMED_PICTURES:
             rejected.append(RejectedPicture(position, fault))
-    return images, rejected
+        elif unnamed is None:
+            unnamed = RejectedPicture(position, fault)
+        else:
+            unnamed = dataclasses.replace(unnamed, count=unnamed.count + 1)
+    return images, rejected if unnamed is None else [*rejected, unnamed]
 
 
 def example_of(product: Product, categories: Categories) -> dict[str, Any]:

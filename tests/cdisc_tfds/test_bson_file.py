@@ -203,6 +203,38 @@ def test_finds_every_start(path):
         assert find_document(path, offset) == min(o for o in offsets if o >= offset)
 
 
+def test_a_search_ends_at_its_stop(path):
+    data = path.read_bytes()
+    offsets = offsets_of(data)
+    for offset in range(0, len(data), 7):
+        for stop in (offset, offset + 1, offset + 300, len(data)):
+            starts = [start for start in offsets if offset <= start < stop]
+            nothing = len(data) if stop >= len(data) else None
+            assert find_document(path, offset, stop) == (starts[0] if starts else nothing)
+
+
+def test_skipping_reads_no_further_than_its_stop(tmp_path, path, monkeypatch):
+    """The tail of a broken download may be gigabytes of zeros."""
+    zeros = 8 << 20
+    long = tmp_path / "long.bson"
+    long.write_bytes(path.read_bytes() + bytes(zeros))
+    bytes_read = []
+    original = bson_file._File._pread
+
+    def counted(self, offset, wanted):
+        bytes_read.append(wanted)
+        return original(self, offset, wanted)
+
+    monkeypatch.setattr(bson_file._File, "_pread", counted)
+    skipped = []
+    stop = path.stat().st_size + (1 << 20)
+    reader = read_documents(long, 0, stop, lambda error, behind: skipped.append(behind))
+    assert [document["_id"] for _, _, document in reader] == list(range(9))
+    assert skipped == [None]
+    assert find_document(long, stop, stop + (1 << 20)) is None
+    assert sum(bytes_read) < 2.2 * (1 << 20)
+
+
 def test_fields_in_another_order_start_documents_too(tmp_path):
     documents = [
         {"category_id": 7, "note": "x", "imgs": [], "_id": bson.Int64(i)} for i in range(6)

@@ -87,3 +87,38 @@ def test_first_documents(path, tmp_path):
         "documents at its start, none of which can be used. The first: A category must be one of "
         "the 1 in category_names.csv. Received: 7."
     )
+
+
+def test_damage_that_may_continue_behind_the_part(path):
+    """Whoever knows where documents continue closes the stretch: the same line either way."""
+    data = bytearray(path.read_bytes())
+    second = int.from_bytes(data[:4], "little")
+    third = second + int.from_bytes(data[second : second + 4], "little")
+    data[second : second + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+
+    def rejections(stop):
+        found, landing = [], []
+        products = read_products(
+            path,
+            CATEGORIES,
+            True,
+            found.append,
+            stop=stop,
+            keep_going=True,
+            on_landing=lambda *place: landing.append(place),
+        )
+        list(products)
+        return found, landing
+
+    (open_end,), landing = rejections(stop=third - 1)
+    assert landing == [(None, 2)]
+    (closed, *_), landing = rejections(stop=third + 1)
+    assert landing[0][0] > third
+    assert open_end.closed_at(third) == closed
+    assert closed.reason.startswith(f"{third - second} bytes skipped: expected a length from 5 ")
+
+
+def test_a_line_that_stands_for_many_pictures_counts_them():
+    line = json.loads(Rejection("picture", 1, 2, 3, 100, "empty", 900).to_json("train"))
+    assert (line["picture"], line["count"]) == (100, 900)

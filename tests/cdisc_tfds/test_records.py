@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.records import (
+    MAX_NAMED_PICTURES,
     MAX_PICTURES,
     Product,
     RecordEncoder,
@@ -238,3 +239,19 @@ def test_any_document_gives_a_record_or_a_reason(document, labelled):
         record = RecordEncoder(CATEGORIES).serialize(product)
         parsed = tf.train.Example.FromString(record)
         assert parsed.features.feature["product_id"].int64_list.value[0] == product.product_id
+
+
+def test_very_many_pictures_that_cannot_be_used_are_counted():
+    """A product may hold a million of them: naming each made one line of 50 MB."""
+    bad = [{"picture": b""}] * 100_000
+    reason = rejected(imgs=bad)
+    assert len(reason) < 1000
+    assert "picture 4: " in reason and "picture 5: " not in reason
+    assert reason.endswith("; and 99,995 more)")
+
+    found = product_of(document(imgs=[PICTURE, *bad]), CATEGORIES, labelled=True)
+    assert found.images == [jpeg()]
+    assert len(found.rejected) == MAX_NAMED_PICTURES + 1
+    assert sum(picture.count for picture in found.rejected) == 100_000
+    last = found.rejected[-1]
+    assert (last.position, last.count) == (MAX_NAMED_PICTURES + 1, 100_000 - MAX_NAMED_PICTURES)
