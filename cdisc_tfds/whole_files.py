@@ -44,6 +44,17 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
         file.write(json.dumps(value, indent=2) + "\n")
 
 
+@contextlib.contextmanager
+def removed_on_error(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Opens a new file, and removes it if the block raises. `rename_synced` can finish it."""
+    try:
+        with open(path, "wb") as file:
+            yield file
+    except BaseException:
+        pathlib.Path(path).unlink(missing_ok=True)
+        raise
+
+
 def rename_synced(written: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     """Renames a file once it is on the disk: under its new name it survives a power cut."""
     sync_file(written)

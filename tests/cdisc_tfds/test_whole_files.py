@@ -7,7 +7,13 @@ import stat
 
 import pytest
 
-from cdisc_tfds.whole_files import rename_synced, sync_folder, whole_file, write_json
+from cdisc_tfds.whole_files import (
+    removed_on_error,
+    rename_synced,
+    sync_folder,
+    whole_file,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -83,6 +89,16 @@ def test_a_file_takes_its_name_when_it_is_on_the_disk(tmp_path, calls, monkeypat
     assert calls == ["sync file", "name", "sync folder"]
     assert (tmp_path / "a").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["a"]
+
+
+def test_an_unfinished_file_is_removed(tmp_path):
+    with pytest.raises(KeyError), removed_on_error(tmp_path / "a") as file:
+        file.write(b"new")
+        raise KeyError
+    assert os.listdir(tmp_path) == []
+    with removed_on_error(tmp_path / "a") as file:
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
 
 
 def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
