@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import concurrent.futures
 import concurrent.futures.process
+import functools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from tensorflow_datasets.core.utils import shard_utils
 
+from cdisc_tfds.build.categories_file import CategoriesFile
 from cdisc_tfds.build.folder import BuildFolder
-from cdisc_tfds.build.progress import BuildProgress
-from cdisc_tfds.manual_files import Source
+from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.build.page_cache import stays_in_page_cache
 from cdisc_tfds.build.processes import Pool
-from cdisc_tfds.build.split_build import MIN_PART_BYTES, BuildError, BuiltSplit, SplitJob, build_split
+from cdisc_tfds.build.progress import BuildProgress
+from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.split_build import BuildError, build_split
+from cdisc_tfds.build.split_job import MIN_PART_BYTES, BuiltSplit, SplitJob
+from cdisc_tfds.manual_files import Source
 
 # Records are slightly larger than documents; and shards in the making, before the parts that they
 # came from are cut.
@@ -24,13 +29,11 @@ _SPACE_PER_PROCESS = 512 << 20
 
 
 def build_splits(
-    sources: Sequence[Source],
-    categories_csv: str,
+    files: Mapping[Source, SourceFile],
+    categories: CategoriesFile,
     folder: BuildFolder,
     *,
-    num_processes: int,
-    keep_going: bool,
-    reread: bool | None,
+    options: BuildOptions,
     limit: int | None,
     shard_config: shard_utils.ShardConfig,
     shard_name: Callable[[str, int, int], str],
@@ -38,61 +41,60 @@ def build_splits(
     """Builds each split in `folder`, or what is missing there; returns them by name.
 
     Args:
-      sources, categories_csv: what to read.
+      files: what to read, and what recognises it.
+      categories: the categories as they were read.
       folder: where to work.
-      num_processes: at most so many processes; fewer where the files are small.
-      keep_going, limit: as in `SplitJob`.
-      reread: as in `SplitJob`; None: True where the files stay in the page cache.
+      options: its `num_processes` is an upper bound: small files take fewer.
+      limit: as in `SplitJob`.
       shard_config: TFDS's rule for the number of shards.
       shard_name: (split, number of the shard, number of shards) -> file name.
     """
-    total = sum(os.path.getsize(source.path) for source in sources)
-    num_processes = max(1, min(num_processes, total // MIN_PART_BYTES))
-    space = int(total * _SPACE_FACTOR) + min(total, num_processes * _SPACE_PER_PROCESS)
+    total = sum(file.num_bytes for file in files.values())
+    wanted = max(1, min(options.num_processes, total // MIN_PART_BYTES))
+    space = int(total * _SPACE_FACTOR) + min(total, wanted * _SPACE_PER_PROCESS)
     if limit is None:
         folder.require_space(space)
+    reread = stays_in_page_cache(total) if options.reread is None else options.reread
     jobs = [
         SplitJob(
-            source,
-            categories_csv,
-            folder.path / source.split,
-            keep_going,
-            limit,
-            stays_in_page_cache(total) if reread is None else reread,
-            reread is None,
-            lambda records, num_bytes: _shard_lengths(shard_config, records, num_bytes),
-            repr(shard_config),
-            lambda number, shards, split=source.split: shard_name(split, number, shards),
+            source=source,
+            file=file,
+            categories_csv=os.fspath(categories.path),
+            categories_digest=categories.digest,
+            folder=folder.path / source.split,
+            keep_going=options.keep_going,
+            limit=limit,
+            reread=reread,
+            keep_reread=options.reread is None,
+            sharding=functools.partial(_shard_lengths, shard_config),
+            sharding_id=repr(shard_config),
+            shard_name=functools.partial(shard_name, source.split),
         )
-        for source in sources
+        for source, file in files.items()
     ]
     with (
         folder.clear_disk_errors(space),
-        Pool(num_processes) as pool,
-        BuildProgress(", ".join(source.split for source in sources), total) as progress,
+        Pool(wanted) as pool,
+        BuildProgress(", ".join(source.split for source in files), total) as progress,
     ):
         try:
-            built = _build_all(jobs, pool, num_processes, progress)
+            built = _build_all(jobs, pool, progress)
         except concurrent.futures.process.BrokenProcessPool as error:
             raise BuildError(
                 "A process of the build was ended from outside: by a user, or by the system "
-                f"because memory was short. The build used {num_processes}; use fewer with "
+                f"because memory was short. The build used {wanted}; use fewer with "
                 "CDISCOUNT_NUM_PROCESSES. Started again, it continues."
             ) from error
-    return {source.split: one for source, one in zip(sources, built)}
+    return {source.split: one for source, one in zip(files, built)}
 
 
-def _build_all(
-    jobs: list[SplitJob], pool: Pool, num_processes: int, progress: BuildProgress
-) -> list[BuiltSplit]:
+def _build_all(jobs: list[SplitJob], pool: Pool, progress: BuildProgress) -> list[BuiltSplit]:
     """All splits; with several processes at the same time, so that none waits for a split's end."""
-    if num_processes == 1:
-        return [build_split(job, pool, num_processes, progress) for job in jobs]
+    if pool.num_processes == 1:
+        return [build_split(job, pool, progress) for job in jobs]
     with concurrent.futures.ThreadPoolExecutor(len(jobs)) as threads:
         try:
-            results = [
-                threads.submit(build_split, job, pool, num_processes, progress) for job in jobs
-            ]
+            results = [threads.submit(build_split, job, pool, progress) for job in jobs]
             concurrent.futures.wait(results, return_when=concurrent.futures.FIRST_EXCEPTION)
             for result in results:
                 if result.done():  # if not, another has failed

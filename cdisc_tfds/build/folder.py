@@ -1,4 +1,4 @@
-"""Where a build keeps what it has finished, so that an interrupted one can be continued.
+"""Where a build keeps what it has finished, so that an interrupted one can continue.
 
 It lies beside the data set (`1.0.0.building` beside `1.0.0`), on the same disk: finished files are
 linked into the data set, not copied.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+
+from cdisc_tfds.file_lock import locked
+from cdisc_tfds.whole_files import sync_file, sync_folder, write_json
 
 
 class BuildFolderError(OSError):
@@ -30,26 +32,36 @@ class BuildFolder:
         """Args: dataset_dir: where the finished data set will be."""
         self.dataset_dir = pathlib.Path(dataset_dir)
         self.path = self.dataset_dir.with_name(self.dataset_dir.name + ".building")
+        self._complete = self.path / "complete.json"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other builds of this data set out; the lock ends with this process at latest."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BuildFolderError(
-                    f"One build at a time may write to {self.path.parent}. Another one is running. "
-                    "Wait for it, or choose another folder with --data_dir."
-                ) from None
+        """Keeps other builds of this data set out; the lock ends with this process at the latest.
+
+        The locked file lies beside the folder, which is removed while the lock is held.
+        """
+        refusal = BuildFolderError(
+            f"One build at a time may write to {self.path.parent}. Another one is running. "
+            "Wait for it, or choose another folder with --data_dir."
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self.path.with_name(self.path.name + ".lock"), refusal):
             yield
 
-    def remove_abandoned(self, current: str | os.PathLike[str]) -> None:
-        """Removes the temporary folders of killed builds; `current` is this build's."""
+    def prepare(self, current: str | os.PathLike[str]) -> None:
+        """Makes the folder, and removes what killed builds left: only while it is locked.
+
+        Args:
+          current: the temporary folder in which TFDS builds this time.
+        """
+        self.path.mkdir(exist_ok=True)
+        self._complete.unlink(missing_ok=True)
         for path in self.path.parent.glob(f"incomplete.*_{self.dataset_dir.name}"):
             if path.name != pathlib.Path(current).name:
                 shutil.rmtree(path)
+        for pattern in (".*.partial", "*.written"):
+            for path in self.path.rglob(pattern):
+                path.unlink()
 
     def require_space(self, needed: int) -> None:
         """Raises DiskFullError unless `needed` bytes are free, counting what is there already."""
@@ -88,7 +100,28 @@ class BuildFolder:
                 raise
             os.rename(source, target)
 
-    def remove(self) -> None:
+    def mark_complete(self) -> None:
+        """Says that the data set is complete, and gets its name next."""
+        write_json(self._complete, {})
+
+    @property
+    def has_unproven_dataset(self) -> bool:
+        """Whether the data set has its name, but a power cut may have damaged it since."""
+        return self._complete.exists() and self.dataset_dir.exists()
+
+    def remove_unproven(self) -> None:
+        """Removes such a data set; it is made again from what the folder holds, in moments."""
+        shutil.rmtree(self.dataset_dir)
+
+    def finish(self) -> None:
+        """Removes the folder, once all of the data set is on the disk under its name."""
+        for path in self.dataset_dir.iterdir():
+            if path.is_file():
+                sync_file(path)
+        sync_folder(self.dataset_dir)
+        sync_folder(self.dataset_dir.parent)
+        self._complete.unlink(missing_ok=True)
+        sync_folder(self.path)
         shutil.rmtree(self.path)
 
 

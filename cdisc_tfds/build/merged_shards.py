@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cdisc_tfds.build.direct_writes import write_pieces
-from cdisc_tfds.whole_files import whole_file
+from cdisc_tfds.whole_files import removed_on_error
 
 # A piece goes through memory as one: few enough bytes to stay in a processor's cache between being
 # read and being written.
@@ -45,10 +45,10 @@ class MergeTask:
     stretches: list[tuple[str, int, int]]
 
     def write(self) -> None:
-        """Writes the shard, whole or not at all."""
+        """Writes the shard; removes it again if that fails."""
         for path, offset, size in self.stretches:
             _read_ahead(path, offset, size)
-        with whole_file(self.path) as file:
+        with removed_on_error(self.path) as file:
             write_pieces(file, self._records())
 
     def _records(self) -> Iterator[memoryview]:
@@ -102,8 +102,14 @@ class Merge:
         """
         for number in np.unique(self.part[begin:end]).tolist():
             first = begin + int(np.argmax(self.part[begin:end] == number))
-            if os.path.getsize(self.records[number]) > self.offset[first]:
+            if _size(self.records[number]) > self.offset[first]:
                 os.truncate(self.records[number], int(self.offset[first]))
+
+    def short_parts(self, wanted: np.ndarray) -> list[int]:
+        """The parts whose files lack bytes of the records that are still wanted (bool [n])."""
+        needed = np.zeros(len(self.records), np.int64)
+        np.maximum.at(needed, self.part[wanted], (self.offset + self.size)[wanted])
+        return [number for number, path in enumerate(self.records) if _size(path) < needed[number]]
 
     def _piece(self, begin: int, end: int) -> Piece:
         part, offset, size = (column[begin:end] for column in (self.part, self.offset, self.size))
@@ -116,6 +122,11 @@ class Merge:
             begins[rows] = offset[rows] - first + filled
             filled += behind - first
         return Piece(stretches, begins, size)
+
+
+def _size(path: str) -> int:
+    """0 where there is no file."""
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _read_ahead(path: str, offset: int, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import gc
+import logging
 import multiprocessing
 import os
 import sys
@@ -25,19 +26,16 @@ class Pool:
     threads may hang, and they end when this process ends, however it ends.
 
     Attributes:
+      num_processes: how many there are.
       turn: held by the split whose parts are being made. While the shards of one split wait for the
         disk, the processes make the parts of the next.
     """
 
     def __init__(self, num_processes: int):
-        self._executor, self._lock = None, threading.Lock()
+        self._executor = _executor(num_processes) if num_processes > 1 else None
+        self._lock = threading.Lock()
+        self.num_processes = num_processes if self._executor is not None else 1
         self.turn = threading.Lock()
-        if num_processes > 1:
-            self._executor = concurrent.futures.ProcessPoolExecutor(
-                num_processes,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_end_with_parent,
-            )
 
     def __enter__(self) -> Pool:
         return self
@@ -57,6 +55,23 @@ class Pool:
             return _Now(function, argument)
         with self._lock, _light_children():
             return self._executor.submit(_without_collector, function, argument)
+
+
+def _executor(num_processes: int) -> concurrent.futures.ProcessPoolExecutor | None:
+    """None where the system has no shared memory for the locks of several processes."""
+    try:
+        return concurrent.futures.ProcessPoolExecutor(
+            num_processes,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
+        )
+    except (OSError, ImportError, NotImplementedError) as error:
+        logging.warning(
+            "Several processes need shared memory (/dev/shm), which cannot be used here: %s. The "
+            "build goes on in one process.",
+            error,
+        )
+        return None
 
 
 class _Now(concurrent.futures.Future):

@@ -15,13 +15,10 @@ import numpy as np
 
 from cdisc_tfds.bson_file import BsonError, read_documents_at
 from cdisc_tfds.build.direct_writes import write_pieces
+from cdisc_tfds.build.source_file import ChangedFileError
 from cdisc_tfds.records import RejectedProduct, encoder_of, product_of
 from cdisc_tfds.tfrecord import frame
-from cdisc_tfds.whole_files import whole_file
-
-
-class ChangedFileError(OSError):
-    """The `.bson` file is no longer what the first half of the build has read."""
+from cdisc_tfds.whole_files import removed_on_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +40,12 @@ class RereadTask:
     sizes: np.ndarray
 
     def write(self) -> None:
-        """Writes the shard, whole or not at all.
+        """Writes the shard; removes it again if that fails.
 
         Raises:
           ChangedFileError: the file is not the one that was read at first.
         """
-        with whole_file(self.path) as file:
+        with removed_on_error(self.path) as file:
             write_pieces(file, itertools.chain.from_iterable(self._records()))
 
     def _records(self) -> Iterator[list[bytes]]:
@@ -100,3 +97,7 @@ class Reread:
 
     def release(self, begin: int, end: int) -> None:
         """There is nothing to give back."""
+
+    def short_parts(self, wanted: np.ndarray) -> list[int]:
+        """No part has a file of records."""
+        return []

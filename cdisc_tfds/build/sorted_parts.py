@@ -2,7 +2,7 @@
 
 The shuffle is a sort: a record's key is the MD5 of the split's name and the product's id (TFDS's
 own rule), and the order of the split is the order of the keys. Each part of the BSON file is read
-from front to back, encoded, and sorted. What follows needs a table of what the part holds, and
+from front to back, encoded, and sorted. The second half needs a table of what the part holds, and
 either nothing else (`reread_shards`), or its records in one sorted file (`merged_shards`).
 
 Parts are independent: whoever makes them, in whatever order, they are the same. A part starts at
@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 
 import numpy as np
+import xxhash
 
-from cdisc_tfds.build.arena import process_arena
 from cdisc_tfds.bson_file import BsonError, find_document
+from cdisc_tfds.build.arena import process_arena
 from cdisc_tfds.build.direct_writes import write_pieces
+from cdisc_tfds.build.part_table import COLUMNS, Part, read_part, write_table
 from cdisc_tfds.products import Rejection, read_products
 from cdisc_tfds.records import encoder_of
 from cdisc_tfds.tfrecord import OVERHEAD_BYTES, frame
@@ -55,144 +56,100 @@ class PartTask:
     limit: int | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A finished part.
+class _Rows:
+    """The records of a part in the order of the file."""
 
-    Attributes:
-      start: offset of its first document, as far as it could tell.
-      landing: offset behind its last document, where the next part must start.
-      documents: how many documents it has, rejected ones included.
-      products: how many records it has.
-      damage: the error at which it stopped, if it did; it has no files then.
-    """
+    def __init__(self) -> None:
+        self.framed: list[memoryview] = []
+        self.keys: list[bytes] = []  # 16 bytes of key, 8 of content
+        self.values: list[tuple[int, ...]] = []  # the other columns
+        self.rejections: list[Rejection] = []
+        self.landing: int | None = None
+        self.documents = 0
 
-    start: int
-    landing: int
-    documents: int
-    products: int
-    damage: BsonError | None = None
+    def on_landing(self, landing: int | None, documents: int) -> None:
+        self.landing, self.documents = landing, documents
 
-
-# The columns of a part's table, one row a record in key order. `key` is 16 bytes as two big-endian
-# integers; `size` counts the framed record; `document` and `offset` are of the source.
-COLUMNS = {
-    "key_high": np.uint64,
-    "key_low": np.uint64,
-    "size": np.int64,
-    "product_id": np.int64,
-    "num_pictures": np.uint8,
-    "category": np.int32,
-    "document": np.int64,
-    "offset": np.int64,
-}
+    def sorted_columns(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """(int64 rows in key order, the table's columns in that order)."""
+        keys = np.frombuffer(b"".join(self.keys), ">u8").reshape(-1, 3).astype(np.uint64)
+        # Stable: of duplicates the earlier comes first.
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        columns = [*keys.T, *np.array(self.values, np.int64).reshape(-1, len(COLUMNS) - 3).T]
+        return order, {
+            name: column[order].astype(dtype)
+            for (name, dtype), column in zip(COLUMNS.items(), columns)
+        }
 
 
 def make_part(task: PartTask) -> Part:
     """Reads, encodes, sorts and writes one part. Raises OSError if its files cannot be written."""
-    start = find_document(task.path, task.begin) if task.start is None else task.start
+    start = task.start
+    if start is None:
+        start = find_document(task.path, task.begin, task.end)
+    rows = _Rows()
+    if start is not None:
+        rows.landing = start
+        try:
+            _read(task, start, rows)
+        except BsonError as damage:
+            return Part(start, damage.offset, damage.index or 0, 0, damage)
+    order, columns = rows.sorted_columns()
+    if task.records:
+        with whole_file(task.records) as file:
+            write_pieces(file, map(rows.framed.__getitem__, order.tolist()))
+    part = Part(start, rows.landing, rows.documents, len(order))
+    write_table(task.table, part, columns, rows.rejections)
+    return part
+
+
+def _read(task: PartTask, start: int, rows: _Rows) -> None:
+    """Fills the rows."""
     encoder = encoder_of(task.categories_csv)
     salt = hashlib.md5(task.split.encode())
     arena = process_arena()
     arena.clear()
-    framed: list[memoryview] = []
-    keys: list[bytes] = []
-    rows: list[tuple[int, ...]] = []
-    rejections: list[Rejection] = []
-    landing = [start, 0]
-
-    def on_landing(offset: int, documents: int) -> None:
-        landing[:] = offset, documents
-
     products = read_products(
         task.path,
         encoder.categories,
         task.labelled,
-        rejections.append,
+        rows.rejections.append,
         start=start,
         stop=task.end,
         keep_going=task.keep_going,
-        on_landing=on_landing,
+        on_landing=rows.on_landing,
     )
-    try:
-        for document, offset, product in products:
-            pieces = encoder.pieces(product)
-            if task.records:
-                framed.append(arena.keep(*frame(pieces)))
-            key = salt.copy()
-            key.update(b"%d" % product.product_id)
-            keys.append(key.digest())
-            rows.append(
-                (
-                    sum(map(len, pieces)) + OVERHEAD_BYTES,
-                    product.product_id,
-                    len(product.images),
-                    product.category,
-                    document,
-                    offset,
-                )
+    for document, offset, product in products:
+        pieces = encoder.pieces(product)
+        if task.records:
+            rows.framed.append(arena.keep(*frame(pieces)))
+        key = salt.copy()
+        key.update(b"%d" % product.product_id)
+        rows.keys.append(key.digest() + content_of(pieces))
+        rows.values.append(
+            (
+                sum(map(len, pieces)) + OVERHEAD_BYTES,
+                product.product_id,
+                len(product.images),
+                product.category,
+                document,
+                offset,
             )
-            if len(rows) == task.limit:
-                break
-    except BsonError as damage:
-        return Part(start, damage.offset, damage.index or 0, 0, damage)
-    part = Part(start, *landing, len(rows))
-    _write(task, part, framed, keys, rows, rejections)
-    return part
+        )
+        if len(rows.values) == task.limit:
+            rows.documents = document + 1
+            break
 
 
-def _write(
-    task: PartTask,
-    part: Part,
-    framed: list[memoryview],
-    keys: list[bytes],
-    rows: list[tuple[int, ...]],
-    rejections: list[Rejection],
-) -> None:
-    """The records in key order, then the table: its presence means that the part is finished."""
-    key = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2).astype(np.uint64)
-    order = np.lexsort((key[:, 1], key[:, 0]))  # stable: of duplicates the earlier comes first
-    columns = [key[:, 0], key[:, 1], *np.array(rows, np.int64).reshape(-1, len(COLUMNS) - 2).T]
-    table = {
-        name: column[order].astype(dtype) for (name, dtype), column in zip(COLUMNS.items(), columns)
-    }
-    if task.records:
-        with whole_file(task.records) as file:
-            write_pieces(file, map(framed.__getitem__, order.tolist()))
-    about = {
-        "start": part.start,
-        "landing": part.landing,
-        "documents": part.documents,
-        "rejections": [dataclasses.astuple(rejection) for rejection in rejections],
-    }
-    with whole_file(task.table) as file:
-        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **table)
+def content_of(pieces: list[bytes]) -> bytes:
+    """A hash (8 bytes, big-endian) of what a record holds, given the pieces that are encoded.
+
+    The first piece holds the hashes of the pictures: they need not be hashed again.
+    """
+    return xxhash.xxh3_64_digest(pieces[0])
 
 
 def finished_part(task: PartTask) -> Part | None:
     """The part that an earlier, interrupted build made for this task, if there is one."""
-    try:
-        with open(task.table, "rb") as file, np.load(file) as table:
-            about = json.loads(table["about"].tobytes())
-            products = len(table["product_id"])
-    except FileNotFoundError:
-        return None
-    if task.start not in (None, about["start"]):
-        return None
-    return Part(about["start"], about["landing"], about["documents"], products)
-
-
-def read_columns(tables: list[str], name: str) -> np.ndarray:
-    """One column of several parts' tables, end to end."""
-    columns = []
-    for path in tables:
-        with open(path, "rb") as file, np.load(file) as table:
-            columns.append(table[name])
-    return np.concatenate(columns)
-
-
-def read_rejections(table: str) -> list[Rejection]:
-    """What a part left out; `document` counts from the part's start."""
-    with open(table, "rb") as file, np.load(file) as columns:
-        about = json.loads(columns["about"].tobytes())
-    return [Rejection(*values) for values in about["rejections"]]
+    part = read_part(task.table)
+    return part if part is not None and task.start in (None, part.start) else None

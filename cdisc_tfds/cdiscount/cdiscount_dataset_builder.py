@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator, Sequence
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from etils import epath
 
 from cdisc_tfds import manual_files, product_grid
 from cdisc_tfds.bson_file import check_ends
+from cdisc_tfds.build import rejections
+from cdisc_tfds.build.categories_file import CategoriesFile, digest_of
 from cdisc_tfds.build.dataset_build import build_splits, join_files
 from cdisc_tfds.build.folder import BuildFolder
+from cdisc_tfds.build.identity import Origin, SplitFacts
 from cdisc_tfds.build.options import BuildOptions
+from cdisc_tfds.build.read_back import read_back
+from cdisc_tfds.build.refusals import told_briefly
+from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, check_first, duplicate, read_products
@@ -23,13 +31,23 @@ from cdisc_tfds.records import example_of
 
 product_grid.register()
 
+# TFDS calls this method to fill a data set's folder. Its documentation lets builders override it,
+# but its name is not public: without it, TFDS would silently build by itself.
+if not hasattr(tfds.core.GeneratorBasedBuilder, "_download_and_prepare"):
+    raise ImportError(
+        "cdisc_tfds needs a version of tensorflow-datasets whose builders have the method "
+        f"_download_and_prepare (4.9.10 has it). Received: {tfds.__version__}. Install "
+        '"tensorflow-datasets>=4.9.10,<4.10".'
+    )
+
 
 class Builder(tfds.core.GeneratorBasedBuilder):
     """A record is a product with all its pictures.
 
     Args:
-      num_processes, keep_going, reread, train_only, stock_writer: how it is built, see
-        `BuildOptions`; None for the environment's, which is how `tfds build` is told.
+      data_dir: as for every TFDS builder; `~` is the home folder.
+      num_processes, keep_going, reread, train_only, stock_writer: how to build it, see
+        `BuildOptions`; None reads the environment variable, the only channel `tfds build` offers.
       **kwargs: as for every TFDS builder.
     """
 
@@ -40,6 +58,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def __init__(
         self,
         *,
+        data_dir: str | os.PathLike[str] | None = None,
         num_processes: int | None = None,
         keep_going: bool | None = None,
         reread: bool | None = None,
@@ -47,7 +66,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         stock_writer: bool | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        if data_dir is not None:
+            data_dir = os.path.expanduser(data_dir)
         options = dict(
             num_processes=num_processes,
             keep_going=keep_going,
@@ -55,10 +75,29 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             train_only=train_only,
             stock_writer=stock_writer,
         )
-        self._options = BuildOptions.resolve(**options)
-        self._original_state.update(options)  # what TFDS pickles instead of the attributes
+        self._arguments = dict(data_dir=data_dir, **options, **kwargs)
         self._rejections: dict[str, list[Rejection]] = collections.defaultdict(list)
-        self._num_rejected: dict[str, dict[str, int]] = {}
+        with told_briefly():
+            self._options = BuildOptions.resolve(**options)
+            self._init_tfds(data_dir=data_dir, **kwargs)
+
+    def _init_tfds(self, **kwargs: Any) -> None:
+        """Reads what the data set says of itself, if it is there and not left from a power cut."""
+        try:
+            super().__init__(**kwargs)
+        except Exception:
+            folder = BuildFolder(self.data_path) if hasattr(self, "data_path") else None
+            if folder is None or not folder.has_unproven_dataset:
+                raise
+            with folder.locked():
+                folder.remove_unproven()
+            super().__init__(**kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._arguments
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features.FeaturesDict(
@@ -88,50 +127,131 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     # build against it.
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-        csv_path, sources = self._inputs(dl_manager)
-        categories = Categories.from_csv(csv_path)
-        return {source.split: self._generate_examples(source, categories) for source in sources}
+        del dl_manager
+        return {
+            source.split: self._generate_examples(source, file, self._inputs.categories.categories)
+            for source, file in self._inputs.files.items()
+        }
 
     def _generate_examples(
-        self, source: manual_files.Source, categories: Categories
+        self, source: manual_files.Source, file: SourceFile, categories: Categories
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yields (product id, example) in the order of the file."""
         reject = self._rejections[source.split].append
         seen: set[int] = set()
-        for document, offset, product in read_products(
-            source.path,
-            categories,
-            source.labelled,
-            reject,
-            keep_going=self._options.keep_going,
-        ):
-            if product.product_id in seen:
-                reject(duplicate(document, offset, product.product_id))
-                continue
-            seen.add(product.product_id)
-            yield product.product_id, example_of(product, categories)
+        with file.unchanged():
+            for document, offset, product in read_products(
+                source.path,
+                categories,
+                source.labelled,
+                reject,
+                keep_going=self._options.keep_going,
+            ):
+                if product.product_id in seen:
+                    reject(duplicate(document, offset, product.product_id))
+                    continue
+                seen.add(product.product_id)
+                yield product.product_id, example_of(product, categories)
 
     # How it is built unless TFDS is asked for something that only its own writer does.
 
-    def _generate_splits(
+    def download_and_prepare(
+        self,
+        *,
+        download_dir: str | os.PathLike[str] | None = None,
+        download_config: tfds.download.DownloadConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Builds the data set, or continues a build that was interrupted.
+
+        A data set that is there stays as it is. If a `download_config` says what to build from
+        (`tfds build` always does) and that has changed, it is an error.
+
+        Args:
+          download_dir, download_config, **kwargs: as for every TFDS builder.
+
+        Raises:
+          OtherSourcesError: the data set that is there was built from other files or options.
+          BuildFolderError: another process builds it.
+        """
+        if download_config is not None and download_config.manual_dir is not None:
+            manual_dir = os.path.expanduser(download_config.manual_dir)
+            download_config = download_config.replace(manual_dir=manual_dir)
+        prepare = super().download_and_prepare
+        arguments = dict(download_dir=download_dir, download_config=download_config, **kwargs)
+        mode = (download_config or tfds.download.DownloadConfig()).download_mode
+        folder = self._build_folder = BuildFolder(self.data_path)
+        with told_briefly():
+            if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO:
+                prepare(**arguments)
+                return
+            kept = self.data_path.exists() and not mode.overwrite_dataset
+            if kept and not folder.has_unproven_dataset:
+                if download_config is not None:
+                    self._require_same_origin(download_config, download_dir)
+                prepare(**arguments)
+                return
+            with folder.locked():
+                if folder.has_unproven_dataset:
+                    folder.remove_unproven()
+                prepare(**arguments)
+                folder.finish()
+
+    def _require_same_origin(
+        self,
+        download_config: tfds.download.DownloadConfig,
+        download_dir: str | os.PathLike[str] | None,
+    ) -> None:
+        """Raises OtherSourcesError if the files at hand are not those of the data set."""
+        recorded = Origin.from_metadata(self.info.metadata)
+        downloads = pathlib.Path(download_dir or self.data_dir_root / "downloads")
+        manual_dir = download_config.manual_dir or downloads / "manual"
+        try:
+            csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
+        except manual_files.ManualFilesError:
+            return  # nothing to compare with: they may have been removed after the build
+        if recorded is not None:
+            files = {source.split: SourceFile.of(source.path) for source in sources}
+            limit = download_config.max_examples_per_split
+            recorded.require_same(Origin.of(files, digest_of(csv_path), limit), self.data_dir)
+
+    def _download_and_prepare(
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
-    ) -> Sequence[tfds.core.SplitInfo]:
-        if self._needs_stock_writer(download_config):
-            splits = super()._generate_splits(dl_manager, download_config)
-            self._write_rejections()
-            return splits
-        csv_path, sources = self._inputs(dl_manager)
+    ) -> None:
+        """Fills the temporary folder that TFDS gives its final name afterwards."""
         folder = self._build_folder
-        templates = {source.split: self._get_filename_template(source.split) for source in sources}
+        folder.prepare(self.data_path)
+        self._rejections.clear()
+        self._inputs = self._read_inputs(dl_manager, download_config)
+        if self._needs_stock_writer(download_config):
+            super()._download_and_prepare(dl_manager, download_config)
+            facts = self._facts_read_back()
+        else:
+            facts = self._build(download_config)
+        categories = self._inputs.categories
+        (self.data_path / manual_files.CATEGORIES).write_bytes(categories.path.read_bytes())
+        files = {source.split: file for source, file in self._inputs.files.items()}
+        origin = Origin.of(files, categories.digest, download_config.max_examples_per_split)
+        self.info.metadata.update(origin.to_metadata(facts))
+        if any(sum(fact.rejected.values()) for fact in facts.values()):
+            logging.warning(
+                "Not all that the files hold could be used: %s. %s names each.",
+                self.info.metadata["rejected"],
+                folder.dataset_dir / rejections.FILE,
+            )
+        folder.mark_complete()
+
+    def _build(self, download_config: tfds.download.DownloadConfig) -> dict[str, SplitFacts]:
+        """The parallel build."""
+        folder = self._build_folder
+        templates = {source.split: self._template(source.split) for source in self._inputs.files}
         built = build_splits(
-            sources,
-            csv_path,
+            self._inputs.files,
+            self._inputs.categories,
             folder,
-            num_processes=self._options.num_processes,
-            keep_going=self._options.keep_going,
-            reread=self._options.reread,
+            options=self._options,
             limit=download_config.max_examples_per_split,
             shard_config=download_config.get_shard_config(),
             shard_name=lambda split, shard, shards: (
@@ -141,13 +261,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         for split, result in built.items():
             index = ProductIndex.path_in(folder.path / split, split)
             for path in [index, *(folder.path / split / name for name in result.shard_names)]:
-                folder.link(path, self.data_path / path.name)
-            self._num_rejected[split] = result.rejected
+                folder.link(path, pathlib.Path(self.data_path / path.name))
         join_files(
-            [folder.path / split / "rejected.jsonl" for split in built],
-            self.data_path / "rejected.jsonl",
+            [folder.path / split / rejections.FILE for split in built],
+            pathlib.Path(self.data_path / rejections.FILE),
         )
-        return [
+        split_infos = [
             tfds.core.SplitInfo(
                 name=split,
                 shard_lengths=result.shard_lengths,
@@ -156,6 +275,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             )
             for split, result in built.items()
         ]
+        self.info.set_splits(tfds.core.SplitDict(split_infos))
+        return {split: result.facts for split, result in built.items()}
+
+    def _template(self, split: str) -> tfds.core.ShardedFileTemplate:
+        return tfds.core.ShardedFileTemplate(
+            data_dir=self.data_path,
+            dataset_name=self.name,
+            split=split,
+            filetype_suffix=self.info.file_format.file_suffix,
+        )
 
     def _needs_stock_writer(self, download_config: tfds.download.DownloadConfig) -> bool:
         return bool(
@@ -164,94 +293,71 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             or download_config.nondeterministic_order
             or download_config.beam_runner
             or download_config.beam_options
+            or download_config.max_examples_per_split == 0
         )
 
-    def _download_and_prepare(
+    def _read_inputs(
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
-    ) -> None:
-        """Fills the temporary folder that TFDS gives its final name afterwards."""
-        csv_path, _ = self._find_sources(dl_manager)
-        self._rejections.clear()
-        self._build_folder = BuildFolder(self.data_path.parent / str(self.version))
-        with self._build_folder.locked():
-            self._build_folder.remove_abandoned(self.data_path)
-            super()._download_and_prepare(dl_manager, download_config)
-        epath.Path(csv_path).copy(self.data_path / manual_files.CATEGORIES)
-        indexes = {split: self._index_of(split) for split in self.info.splits}
-        self.info.metadata.update(
-            num_products={split: len(index) for split, index in indexes.items()},
-            num_pictures={split: index.total_pictures for split, index in indexes.items()},
-            rejected={split: self._num_rejected[split] for split in indexes},
-        )
-        if sum(count for split in indexes for count in self._num_rejected[split].values()):
-            logging.warning(
-                "Not all that the files hold could be used: %s. %s names each.",
-                self.info.metadata["rejected"],
-                self._build_folder.dataset_dir / "rejected.jsonl",
-            )
-
-    def _post_download_and_prepare_hook(self) -> None:
-        """The data set has its final name: what an interrupted build would need may go."""
-        self._build_folder.remove()
-
-    def _find_sources(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> tuple[str, list[manual_files.Source]]:
-        return manual_files.find_sources(dl_manager.manual_dir, self._options.train_only)
-
-    def _inputs(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> tuple[str, list[manual_files.Source]]:
+    ) -> _Inputs:
         """Finds and checks the files, as far as that takes moments, and names the labels."""
-        csv_path, sources = self._find_sources(dl_manager)
-        categories = Categories.from_csv(csv_path)
+        try:
+            manual_dir = dl_manager.manual_dir
+        except AssertionError:  # it does not exist: say which files are missing in it
+            manual_dir = download_config.manual_dir
+            if manual_dir is None:
+                raise
+        csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
+        copy = self._build_folder.path / manual_files.CATEGORIES
+        found = CategoriesFile.read(csv_path, copy)
+        categories = found.categories
+        files = {source: SourceFile.of(source.path) for source in sources}
         if not self._options.keep_going:
-            for source in sources:
-                check_ends(source.path)
-                check_first(source.path, categories, source.labelled)
+            for source, file in files.items():
+                with file.unchanged():
+                    check_ends(source.path)
+                    check_first(source.path, categories, source.labelled)
         features = self.info.features
         features["category"].names = [str(number) for number in categories.category_ids.tolist()]
         # TFDS strips names when it reads them back.
         features["level1"].names = [name.strip() for name in categories.level1_names]
         features["level2"].names = [name.strip() for name in categories.level2_names]
-        return csv_path, sources
+        return _Inputs(found, files)
 
-    def _index_of(self, split: str) -> ProductIndex:
-        """The index of a split that was just written; TFDS's writer leaves it to be read back."""
-        path = ProductIndex.path_in(self.data_path, split)
-        if not path.exists():
-            ProductIndex(*(np.array(column) for column in zip(*self._rows_of(split)))).save(path)
-        return ProductIndex.load(path)
-
-    def _rows_of(self, split: str) -> Iterator[tuple[int, int, int]]:
-        """Yields (product id, number of pictures, category) of each record, in order."""
-        if self.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:  # no tf.data reads it
-            no_decode = tfds.decode.DeserializeMethod.DESERIALIZE_NO_DECODE
-            for example in self.as_data_source(split=split, deserialize_method=no_decode):
-                product_id, hashes, category = (
-                    example.features.feature[name].int64_list.value
-                    for name in ("product_id", "image_hashes", "category")
-                )
-                yield product_id[0], len(hashes), category[0]
-            return
-        # One shard after the other.
-        config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
-        decoders = tfds.decode.PartialDecoding({"product_id", "image_hashes", "category"})
-        dataset = self.as_dataset(split=split, read_config=config, decoders=decoders)
-        for record in tfds.as_numpy(dataset):
-            yield record["product_id"], len(record["image_hashes"]), record["category"]
-
-    def _write_rejections(self) -> None:
-        """Writes and counts what `_generate_examples` left out."""
+    def _facts_read_back(self) -> dict[str, SplitFacts]:
+        """What TFDS's writer has written, and the files that it leaves out: indexes, rejections."""
         lines = [
             rejection.to_json(split) + "\n"
-            for split, rejections in self._rejections.items()
-            for rejection in rejections
+            for split, found in self._rejections.items()
+            for rejection in found
         ]
         if lines:
-            (self.data_path / "rejected.jsonl").write_text("".join(lines))
-        for split, rejections in self._rejections.items():
-            counts = collections.Counter(rejection.kind for rejection in rejections)
-            self._num_rejected[split] = {kind: counts[kind] for kind in KINDS}
+            (self.data_path / rejections.FILE).write_text("".join(lines), encoding="utf-8")
+        facts = {}
+        for source in self._inputs.files:
+            if source.split not in self.info.splits:
+                continue
+            counts: collections.Counter[str] = collections.Counter()
+            for rejection in self._rejections[source.split]:
+                counts[rejection.kind] += rejection.count
+            rejected = {kind: counts[kind] for kind in KINDS}
+            index, digest = read_back(self, source.split, self._inputs.categories.categories)
+            index.save(ProductIndex.path_in(self.data_path, source.split))
+            if not self._options.keep_going:
+                listed = os.fspath(self.data_path / rejections.FILE)
+                rejections.require_most(source, len(index), rejected, listed)
+            paths = self.info.splits[source.split].filenames
+            sizes = [os.path.getsize(self.data_path / name) for name in paths]
+            facts[source.split] = SplitFacts(
+                len(index), index.total_pictures, rejected, sizes, index.digest, digest
+            )
+        return facts
+
+
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    """What a data set is built from: the categories, and each split's file."""
+
+    categories: CategoriesFile
+    files: Mapping[manual_files.Source, SourceFile]

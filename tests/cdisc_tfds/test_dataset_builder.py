@@ -1,5 +1,6 @@
 """The TFDS builder: TFDS's own conformance test, the records, the commands, and missing files."""
 
+import hashlib
 import os
 import pathlib
 import pickle
@@ -88,11 +89,21 @@ def test_what_lies_beside_the_shards(tmp_path, competition):
         assert index.category.tolist() == [record["category"] for record in found]
     nothing = {"picture": 0, "product": 0, "bytes": 0}
     for info in (builder.info, cdisc_tfds.Builder(data_dir=tmp_path / "data").info):
-        assert info.metadata == {
-            "num_products": {"train": 20, "test": 6},
-            "num_pictures": {"train": 50, "test": 13},
-            "rejected": {"train": nothing, "test": nothing},
-        }
+        metadata = dict(info.metadata)
+        assert metadata["num_products"] == {"train": 20, "test": 6}
+        assert metadata["num_pictures"] == {"train": 50, "test": 13}
+        assert metadata["rejected"] == {"train": nothing, "test": nothing}
+        for split in ("train", "test"):
+            shard = builder.data_path / f"cdiscount-{split}.tfrecord-00000-of-00001"
+            assert metadata["shard_bytes"][split] == [os.path.getsize(shard)]
+            index = ProductIndex.load(ProductIndex.path_in(builder.data_path, split))
+            assert metadata["index_digest"][split] == index.digest
+            source = competition / f"{split}.bson"
+            assert metadata["origin"]["sources"][split]["file"] == source.name
+            assert metadata["origin"]["sources"][split]["bytes"] == source.stat().st_size
+        csv = (competition / "category_names.csv").read_bytes()
+        assert metadata["origin"]["categories_digest"] == hashlib.sha256(csv).hexdigest()
+        assert metadata["origin"]["max_examples_per_split"] is None
         assert info.features["category"].names == list(map(str, CATEGORY_IDS))
         assert info.features["level2"].names[2] == "MAISON > PROTECTION"
     assert not (builder.data_path / "rejected.jsonl").exists()

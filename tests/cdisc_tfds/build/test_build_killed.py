@@ -156,7 +156,7 @@ def phase_of(data_dir):
     for split in ("train", "test"):
         if not (building / split / "built.json").exists():
             shards = list((building / split).glob("*.tfrecord-*"))
-            partial = list((building / split).glob(".*tfrecord*.partial"))
+            partial = list((building / split).glob("*tfrecord*.written"))
             parts = list((building / split).glob("part-*.npz"))
             writing = "shards" if shards or partial else f"parts ({len(parts)} finished)"
             return f"{split}: {writing}"
@@ -178,7 +178,7 @@ def test_a_full_disk(manual_dir, undisturbed, tmp_path, way):
     assert "start the same command again to continue" in output
     folder = tmp_path / "cdiscount"
     assert [path.name for path in folder.iterdir()] == ["1.0.0.building"]
-    assert not list(folder.rglob("*.partial"))
+    assert not [*folder.rglob("*.partial"), *folder.rglob("*.written")]
     # What fitted is whole: its table is there, and the next build goes on from it.
     assert all(path.with_suffix(".npz").exists() for path in folder.rglob("*.records"))
 

@@ -80,10 +80,14 @@ def test_or_moved_where_there_are_no_links(tmp_path, folder, monkeypatch):
     assert not (folder.path / "shard").exists()
 
 
-def test_temporary_folders_of_killed_builds_are_removed(folder):
+def test_what_killed_builds_left_is_removed(folder):
     for name in ("incomplete.AAAAAA_1.0.0", "incomplete.BBBBBB_1.0.0", "incomplete.CCCCCC_2.0.0"):
         (folder.path.parent / name).mkdir()
-    folder.remove_abandoned(folder.path.parent / "incomplete.BBBBBB_1.0.0")
+    (folder.path / "train").mkdir()
+    for name in (".part-00000.npz.77.partial", "a.tfrecord.written", "part-00000.npz"):
+        (folder.path / "train" / name).write_bytes(b"x")
+    folder.prepare(folder.path.parent / "incomplete.BBBBBB_1.0.0")
+    assert [path.name for path in (folder.path / "train").iterdir()] == ["part-00000.npz"]
     assert sorted(path.name for path in folder.path.parent.iterdir()) == [
         "1.0.0.building",
         "incomplete.BBBBBB_1.0.0",
@@ -91,6 +95,35 @@ def test_temporary_folders_of_killed_builds_are_removed(folder):
     ]
 
 
-def test_removed(folder):
-    folder.remove()
-    assert not folder.path.exists()
+def test_removed_when_the_data_set_is_on_the_disk(folder, monkeypatch):
+    folder.dataset_dir.mkdir()
+    (folder.dataset_dir / "dataset_info.json").write_text("{}")
+    folder.mark_complete()
+    assert folder.has_unproven_dataset
+    synced = []
+    fsync = os.fsync
+
+    def noted(descriptor):
+        assert folder.path.exists()
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    folder.finish()
+    assert not folder.path.exists() and not folder.has_unproven_dataset
+    for path in (
+        folder.dataset_dir / "dataset_info.json",
+        folder.dataset_dir,
+        folder.dataset_dir.parent,
+    ):
+        assert path.stat().st_ino in synced
+
+
+def test_the_locked_file_lies_beside(folder):
+    """The folder is removed while the lock is held."""
+    folder.dataset_dir.mkdir()
+    with folder.locked():
+        folder.finish()
+        with pytest.raises(BuildFolderError), BuildFolder(folder.dataset_dir).locked():
+            pass
+    assert [path.name for path in folder.path.parent.iterdir()] == ["1.0.0"]

@@ -37,9 +37,9 @@ def test_processes_import_neither_tensorflow_nor_the_script_again(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, sys\n"
-        "from cdisc_tfds.processes import Pool\n"
+        "from cdisc_tfds.build.processes import Pool\n"
         "print('once')\n"
-        "check = '''import sys, cdisc_tfds.sorted_parts\n"
+        "check = '''import sys, cdisc_tfds.build.sorted_parts\n"
         "assert not {'tensorflow', 'tensorflow_datasets'} & set(sys.modules)'''\n"
         "with Pool(2) as pool:\n"
         "    assert pool.submit(exec, check).result() is None\n"
@@ -57,7 +57,7 @@ def test_processes_import_neither_tensorflow_nor_the_script_again(tmp_path):
 def test_processes_end_when_the_build_is_killed():
     process = start(
         "import os, time\n"
-        "from cdisc_tfds.processes import Pool\n"
+        "from cdisc_tfds.build.processes import Pool\n"
         "with Pool(2) as pool:\n"
         "    pool.submit(os.path.abspath, 'x').result()\n"
         "    pool.submit(time.sleep, 100)\n"

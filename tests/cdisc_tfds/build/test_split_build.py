@@ -10,16 +10,21 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from cdisc_tfds.build import dataset_build
-from cdisc_tfds.build import merged_shards
-from cdisc_tfds.build import sorted_parts
-from cdisc_tfds.build import split_build
 from cdisc_tfds.bson_file import BsonError
-from cdisc_tfds.product_index import ProductIndex
-from cdisc_tfds.build.reread_shards import ChangedFileError
+from cdisc_tfds.build import (
+    dataset_build,
+    merged_shards,
+    part_sequence,
+    part_table,
+    shard_writing,
+    sorted_parts,
+    split_job,
+)
+from cdisc_tfds.build.source_file import ChangedFileError
 from cdisc_tfds.build.split_build import BuildError
+from cdisc_tfds.product_index import ProductIndex
 from tests.conftest import CATEGORY_IDS, jpeg, product, write_bson
-from tests.test_dataset_builder import build
+from tests.cdisc_tfds.test_dataset_builder import build
 
 
 @pytest.fixture(autouse=True, params=["reread", "merged"])
@@ -32,8 +37,8 @@ def way(request, monkeypatch):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of about three products and pieces of about two, so that tiny files have many."""
-    monkeypatch.setattr(split_build, "MIN_PART_BYTES", 3000)
-    monkeypatch.setattr(split_build, "MAX_PART_BYTES", 3000)
+    monkeypatch.setattr(split_job, "MIN_PART_BYTES", 3000)
+    monkeypatch.setattr(split_job, "MAX_PART_BYTES", 3000)
     monkeypatch.setattr(merged_shards, "PIECE_BYTES", 1500)
 
 
@@ -112,9 +117,9 @@ def test_the_same_bytes_whatever_the_processes_and_parts(
 ):
     results = []
     for number, (processes, part_bytes) in enumerate([(1, 1 << 20), (1, 700), (2, 3000)]):
-        monkeypatch.setattr(split_build, "MIN_PART_BYTES", part_bytes)
-        monkeypatch.setattr("cdisc_tfds.dataset_build.MIN_PART_BYTES", part_bytes)
-        monkeypatch.setattr(split_build, "MAX_PART_BYTES", part_bytes)
+        monkeypatch.setattr(split_job, "MIN_PART_BYTES", part_bytes)
+        monkeypatch.setattr("cdisc_tfds.build.dataset_build.MIN_PART_BYTES", part_bytes)
+        monkeypatch.setattr(split_job, "MAX_PART_BYTES", part_bytes)
         data_dir = tmp_path / str(number)
         results.append(
             files(
@@ -168,8 +173,8 @@ def decoy(number):
 def test_a_false_start_is_found_out(tmp_path, competition, monkeypatch):
     write_bson(competition / "train.bson", [decoy(number) for number in range(8)])
     for part_bytes in range(150, 1500, 97):
-        monkeypatch.setattr(split_build, "MIN_PART_BYTES", part_bytes)
-        monkeypatch.setattr(split_build, "MAX_PART_BYTES", part_bytes)
+        monkeypatch.setattr(split_job, "MIN_PART_BYTES", part_bytes)
+        monkeypatch.setattr(split_job, "MAX_PART_BYTES", part_bytes)
         builder = build(tmp_path / str(part_bytes), competition)
         index = ProductIndex.load(ProductIndex.path_in(builder.data_dir, "train"))
         assert sorted(index.product_id.tolist()) == list(range(8))
@@ -179,8 +184,8 @@ def test_a_document_longer_than_several_parts(tmp_path, competition, monkeypatch
     documents = [product(number, CATEGORY_IDS[0]) for number in range(6)]
     documents[2]["note"] = "x" * 9000
     write_bson(competition / "train.bson", documents)
-    monkeypatch.setattr(split_build, "MIN_PART_BYTES", 1000)
-    monkeypatch.setattr(split_build, "MAX_PART_BYTES", 1000)
+    monkeypatch.setattr(split_job, "MIN_PART_BYTES", 1000)
+    monkeypatch.setattr(split_job, "MAX_PART_BYTES", 1000)
     builder = build(tmp_path / "data", competition)
     assert builder.info.splits["train"].num_examples == 6
 
@@ -237,7 +242,10 @@ class Killed(BaseException):
     """Stands in for a process that is gone: nothing of ours may catch it."""
 
 
-@pytest.mark.parametrize("function", ["make_part", "write_shard"])
+MAKERS = {"make_part": part_sequence, "write_shard": shard_writing}
+
+
+@pytest.mark.parametrize("function", MAKERS)
 @pytest.mark.parametrize("calls", [0, 1, 3])
 def test_an_interrupted_build_goes_on(
     tmp_path, odd_competition, small_parts, monkeypatch, function, calls
@@ -245,7 +253,8 @@ def test_an_interrupted_build_goes_on(
     """Stopped after some parts or shards, it makes the others only, and the same data set."""
     config = {"num_shards": 4}
     expected = files(build(tmp_path / "undisturbed", odd_competition, config=config))
-    original = getattr(split_build, function)
+    module = MAKERS[function]
+    original = getattr(module, function)
     done = []
 
     def stops(task):
@@ -255,7 +264,7 @@ def test_an_interrupted_build_goes_on(
         return original(task)
 
     with monkeypatch.context() as patch:
-        patch.setattr(split_build, function, stops)
+        patch.setattr(module, function, stops)
         with pytest.raises(Killed):
             build(tmp_path / "data", odd_competition, config=config)
     folder = tmp_path / "data" / "cdiscount"
@@ -263,7 +272,7 @@ def test_an_interrupted_build_goes_on(
     assert (folder / "1.0.0.building").exists()
 
     again = []
-    monkeypatch.setattr(split_build, function, lambda task: again.append(task) or original(task))
+    monkeypatch.setattr(module, function, lambda task: again.append(task) or original(task))
     builder = build(tmp_path / "data", odd_competition, config=config)
     assert files(builder) == expected
     finished = {(task.table if calls and function == "make_part" else None) for task in done}
@@ -276,13 +285,13 @@ def test_an_interrupted_build_goes_on_as_it_was_begun(
 ):
     """Unless the other way is asked for, whatever memory is free meanwhile."""
     with monkeypatch.context() as patch:
-        patch.setattr(split_build, "write_shard", lambda task: (_ for _ in ()).throw(Killed))
+        patch.setattr(shard_writing, "write_shard", lambda task: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             build(tmp_path / "data", competition, train_only=True)
     monkeypatch.delenv("CDISCOUNT_REREAD")
     monkeypatch.setattr(dataset_build, "stays_in_page_cache", lambda size: way == "merged")
     made = []
-    monkeypatch.setattr(split_build, "make_part", lambda task: made.append(task))
+    monkeypatch.setattr(part_sequence, "make_part", lambda task: made.append(task))
     build(tmp_path / "data", competition, train_only=True)
     assert not made
 
@@ -291,39 +300,49 @@ def test_an_interrupted_build_goes_on_as_it_was_begun(
 def test_the_other_way_can_be_asked_for(tmp_path, competition, small_parts, monkeypatch, asked):
     tasks = []
     original = sorted_parts.make_part
-    monkeypatch.setattr(split_build, "make_part", lambda task: tasks.append(task) or original(task))
+    monkeypatch.setattr(
+        part_sequence, "make_part", lambda task: tasks.append(task) or original(task)
+    )
     build(tmp_path / "data", competition, reread=asked)
     assert tasks and all((task.records is None) == asked for task in tasks)
 
 
-def test_a_file_that_changes_meanwhile(tmp_path, competition, monkeypatch, way):
-    """What the table says of it no longer holds."""
-    original = split_build.write_shard
+@pytest.mark.parametrize("module", [part_sequence, shard_writing])
+@pytest.mark.parametrize("change", ["other bytes", "truncated", "replaced", "removed"])
+def test_a_file_that_changes_meanwhile(tmp_path, competition, monkeypatch, module, change):
+    """It stops the build, and is told instead of the damage that it may look like."""
+    function = {part_sequence: "make_part", shard_writing: "write_shard"}[module]
+    original = getattr(module, function)
+    path = competition / "train.bson"
 
-    def change(task):
-        path = competition / "train.bson"
-        documents = bson.decode_all(path.read_bytes())
-        for document in documents:
-            document["imgs"] = [{"picture": jpeg(7)}] * 3
-        write_bson(path, documents)
-        original(task)
+    def changed(task):
+        if change == "removed":
+            path.unlink()
+        elif change == "truncated":
+            os.truncate(path, path.stat().st_size - 100)
+        elif change == "replaced":
+            (competition / "new.bson").write_bytes(path.read_bytes())
+            os.replace(competition / "new.bson", path)
+        else:
+            with open(path, "r+b") as file:
+                file.seek(2000)
+                file.write(bytes(500))
+        return original(task)
 
-    monkeypatch.setattr(split_build, "write_shard", change)
-    if way == "merged":  # it has its own copy
-        build(tmp_path / "data", competition)
-        return
+    monkeypatch.setattr(module, function, changed)
     with pytest.raises(
         ChangedFileError,
-        match="train.bson must not change while a data set is built from it. Received: other "
-        "documents than at first. Start the build again.",
+        match=r"train.bson must not change while a data set is built from it. It had 33,558 bytes "
+        r"when the build began. Received: (33,458 bytes|new contents|no file). Start the build",
     ):
         build(tmp_path / "data", competition, train_only=True)
+    assert not (tmp_path / "data" / "cdiscount" / "1.0.0").exists()
 
 
 def test_another_input_is_not_continued(tmp_path, competition, small_parts, monkeypatch):
     """What was finished of a file that has changed since is thrown away."""
     with monkeypatch.context() as patch:
-        patch.setattr(split_build, "write_shard", lambda task: (_ for _ in ()).throw(Killed))
+        patch.setattr(shard_writing, "write_shard", lambda task: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             build(tmp_path / "data", competition)
     documents = [product(number, CATEGORY_IDS[0]) for number in range(100, 107)]
@@ -344,7 +363,7 @@ def test_parts_are_cut_while_shards_are_written(
         sizes.append(sum(path.stat().st_size for path in folder.glob("part-*.records")))
         return task.write()
 
-    monkeypatch.setattr(split_build, "write_shard", spy)
+    monkeypatch.setattr(shard_writing, "write_shard", spy)
     build(tmp_path / "data", competition, config={"num_shards": 6}, train_only=True)
     assert len(sizes) == 6
     if way == "reread":
@@ -384,19 +403,19 @@ def test_order_is_the_md5_of_split_and_id(tmp_path):
         os.fspath(tmp_path / "part.npz"),
     )
     sorted_parts.make_part(task)
-    order = sorted_parts.read_columns([task.table], "product_id").tolist()
+    order = part_table.read_columns([task.table], "product_id").tolist()
     assert order == sorted(ids, key=hasher.hash_key)
-    high, low = (sorted_parts.read_columns([task.table], name) for name in ("key_high", "key_low"))
+    high, low = (part_table.read_columns([task.table], name) for name in ("key_high", "key_low"))
     assert [(int(h) << 64) + int(lo) for h, lo in zip(high, low)] == [
         hasher.hash_key(i) for i in order
     ]
-    assert np.array_equal(sorted_parts.read_columns([task.table], "num_pictures"), [1] * len(ids))
+    assert np.array_equal(part_table.read_columns([task.table], "num_pictures"), [1] * len(ids))
 
 
 @pytest.mark.parametrize("damaged", ["train", "test"])
 def test_damage_in_one_split_ends_the_other_too(tmp_path, competition, monkeypatch, damaged):
     """Both are built at the same time; the damage is told, and what is finished is kept."""
-    monkeypatch.setattr("cdisc_tfds.dataset_build.MIN_PART_BYTES", 3000)
+    monkeypatch.setattr("cdisc_tfds.build.dataset_build.MIN_PART_BYTES", 3000)
     path = competition / f"{damaged}.bson"
     whole = path.read_bytes()
     second = int.from_bytes(whole[:4], "little")

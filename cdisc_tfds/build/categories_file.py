@@ -1,0 +1,60 @@
+"""`category_names.csv`, read once for a whole build."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+from cdisc_tfds.build.source_file import ChangedFileError
+from cdisc_tfds.categories import Categories, CategoryError
+from cdisc_tfds.whole_files import whole_file
+
+
+@dataclasses.dataclass(frozen=True)
+class CategoriesFile:
+    """The categories, and a copy of the file as it was read: all labels come from that.
+
+    Attributes:
+      path: the copy, which nobody changes while the data set is built.
+      digest: SHA-256 of its bytes.
+      categories: what it says.
+    """
+
+    path: pathlib.Path
+    digest: str
+    categories: Categories
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], copy: pathlib.Path) -> CategoriesFile:
+        """Reads the user's file at `path` and writes the copy.
+
+        Raises:
+          CategoryError: the file cannot be used.
+          ChangedFileError: it changes while it is read.
+        """
+        before = _stat(path)
+        data = pathlib.Path(path).read_bytes()
+        if not before == _stat(path) or before[0] != len(data):
+            raise ChangedFileError(
+                f"{path} must not change while it is read. Start the build again when the file is "
+                "complete."
+            )
+        with whole_file(copy) as file:
+            file.write(data)
+        try:
+            categories = Categories.from_csv(copy)
+        except CategoryError as error:  # it names the copy
+            raise CategoryError(str(error).replace(os.fspath(copy), os.fspath(path))) from None
+        return cls(copy, hashlib.sha256(data).hexdigest(), categories)
+
+
+def digest_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes, as `CategoriesFile.digest`."""
+    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def _stat(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns, found.st_ino

@@ -1,0 +1,92 @@
+"""The table of a part: what it holds, in key order. A part with a table is finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+
+import numpy as np
+
+from cdisc_tfds.bson_file import BsonError
+from cdisc_tfds.products import Rejection
+from cdisc_tfds.whole_files import whole_file
+
+# One row a record. `key` is 16 bytes as two big-endian integers; `content` is a hash of what the
+# record holds; `size` counts the framed record; `document` counts from the part's start; `offset`
+# is where the document begins in its file.
+COLUMNS = {
+    "key_high": np.uint64,
+    "key_low": np.uint64,
+    "content": np.uint64,
+    "size": np.int64,
+    "product_id": np.int64,
+    "num_pictures": np.uint8,
+    "category": np.int32,
+    "document": np.int64,
+    "offset": np.int64,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A finished part.
+
+    Attributes:
+      start: offset of its first document, as far as it could tell; None if none starts in it.
+      landing: offset behind its last document, where the next part must start; None if it ends in
+        damage, so that the next document that starts anywhere is the next part's.
+      documents: how many documents it has, rejected ones included.
+      products: how many records it has.
+      damage: the error at which it stopped, if it did; it has no files then.
+    """
+
+    start: int | None
+    landing: int | None
+    documents: int
+    products: int
+    damage: BsonError | None = None
+
+
+def write_table(
+    path: str, part: Part, columns: dict[str, np.ndarray], rejections: list[Rejection]
+) -> None:
+    """Writes a part's table, whole or not at all."""
+    about = {
+        "start": part.start,
+        "landing": part.landing,
+        "documents": part.documents,
+        "rejections": [dataclasses.astuple(rejection) for rejection in rejections],
+    }
+    with whole_file(path) as file:
+        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **columns)
+
+
+def read_part(path: str) -> Part | None:
+    """The part whose table this is; None if there is none, or none that can be read whole."""
+    try:
+        with open(path, "rb") as file, np.load(file) as table:
+            about = json.loads(table["about"].tobytes())
+            lengths = {len(table[name]) for name in COLUMNS}  # reading a column checks its bytes
+        (products,) = lengths
+        return Part(about["start"], about["landing"], about["documents"], products)
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def read_columns(tables: list[str], name: str) -> np.ndarray:
+    """One column of several parts' tables, end to end."""
+    columns = []
+    for path in tables:
+        with open(path, "rb") as file, np.load(file) as table:
+            columns.append(table[name])
+    return np.concatenate(columns)
+
+
+def read_rejections(table: str) -> list[Rejection]:
+    """What a part left out; `document` counts from the part's start."""
+    with open(table, "rb") as file, np.load(file) as columns:
+        about = json.loads(columns["about"].tobytes())
+    return [Rejection(*values) for values in about["rejections"]]

@@ -1,0 +1,35 @@
+"""How the project's own errors reach whoever types `tfds build`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def told_briefly() -> Iterator[None]:
+    """Ends the `tfds` command with the message of an error of this project, without a traceback.
+
+    In any other program the error is raised as ever, and so are all other errors.
+    """
+    try:
+        yield
+    except Exception as error:
+        ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
+        if not ours or not _is_tfds_command() or "--pdb" in sys.argv:
+            raise
+        raise SystemExit(f"\nThe data set was not built. {_message(error)}") from error
+
+
+def _is_tfds_command() -> bool:
+    program = sys.argv[0]
+    return os.path.basename(program) == "tfds" or program.endswith(
+        os.path.join("tensorflow_datasets", "scripts", "cli", "main.py")
+    )
+
+
+def _message(error: Exception) -> str:
+    """Without the number that an OSError puts before it."""
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,105 @@
+"""What a split leaves out: a line each in `rejected.jsonl`, counts, and how much is too much."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from cdisc_tfds.build.part_table import Part, read_columns, read_rejections
+from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.split_order import SplitOrder
+from cdisc_tfds.manual_files import Source
+from cdisc_tfds.products import KINDS, Rejection, duplicate
+from cdisc_tfds.whole_files import whole_file
+
+FILE = "rejected.jsonl"
+# A labelled split that rejects a larger share of its products was read with the wrong categories,
+# most likely. Fewer products than this say nothing.
+MAX_REJECTED_SHARE = 0.5
+MIN_PRODUCTS = 100
+
+
+class TooManyRejectedError(ValueError):
+    """Too few of a split's products can be used."""
+
+
+def require_most(source: Source, num_products: int, rejected: dict[str, int], listed: str) -> None:
+    """Raises TooManyRejectedError if a labelled split has rejected more than half of its products.
+
+    Args:
+      source: the split.
+      num_products: how many products it has.
+      rejected: how many of each kind were left out.
+      listed: where they are listed.
+    """
+    seen = num_products + rejected["product"]
+    share = rejected["product"] / max(seen, 1)
+    if source.labelled and seen >= MIN_PRODUCTS and share > MAX_REJECTED_SHARE:
+        raise TooManyRejectedError(
+            f"At least half of the products of {source.path} must be usable. Received: "
+            f"{rejected['product']:,} of {seen:,} that are not; {listed} says why of each. Is "
+            "category_names.csv the one that belongs to it, and whole? To build with what is left, "
+            "set CDISCOUNT_KEEP_GOING=1 (in Python: tfds.builder('cdiscount', keep_going=True))."
+        )
+
+
+def write_rejections(
+    folder: pathlib.Path,
+    source: Source,
+    file: SourceFile,
+    tables: list[str],
+    parts: list[Part],
+    order: SplitOrder,
+) -> dict[str, int]:
+    """Writes `rejected.jsonl` into a split's folder in the order of its file; counts by kind.
+
+    Args:
+      folder: the split's.
+      source, file: the split and its file.
+      tables, parts, order: all that was read of it.
+    """
+    counts: collections.Counter[str] = collections.Counter()
+    with whole_file(folder / FILE, "w", encoding="utf-8") as lines:
+        for rejection in _in_order(file, tables, parts, order):
+            counts[rejection.kind] += rejection.count
+            lines.write(rejection.to_json(source.split) + "\n")
+    return {kind: counts[kind] for kind in KINDS}
+
+
+def _in_order(
+    file: SourceFile, tables: list[str], parts: list[Part], order: SplitOrder
+) -> Iterator[Rejection]:
+    """All that was left out, `document` counted from the start of the file."""
+    duplicates = np.sort(order.duplicates)
+    row = 0
+    for number, (table, part) in enumerate(zip(tables, parts)):
+        inside = duplicates[(row <= duplicates) & (duplicates < row + part.products)] - row
+        row += part.products
+        found = [*_of_part(table, parts, number, file.num_bytes), *_duplicates(table, inside)]
+        first = int(order.first_document[number])
+        for rejection in sorted(found, key=lambda one: one.document):
+            counted = dataclasses.replace(rejection, document=rejection.document + first)
+            if counted.document <= order.last_document:
+                yield counted
+
+
+def _of_part(table: str, parts: list[Part], number: int, num_bytes: int) -> list[Rejection]:
+    """What a part left out. A stretch that was open at its end is closed where the next begins."""
+    rejections = read_rejections(table)
+    part = parts[number]
+    if part.landing is None and part.start is not None:
+        starts = (later.start for later in parts[number + 1 :] if later.start is not None)
+        rejections[-1] = rejections[-1].closed_at(next(starts, num_bytes))
+    return rejections
+
+
+def _duplicates(table: str, rows: np.ndarray) -> Iterator[Rejection]:
+    if not len(rows):
+        return
+    columns = (read_columns([table], name)[rows] for name in ("document", "offset", "product_id"))
+    for document, offset, product_id in zip(*(column.tolist() for column in columns)):
+        yield duplicate(document, offset, product_id)

@@ -1,0 +1,145 @@
+"""Second half of the build: the shards of a split, from the last to the first."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from cdisc_tfds.build.merged_shards import Merge, MergeTask
+from cdisc_tfds.build.part_sequence import OnProgress
+from cdisc_tfds.build.part_table import Part, read_columns
+from cdisc_tfds.build.processes import Pool
+from cdisc_tfds.build.reread_shards import Reread, RereadTask
+from cdisc_tfds.build.sorted_parts import PartTask
+from cdisc_tfds.build.split_job import SplitJob
+from cdisc_tfds.build.split_order import SplitOrder
+from cdisc_tfds.tfrecord import OVERHEAD_BYTES
+from cdisc_tfds.whole_files import rename_synced
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Records `begin` to `end` of the split, in a file of `num_bytes` bytes."""
+
+    path: str
+    begin: int
+    end: int
+    num_bytes: int
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier build has written it. Of another size it does not count."""
+        return os.path.exists(self.path) and os.path.getsize(self.path) == self.num_bytes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ShardPlan:
+    """All shards of a split, and where their records come from.
+
+    Attributes:
+      records: where each record lies.
+      shards: all, in the split's order.
+      num_bytes: bytes of all records, without framing.
+      source_bytes: how many bytes of the file the parts were made from.
+    """
+
+    records: Merge | Reread
+    shards: list[Shard]
+    num_bytes: int
+    source_bytes: int
+
+    @classmethod
+    def of(
+        cls, job: SplitJob, tasks: list[PartTask], parts: list[Part], order: SplitOrder
+    ) -> ShardPlan:
+        records = (_merge if tasks[0].records else _reread)(tasks, parts, order)
+        num_bytes = int(records.size.sum()) - OVERHEAD_BYTES * len(order.rows)
+        lengths = job.sharding(len(order.rows), num_bytes)
+        ends = np.cumsum([0, *lengths]).tolist()
+        shards = [
+            Shard(
+                os.fspath(job.folder / job.shard_name(number, len(lengths))),
+                begin,
+                end,
+                int(records.size[begin:end].sum()),
+            )
+            for number, (begin, end) in enumerate(zip(ends, ends[1:]))
+        ]
+        return cls(records, shards, num_bytes, sum(task.end - task.begin for task in tasks))
+
+    def short_parts(self) -> list[int]:
+        """The parts whose records do not suffice for the shards that are not finished."""
+        wanted = np.zeros(len(self.records.size), bool)
+        for shard in self.shards:
+            wanted[shard.begin : shard.end] = not shard.is_finished
+        return self.records.short_parts(wanted)
+
+    def write(self, pool: Pool, on_progress: OnProgress) -> None:
+        """Writes the shards that are not finished, and cuts off what the parts need no more.
+
+        Parts are in the order of the split, so that their ends are used up first: the disk holds
+        the records once, and a few shards.
+        """
+        waiting: collections.deque[tuple[Shard, concurrent.futures.Future[None] | None]]
+        waiting = collections.deque()
+        ahead = 2 * pool.num_processes  # no more: their plans take memory
+        with concurrent.futures.ThreadPoolExecutor(ahead) as threads:
+            for number, task in enumerate(self._tasks(), start=1):
+                shard = self.shards[-number]
+                waiting.append((shard, task and threads.submit(_write_shard, pool, task)))
+                while len(waiting) > (ahead if number < len(self.shards) else 0):
+                    shard, result = waiting.popleft()
+                    if result is not None:
+                        result.result()
+                    self.records.release(shard.begin, shard.end)
+                    share = (shard.end - shard.begin) / len(self.records.size)
+                    on_progress(int(self.source_bytes * share), 0)
+
+    def _tasks(self) -> Iterator[MergeTask | RereadTask | None]:
+        """One a shard, from the last to the first; None for those that are finished."""
+        for shard in reversed(self.shards):
+            yield (
+                None
+                if shard.is_finished
+                else self.records.shard(shard.path, shard.begin, shard.end)
+            )
+
+
+def write_shard(task: MergeTask | RereadTask) -> None:
+    """What a process does for a shard."""
+    task.write()
+
+
+def _write_shard(pool: Pool, task: MergeTask | RereadTask) -> None:
+    """Has a process write a shard. The disk is waited for here: the process goes on meanwhile."""
+    written = f"{task.path}.written"
+    pool.submit(write_shard, dataclasses.replace(task, path=written)).result()
+    rename_synced(written, task.path)
+
+
+def _merge(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Merge:
+    tables = [task.table for task in tasks]
+    size = read_columns(tables, "size")
+    products = [part.products for part in parts]
+    part = np.repeat(np.arange(len(parts), dtype=np.int32), products)
+    # Offsets as if the parts' files were one, then from the start of each.
+    offset = np.concatenate([[0], np.cumsum(size)])
+    part_offset = offset[np.cumsum([0, *products])[:-1]]
+    offset = offset[:-1] - np.repeat(part_offset, products)
+    return Merge(
+        [str(task.records) for task in tasks],
+        part[order.rows],
+        offset[order.rows],
+        size[order.rows],
+    )
+
+
+def _reread(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Reread:
+    tables = [task.table for task in tasks]
+    offset, size = (read_columns(tables, name)[order.rows] for name in ("offset", "size"))
+    return Reread(tasks[0].path, tasks[0].labelled, tasks[0].categories_csv, offset, size)

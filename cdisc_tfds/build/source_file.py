@@ -1,0 +1,106 @@
+"""A `.bson` file as a build found it: how it is recognised, and whether it has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import xxhash
+
+# A file up to this size is hashed whole; of a larger one, blocks at even distances are.
+WHOLE_BYTES = 64 << 20
+_BLOCK_BYTES = 64 << 10
+
+
+class ChangedFileError(OSError):
+    """A file of the input changed while the data set was built from it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFile:
+    """What recognises a file without reading all of it.
+
+    Attributes:
+      path: where it is.
+      num_bytes: its size.
+      modified: time of its last change, in nanoseconds.
+      inode: number that the file system knows it by.
+      sample: XXH3 of its size and contents; of a file above 64 MiB, of 1024 blocks (64 MiB).
+    """
+
+    path: str
+    num_bytes: int
+    modified: int
+    inode: int
+    sample: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> SourceFile:
+        """The file as it is now."""
+        before = os.stat(path)
+        file = cls(
+            os.fspath(path),
+            before.st_size,
+            before.st_mtime_ns,
+            before.st_ino,
+            _sample(path, before.st_size),
+        )
+        file.require_unchanged()
+        return file
+
+    def to_metadata(self) -> dict[str, Any]:
+        """What a data set remembers of the file; where it lay does not count."""
+        return {
+            "file": os.path.basename(self.path),
+            "bytes": self.num_bytes,
+            "modified": self.modified,
+            "sample": self.sample,
+        }
+
+    def require_unchanged(self) -> None:
+        """Raises ChangedFileError if the file is not the one that was found at first."""
+        try:
+            now = os.stat(self.path)
+            found = (now.st_size, now.st_mtime_ns, now.st_ino)
+            received = f"{now.st_size:,} bytes" if now.st_size != self.num_bytes else "new contents"
+        except FileNotFoundError:
+            found, received = (), "no file"
+        if found != (self.num_bytes, self.modified, self.inode):
+            raise ChangedFileError(
+                f"{self.path} must not change while a data set is built from it. It had "
+                f"{self.num_bytes:,} bytes when the build began. Received: {received}. Start the "
+                "build again when the file is complete."
+            )
+
+    @contextlib.contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Raises ChangedFileError if the file changes within the block.
+
+        Such a change is told instead of the damage that it looks like.
+        """
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            try:
+                self.require_unchanged()
+            except ChangedFileError as changed:
+                raise changed from error
+            raise
+        self.require_unchanged()
+
+
+def _sample(path: str | os.PathLike[str], size: int) -> str:
+    digest = xxhash.xxh3_128(size.to_bytes(8, "little"))
+    with open(path, "rb") as file:
+        if size <= WHOLE_BYTES:
+            while block := file.read(1 << 20):
+                digest.update(block)
+            return digest.hexdigest()
+        number = WHOLE_BYTES // _BLOCK_BYTES
+        for block_number in range(number):
+            file.seek((size - _BLOCK_BYTES) * block_number // (number - 1))
+            digest.update(file.read(_BLOCK_BYTES))
+    return digest.hexdigest()

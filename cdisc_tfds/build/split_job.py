@@ -1,0 +1,158 @@
+"""What is asked of a split's build, and what it gives; both are remembered in its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from cdisc_tfds.build.identity import SplitFacts
+from cdisc_tfds.build.rejections import FILE as REJECTIONS
+from cdisc_tfds.build.sorted_parts import PartTask
+from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.manual_files import Source
+from cdisc_tfds.product_index import ProductIndex, ProductIndexError
+from cdisc_tfds.whole_files import write_json
+
+# A part is held in memory by the process that makes it. All processes together stay below this, but
+# for many: the smaller the parts, the more places on the disk a shard has to be read from.
+PARTS_MEMORY_BYTES = 512 << 20
+MAX_PART_BYTES = 128 << 20
+SMALL_PART_BYTES = 64 << 20
+# Less is not worth another process.
+MIN_PART_BYTES = 32 << 20
+
+# Counts up when the same input gives other parts or shards: old ones are not continued then.
+_FORMAT = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitJob:
+    """What is asked for.
+
+    Attributes:
+      source: the split, its file, and whether it is labelled.
+      file: what recognises that file.
+      categories_csv: path of a category_names.csv that nobody else changes.
+      categories_digest: of its contents.
+      folder: the split's own folder, made if need be.
+      keep_going: skip damaged stretches instead of stopping.
+      limit: at most so many products (the first of the file), or None.
+      reread: whether shards are written from the file itself; the records are the same.
+      keep_reread: an interrupted build continues as it began, whatever `reread` says.
+      sharding: (number of records, their bytes without framing) -> number of records of each shard.
+      sharding_id: what else `sharding` depends on, as text.
+      shard_name: (number of the shard, number of shards) -> file name.
+    """
+
+    source: Source
+    file: SourceFile
+    categories_csv: str
+    categories_digest: str
+    folder: pathlib.Path
+    keep_going: bool
+    limit: int | None
+    reread: bool
+    keep_reread: bool
+    sharding: Callable[[int, int], list[int]]
+    sharding_id: str
+    shard_name: Callable[[int, int], str]
+
+    @property
+    def index_path(self) -> pathlib.Path:
+        return ProductIndex.path_in(self.folder, self.source.split)
+
+    def prepare(self, num_processes: int) -> list[PartTask]:
+        """The parts to make. Clears the folder if what it holds was made for another job."""
+        description = self.folder / "job.json"
+        found = _read_json(description)
+        part_bytes, reread = found.pop("part_bytes", 0), found.pop("reread", None)
+        wanted = self._description()
+        if found != wanted or (reread != self.reread and not self.keep_reread):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            part_bytes, reread = _part_bytes(self.file.num_bytes, num_processes), self.reread
+            write_json(description, wanted | {"part_bytes": part_bytes, "reread": reread})
+        size = self.file.num_bytes
+        return [
+            PartTask(
+                path=self.file.path,
+                begin=begin,
+                end=min(begin + part_bytes, size),
+                split=self.source.split,
+                labelled=self.source.labelled,
+                keep_going=self.keep_going,
+                categories_csv=self.categories_csv,
+                records=None if reread else os.fspath(self.folder / f"part-{number:05d}.records"),
+                table=os.fspath(self.folder / f"part-{number:05d}.npz"),
+            )
+            for number, begin in enumerate(range(0, size, part_bytes))
+        ]
+
+    def _description(self) -> dict[str, Any]:
+        """All that the folder's contents depend on."""
+        return {
+            "format": _FORMAT,
+            "source": list(self.source),
+            "file": dataclasses.asdict(self.file),
+            "categories": self.categories_digest,
+            "keep_going": self.keep_going,
+            "limit": self.limit,
+            "sharding": self.sharding_id,
+        }
+
+
+def _part_bytes(size: int, num_processes: int) -> int:
+    memory = max(SMALL_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
+    # Two parts of each split a process at least, so that all are busy up to the end.
+    wanted = max(MIN_PART_BYTES, -(-size // (2 * num_processes)))
+    return min(MAX_PART_BYTES, memory, wanted)
+
+
+@dataclasses.dataclass(frozen=True)
+class BuiltSplit:
+    """A finished split, in its folder.
+
+    Attributes:
+      shard_names, shard_lengths: file name and records of each shard.
+      num_bytes: bytes of all records, without framing.
+      rejections_bytes: size of the list of what was left out.
+      facts: what the data set's metadata says of the split.
+    """
+
+    shard_names: list[str]
+    shard_lengths: list[int]
+    num_bytes: int
+    rejections_bytes: int
+    facts: SplitFacts
+
+    def save(self, job: SplitJob) -> None:
+        write_json(job.folder / "built.json", dataclasses.asdict(self))
+
+    @classmethod
+    def load(cls, job: SplitJob) -> BuiltSplit | None:
+        """What an earlier build finished, if all of it is still there in its size."""
+        try:
+            values = _read_json(job.folder / "built.json")
+            built = cls(**values | {"facts": SplitFacts(**values["facts"])})
+            sizes = [os.path.getsize(job.folder / name) for name in built.shard_names]
+            rejections_bytes = os.path.getsize(job.folder / REJECTIONS)
+            index_digest = ProductIndex.load(job.index_path).digest
+        except (KeyError, TypeError, FileNotFoundError, ProductIndexError):
+            return None
+        found = (sizes, rejections_bytes, index_digest)
+        expected = (built.facts.shard_bytes, built.rejections_bytes, built.facts.index_digest)
+        return built if found == expected else None
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Empty where there is no such file, or none that can be read."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
