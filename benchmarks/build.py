@@ -26,10 +26,11 @@ import time
 from typing import Any
 
 from benchmarks.data import SPLITS, competition, num_bytes, without_room
-from benchmarks.measure import memory_of, num_cores, say, take_turns
+from benchmarks.measure import memory_of, say, take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from cdisc_tfds.build.page_cache import stays_in_page_cache
+from cdisc_tfds.machine import num_cores
 
 # The competition: bytes of train.bson and test.bson.
 FULL_BYTES = 58.2e9 + 14.5e9

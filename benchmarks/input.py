@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 
 from benchmarks import floor_jpeg, peer_torch
 from benchmarks.data import competition, data_dir, picture_files
-from benchmarks.measure import cpu_seconds, num_cores, picture_rate, take_turns
+from benchmarks.measure import cpu_seconds, picture_rate, take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from cdisc_tfds.bson_file import read_documents
+from cdisc_tfds.machine import num_cores
 
 BATCH_SIZE = 128
 WHAT = "shuffled batches of pictures"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -66,13 +65,6 @@ def cpu_seconds(batches: Iterator[Any], number: int, warm_up: int = 5) -> float:
     start = time.process_time()
     pictures = sum(len(next(batches)[0]) for _ in range(number))
     return (time.process_time() - start) / pictures
-
-
-def num_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory_of(pid: int) -> int:

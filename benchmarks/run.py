@@ -31,9 +31,10 @@ from typing import Any
 
 import psutil
 
-from benchmarks.measure import num_cores, say
+from benchmarks.measure import say
 from benchmarks.settings import Settings
 from benchmarks.table import Row, table
+from cdisc_tfds.machine import num_cores
 
 # In the order of the table.
 PARTS = ("build", "input", "steps", "precision", "inference", "start", "memory", "head")

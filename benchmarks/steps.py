@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from benchmarks import floor_jpeg
 from benchmarks.input import training_jpegs
-from benchmarks.measure import num_cores, say
+from benchmarks.measure import say
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import (
@@ -33,6 +33,7 @@ from benchmarks.training import (
     training_config,
     training_data,
 )
+from cdisc_tfds.machine import num_cores
 from trainer.data.dataset import CdiscountData
 from trainer.models.networks import MODELS
 

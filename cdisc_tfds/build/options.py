@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
+from cdisc_tfds.machine import num_cores
+
 PREFIX = "CDISCOUNT_"
 
 
@@ -48,7 +50,7 @@ class BuildOptions:
     ) -> BuildOptions:
         """What is None is taken from the environment, and else is the default."""
         if num_processes is None:
-            num_processes = _environment_number("NUM_PROCESSES", _num_cores())
+            num_processes = _environment_number("NUM_PROCESSES", num_cores())
         if num_processes < 1:
             raise BuildOptionError(f"`num_processes` must be 1 or more. Received: {num_processes}.")
         return cls(
@@ -58,13 +60,6 @@ class BuildOptions:
             bool(_environment_flag("TRAIN_ONLY") if train_only is None else train_only),
             bool(_environment_flag("STOCK_WRITER") if stock_writer is None else stock_writer),
         )
-
-
-def _num_cores() -> int:
-    """Those that this process may use, where the system tells (containers, batch systems)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _environment_flag(name: str) -> bool | None:
