@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import h5py
 import numpy as np
 import tensorflow as tf
 
 from trainer.runs.folder import RunFolder
+from trainer.runs.state import WeightsFile
 
 _TIMINGS = ("pictures_per_second", "seconds")
 
@@ -13,7 +17,8 @@ _TIMINGS = ("pictures_per_second", "seconds")
 def history_of(run: RunFolder) -> list[dict]:
     """The history without what the clock says."""
     return [
-        {name: value for name, value in row.items() if name not in _TIMINGS} for row in run.history
+        {name: value for name, value in dataclasses.asdict(row).items() if name not in _TIMINGS}
+        for row in run.history
     ]
 
 
@@ -32,8 +37,8 @@ def curves_of(run: RunFolder) -> dict[tuple[str, str], list[tuple[int, float]]]:
 
 def training_state_of(run: RunFolder) -> bytes:
     """All variables of the newest checkpoint."""
-    entry = run.state["entries"][0]
-    return (run.checkpoints / entry["training_state"]["file"]).read_bytes()
+    state = run.state.newest.training_state
+    return (run.checkpoints / state.file).read_bytes()
 
 
 def assert_same_run(one: RunFolder, other: RunFolder) -> None:
@@ -42,21 +47,19 @@ def assert_same_run(one: RunFolder, other: RunFolder) -> None:
     assert history_of(one) == history_of(other)
     assert curves_of(one) == curves_of(other)
     for name in ("best", "last"):
-        ours, theirs = (run.state[name] for run in (one, other))
-        assert ours["epoch"] == theirs["epoch"]
+        ours, theirs = (getattr(run.state, name) for run in (one, other))
+        assert ours.epoch == theirs.epoch
         np.testing.assert_equal(weights_of(one, ours), weights_of(other, theirs))
 
 
-def weights_of(run: RunFolder, entry: dict) -> dict[str, np.ndarray]:
+def weights_of(run: RunFolder, weights: WeightsFile) -> dict[str, np.ndarray]:
     """The arrays of a weights file, by their path in it."""
-    import h5py
-
     arrays = {}
 
     def take(name, item):
         if isinstance(item, h5py.Dataset):
             arrays[name] = item[()]
 
-    with h5py.File(run.checkpoints / entry["file"]) as file:
+    with h5py.File(run.checkpoints / weights.file) as file:
         file.visititems(take)
     return arrays

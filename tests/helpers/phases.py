@@ -15,17 +15,17 @@ import runpy
 import sys
 from collections.abc import Callable
 
-# Phases by (module, class or None, function), innermost last.
+# Phases by (class or None, function) in `trainer.training.training`, innermost last.
 START = "start, or between networks"
 PHASES = {
-    "building the network": ("trainer.training.train", "_Training", "__init__"),
-    "compiling": ("trainer.training.train", "_Training", "_compile"),
-    "restoring": ("trainer.training.train", "_Training", "_restore"),
-    "training": ("trainer.training.train", "_Training", "_epoch"),
-    "features": ("trainer.training.feeds", "FeatureFeed", "prepare"),
-    "validation": ("trainer.training.train", "_Training", "_validate"),
-    "weights file": ("trainer.training.train", None, "save_weights"),
-    "checkpoint": ("trainer.training.train", "_Training", "_commit"),
+    "building the network": ("Training", "__init__"),
+    "preparing the stage": ("Training", "_prepare_stage"),
+    "restoring": ("Training", "_restore"),
+    "training": ("Training", "_train_epoch"),
+    "features": ("FeatureFeed", "prepare"),
+    "validation": ("Training", "_validate"),
+    "weights file": (None, "save_weights"),
+    "checkpoint": ("Training", "_commit"),
 }
 _LINE_BYTES = 80
 
@@ -76,24 +76,25 @@ def _noted(function: Callable, name: str, file: PhaseFile, part: Callable[[], st
 
 def note_phases(file: PhaseFile) -> None:
     """Lets the trainer's functions say when they are entered and left."""
-    import trainer.training.train
+    from trainer.training import training
 
     stage = [""]
 
-    def note_stage(compile_: Callable) -> Callable:
+    def note_stage(prepare: Callable) -> Callable:
         def call(self, new_stage):
-            folder = self.run_folder.path
+            folder = self._run.path
             specialist = folder.parent.name == "specialists"
             within = {"level1": "level 1"}.get(folder.name, new_stage.name)
             stage[0] = f"{'specialist' if specialist else within}: "
-            compile_(self, new_stage)
+            prepare(self, new_stage)
 
         return call
 
-    for name, (_, owner, function) in PHASES.items():
-        holder = getattr(trainer.training.train, owner) if owner else trainer.training.train
+    for name, (owner, function) in PHASES.items():
+        holder = getattr(training, owner) if owner else training
         noted = _noted(getattr(holder, function), name, file, lambda: stage[0])
-        setattr(holder, function, note_stage(noted) if function == "_compile" else noted)
+        is_stage = function == "_prepare_stage"
+        setattr(holder, function, note_stage(noted) if is_stage else noted)
 
 
 def main() -> None:

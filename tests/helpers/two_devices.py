@@ -17,36 +17,18 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from tests.helpers.killing import KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
 from trainer.models.metrics import FirstNonFiniteStep
 from trainer.training import devices
-from trainer.training import train as train_module
+from trainer.training.train import train
 
 NAMES = ["CPU:0", "CPU:1"]
 
 
-class Killed(BaseException):
-    """Stands for the process's end: nothing of the trainer's catches it."""
-
-
 def on_devices(count: int) -> None:
     """Makes training see that many devices."""
-    train_module.devices.choose_strategy = lambda: choose_strategy(NAMES[:count])
-
-
-def kill_at(call: int) -> None:
-    """Ends training at its `call`-th look between two steps."""
-    calls = [0]
-    original = train_module._StepHooks.on_train_batch_begin
-
-    def hook(self, batch, logs=None):
-        calls[0] += 1
-        if calls[0] == call:
-            train_module._StepHooks.on_train_batch_begin = original
-            raise Killed
-        original(self, batch, logs)
-
-    train_module._StepHooks.on_train_batch_begin = hook
+    devices.choose_strategy = lambda: choose_strategy(NAMES[:count])
 
 
 def first_nonfinite_steps(strategy: tf.distribute.Strategy) -> list[float]:
@@ -82,15 +64,14 @@ def main(folder: pathlib.Path) -> None:
     )
     for count, name in ((1, "one"), (2, "two")):
         on_devices(count)
-        train_module.train(plain, folder / name, data)
+        train(plain, folder / name, data)
     changes = {"augment": "flip_shift", "dropout": 0.3, "checkpoint_steps": 3}
     random = small_config(**settings, **changes, ema_momentum=0.9)
-    train_module.train(random, folder / "whole", data)
+    train(random, folder / "whole", data)
     for call in (8, 30):
-        kill_at(call)
         with contextlib.suppress(Killed):
-            train_module.train(random, folder / "resumed", data)
-    train_module.train(random, folder / "resumed", data)
+            train(random, folder / "resumed", data, hooks=[KillAt(call)])
+    train(random, folder / "resumed", data)
     seen = {
         "last_batch": pictures % 7,
         "replicas": choose_strategy(NAMES).num_replicas_in_sync,

@@ -1,11 +1,11 @@
-"""The folder of one run: the names of all that it holds, and how each file is written.
+"""The folder of one run: the names of all that it holds, and how each file is read.
 
-    config.json          every setting, resolved (`Config`)
+    config.json          every setting, resolved (`trainer.settings.config`)
     category_names.csv   the categories in label order, as the data set had them
     label_map.json       target, number of classes and digest, to compare with a data set's
     environment.json     versions, devices and the command line
-    history.json, .csv   one row an epoch
-    state.json           where training stands and which checkpoint files belong to it
+    state.json           where training stands, the history, the checkpoint files that count
+    history.json, .csv   the history once more, for people and other programs
     checkpoints/         versioned files that state.json names; nothing else in it counts
     tensorboard/         event files
     evaluation/          one JSON a split that was evaluated
@@ -16,44 +16,22 @@ network (`level1/`) and one for each specialist (`specialists/NN/`).
 
 from __future__ import annotations
 
-import contextlib
+import dataclasses
+import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator
-from typing import Any
+
+from absl import logging
 
 from cdisc_tfds.categories import Categories
 from trainer.data.label_map import LabelMap, LabelMapError
-from trainer.settings.config import Config
+from trainer.runs.state import EpochRow, RunState, StateError
+from trainer.settings.config import MAY_CHANGE_ON_RESUME, Config
 
 
 class RunFolderError(ValueError):
     """A run's folder that is missing, unfinished, or another run's."""
-
-
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) -> Iterator[Any]:
-    """Opens a file beside `path` that takes its name only when all was written and synced.
-
-    If the block raises, `path` is left as it was and nothing else stays behind.
-    """
-    path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, mode, **kwargs) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` as indented JSON, whole or not at all."""
-    with whole_file(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=2) + "\n")
 
 
 class RunFolder:
@@ -68,6 +46,8 @@ class RunFolder:
         self.history_json = self.path / "history.json"
         self.history_csv = self.path / "history.csv"
         self.state_path = self.path / "state.json"
+        self.previous_state_path = self.path / "state.previous.json"
+        self.lock_path = self.path / "training.lock"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.evaluation = self.path / "evaluation"
@@ -76,6 +56,7 @@ class RunFolder:
 
     @property
     def is_two_stage(self) -> bool:
+        """Whether it is a two-stage run that is finished."""
         return self.two_stage_path.exists()
 
     def require(self) -> RunFolder:
@@ -90,17 +71,43 @@ class RunFolder:
 
     @property
     def config(self) -> Config:
-        return Config.from_json(self.require().config_path.read_text(encoding="utf-8"))
+        """The run's settings.
+
+        Raises:
+          RunFolderError: if there is no run, or its settings are not those that it was trained
+            with.
+        """
+        text = self.require().config_path.read_text(encoding="utf-8")
+        config = Config.from_json(text, self.config_path)
+        if self.state_path.exists():
+            trained = self.state.settings_sha256
+            if trained is not None and trained != settings_digest(config):
+                raise RunFolderError(
+                    f"{self.config_path} does not hold the settings that this run was trained with "
+                    "(their digest differs from the one in state.json): the file was edited. "
+                    "Restore it."
+                )
+        return config
+
+    @property
+    def own_categories(self) -> Categories:
+        """The categories of the data set that the run was begun on."""
+        return Categories.from_csv(self.categories_path)
 
     @property
     def label_map(self) -> LabelMap:
         """The map that the run was trained with; raises if the folder's own files disagree."""
         config = self.config
-        label_map = LabelMap(
-            Categories.from_csv(self.categories_path), config.target, config.within_level1
-        )
-        saved = json.loads(self.label_map_path.read_text(encoding="utf-8"))
-        if saved["digest"] != label_map.digest:
+        label_map = LabelMap(self.own_categories, config.target, config.within_level1)
+        try:
+            saved = json.loads(self.label_map_path.read_text(encoding="utf-8"))["digest"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LabelMapError(
+                f"{self.label_map_path} must say which classes the run was trained with. It cannot "
+                f"be read ({type(error).__name__}). Start the command that made the run again, or "
+                "restore the file."
+            ) from error
+        if saved != label_map.digest:
             raise LabelMapError(
                 f"{self.categories_path} is not the file that this run was trained with (its label "
                 "map's digest differs from label_map.json). Restore the run's folder."
@@ -108,21 +115,30 @@ class RunFolder:
         return label_map
 
     @property
-    def history(self) -> list[dict[str, float]]:
-        """One row an epoch; empty before the first is finished."""
-        if not self.history_json.exists():
-            return []
-        return json.loads(self.history_json.read_text(encoding="utf-8"))
+    def history(self) -> tuple[EpochRow, ...]:
+        """One row an epoch, from state.json; empty before the first is finished."""
+        return self.state.newest.history if self.state_path.exists() else ()
 
     @property
-    def state(self) -> dict[str, Any]:
-        """What `trainer.runs.checkpoint` last committed."""
+    def state(self) -> RunState:
+        """What training last committed; its predecessor, with a warning, if that is damaged.
+
+        Raises:
+          RunFolderError: if there is no checkpoint yet.
+          StateError: if the state cannot be read, and neither can its predecessor.
+        """
         if not self.state_path.exists():
             raise RunFolderError(
                 f"{self.path} has no checkpoint yet: its training was stopped before the first. "
                 "Start `python -m trainer.main` again with the same flags and this --run_dir."
             )
-        return json.loads(self.state_path.read_text(encoding="utf-8"))
+        try:
+            return _read_state(self.state_path)
+        except StateError as error:
+            if error.newer or not self.previous_state_path.exists():
+                raise
+            logging.warning("%s Going back to %s.", error, self.previous_state_path.name)
+            return _read_state(self.previous_state_path)
 
     def require_categories(self, categories: Categories) -> None:
         """Raises LabelMapError unless a data set's categories are this run's, in the same order."""
@@ -136,3 +152,17 @@ class RunFolder:
                 f"(digest {theirs.digest[:12]}). Choose the data set that the run was trained on "
                 "with --data_dir."
             )
+
+
+def settings_digest(config: Config) -> str:
+    """SHA-256 over the settings that make a run: all but those that may change on resume."""
+    values = {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if name not in MAY_CHANGE_ON_RESUME
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _read_state(path: pathlib.Path) -> RunState:
+    return RunState.from_json(path.read_text(encoding="utf-8", errors="replace"), path)

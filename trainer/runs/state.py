@@ -1,10 +1,10 @@
 """`state.json`: where training stands, the history so far, and which checkpoint files count.
 
-    {"format": 2, "data": {...}, "entries": [newest, the one before], "sha256": "..."}
+    {"format": 2, "data": {...}, "settings_sha256": "...",
+     "entries": [newest, the one before], "sha256": "..."}
 
-`sha256` is of everything else in the file, so that an edited or damaged state is recognised. Format
-1 (versions up to 0.1) had neither `data` nor `sha256`; its entries held the position's values beside
-the others.
+`sha256` is of everything else in the file: it gives away an edited or damaged state. Format 1
+(versions up to 0.1) had entries alone, which held the position's values beside the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ CHECKPOINTS = ("best", "last")
 
 
 class StateError(ValueError):
-    """A state file that cannot be read."""
+    """A state file that cannot be read.
+
+    Attributes:
+      newer: whether a newer version of the project wrote it.
+    """
+
+    def __init__(self, message: str, newer: bool = False):
+        super().__init__(message)
+        self.newer = newer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,11 +155,13 @@ class RunState:
     Attributes:
       entries: the newest checkpoint and the one before it.
       data: what the run was trained on; None in runs of versions up to 0.1.
+      settings_sha256: digest of the settings that make the run; None likewise.
       format: of the file that this was read from.
     """
 
     entries: tuple[Checkpoint, ...]
     data: DataIdentity | None = None
+    settings_sha256: str | None = None
     format: int = FORMAT
 
     @property
@@ -174,7 +184,8 @@ class RunState:
         """The file's text."""
         content = {
             "format": FORMAT,
-            "data": self.data and dataclasses.asdict(self.data),
+            "data": dataclasses.asdict(self.data) if self.data else None,
+            "settings_sha256": self.settings_sha256,
             "entries": [dataclasses.asdict(entry) for entry in self.entries],
         }
         return json.dumps(content | {"sha256": _digest(content)}, indent=2) + "\n"
@@ -197,13 +208,15 @@ class RunState:
                 raise StateError(
                     f"This version reads state files up to format {FORMAT}. {path} has format "
                     f"{number}: a newer version of the project wrote it. Use that version, or "
-                    "choose another --run_dir."
+                    "choose another --run_dir.",
+                    newer=True,
                 )
             if number >= 2 and content.pop("sha256", None) != _digest(content):
                 raise StateError(f"{path} is not as it was written: its SHA-256 differs.")
             entries = tuple(_checkpoint(entry, number) for entry in content["entries"])
             data = content.get("data")
-            return cls(entries, data and DataIdentity(**data), number)
+            data = DataIdentity(**data) if data else None
+            return cls(entries, data, content.get("settings_sha256"), number)
         except StateError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:

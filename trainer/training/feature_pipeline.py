@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.dataset import Split
-from trainer.data.input_pipeline import derived_seed, steps_per_epoch
-from trainer.data.label_map import LabelMap
+from trainer.data.input_pipeline import derived_seed
+from trainer.data.labelled_split import LabelledSplit
 from trainer.data.pipeline_threads import pipeline_options
-from trainer.training.feature_store import Features
+from trainer.training.feature_files import Features
 
 # Features that are in memory at a time, and among which an epoch's order is drawn; the order of
 # the files is drawn too, and each is read from front to back.
@@ -24,8 +23,7 @@ _Source = tuple[Callable[[], np.ndarray], np.ndarray]
 
 def train_features(
     features: Features,
-    split: Split,
-    label_map: LabelMap,
+    split: LabelledSplit,
     *,
     batch_size: int,
     seed: int,
@@ -39,8 +37,7 @@ def train_features(
 
     Args:
       features: of the split's products with a class.
-      split: the products.
-      label_map: the classes.
+      split: the products and their classes.
       batch_size: pictures a batch; the last batch may be smaller.
       seed, epoch: of the shuffle.
       skip_steps: batches left out at the start; the others are the same as without it.
@@ -48,8 +45,8 @@ def train_features(
     Yields:
       (features [b, f], classes int32 [b]).
     """
-    classes = label_map.classes_of(split.index.category).astype(np.int32)
-    sources = _sources(features, classes, split.index.num_pictures)
+    classes = split.classes
+    sources = _sources(features, classes, split.split.index.num_pictures)
     epoch_seed = derived_seed(seed, epoch, "features")
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -73,7 +70,7 @@ def train_features(
         if len(labels):
             yield rows, labels
 
-    steps = steps_per_epoch(split, label_map, batch_size)
+    steps = split.steps(batch_size)
     return (
         tf.data.Dataset.from_generator(
             batches, output_signature=(_spec(features), tf.TensorSpec([None], tf.int32))
@@ -88,7 +85,7 @@ def inference_features(features: Features, batch_size: int) -> tf.data.Dataset:
     """The features of every picture once, in the records' order.
 
     Yields:
-      {"image": [b, f], "product": int64 [b]}, as `inference_dataset` with features for pictures.
+      {"inputs": [b, f], "product": int64 [b]}, as `inference_dataset` with features for pictures.
     """
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
@@ -97,9 +94,9 @@ def inference_features(features: Features, batch_size: int) -> tf.data.Dataset:
             rows = features.rows(number)
             for start in range(0, len(rows), batch_size):
                 stop = start + batch_size
-                yield {"image": rows[start:stop], "product": file_ordinals[start:stop]}
+                yield {"inputs": rows[start:stop], "product": file_ordinals[start:stop]}
 
-    signature = {"image": _spec(features), "product": tf.TensorSpec([None], tf.int64)}
+    signature = {"inputs": _spec(features), "product": tf.TensorSpec([None], tf.int64)}
     return (
         tf.data.Dataset.from_generator(batches, output_signature=signature)
         .prefetch(8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import pathlib
 from collections.abc import Callable
@@ -11,64 +10,34 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer.data.dataset import CdiscountData, Split, require_disjoint
-from trainer.data.input_pipeline import count_pictures, train_dataset
+from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
-from trainer.models import networks as models
+from trainer.data.labelled_split import LabelledSplit
+from trainer.models.networks import split_at_features
 from trainer.prediction.predictor import Evaluator
-from trainer.settings.config import Config, ConfigError
+from trainer.settings.config import Config
+from trainer.training.epoch_splits import EpochSplits
+from trainer.training.feature_files import Features
 from trainer.training.feature_pipeline import inference_features, train_features
-from trainer.training.feature_store import Features, FeatureStore
-
-
-class Splits:
-    """Training and validation splits of each epoch, with their exact counts.
-
-    Raises:
-      DatasetError: if there is no such split, or two share products.
-      ConfigError: if there is nothing to train on.
-    """
-
-    def __init__(self, config: Config, data: CdiscountData, label_map: LabelMap):
-        self._batch_size = config.batch_size
-        pairs = config.chunks or ((config.train_split, config.validation_split),)
-        self._pairs = [(data.split(train), data.split(validation)) for train, validation in pairs]
-        self._pictures = [count_pictures(train, label_map) for train, _ in self._pairs]
-        for (train, validation), pictures in zip(self._pairs, self._pictures, strict=True):
-            require_disjoint(train, validation)
-            if pictures == 0:
-                raise ConfigError(
-                    f"Training needs pictures with labels of this run's classes. The split "
-                    f"{train.spec!r} has none. Choose another --train_split."
-                )
-
-    def pair(self, epoch: int) -> tuple[Split, Split]:
-        """The products to train on and those to validate on."""
-        return self._pairs[epoch % len(self._pairs)]
-
-    def pictures(self, epoch: int) -> int:
-        """Pictures to train on."""
-        return self._pictures[epoch % len(self._pairs)]
-
-    def steps(self, epoch: int) -> int:
-        """Batches to train on; the last one may be smaller."""
-        return math.ceil(self.pictures(epoch) / self._batch_size)
+from trainer.training.feature_store import FeatureStore
 
 
 class PictureFeed:
     """Trains and validates the whole network on pictures.
 
     Attributes:
-      model: what `fit` trains.
+      model: what is trained.
     """
 
-    def __init__(self, model: keras.Model, splits: Splits, label_map: LabelMap, config: Config):
+    def __init__(
+        self, model: keras.Model, splits: EpochSplits, label_map: LabelMap, config: Config
+    ):
         self.model = model
         self._splits, self._label_map, self._config = splits, label_map, config
 
     @functools.cached_property
     def _evaluator(self) -> Evaluator:
-        """Made when it is needed: it traces the network, which the first step need not wait for."""
+        """Built lazily: tracing would delay the first step."""
         return Evaluator(self.model, self._label_map, self._config)
 
     def graph(self) -> tf.types.experimental.ConcreteFunction:
@@ -76,14 +45,13 @@ class PictureFeed:
         return self._evaluator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
-        """Does what an epoch needs and its time does not count."""
+        """Does what an epoch needs and its time does not include."""
 
     def train_batches(self, epoch: int, skip_steps: int = 0) -> tf.data.Dataset:
         """The batches of an epoch, without the first `skip_steps`."""
         config = self._config
         return train_dataset(
             self._splits.pair(epoch)[0],
-            self._label_map,
             batch_size=config.batch_size,
             image_size=config.image_size,
             seed=config.seed,
@@ -107,18 +75,18 @@ class FeatureFeed:
     Pictures are not augmented: their features are computed once.
 
     Attributes:
-      model: what `fit` trains; it shares its layers with the network that was given.
+      model: what is trained; it shares its layers with the network that was given.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        splits: Splits,
+        splits: EpochSplits,
         label_map: LabelMap,
         config: Config,
         folder: str | os.PathLike[str],
     ):
-        self._base, self.model = models.split_at_features(model)
+        self._base, self.model = split_at_features(model)
         self._splits, self._label_map, self._config = splits, label_map, config
         self._folder = pathlib.Path(folder)
         self._store: FeatureStore | None = None
@@ -131,7 +99,7 @@ class FeatureFeed:
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Computes the features of the epoch's pictures, unless they are there."""
         if self._store is None:  # now, when the base has its weights
-            self._store = FeatureStore(self._base, self._config, self._label_map, self._folder)
+            self._store = FeatureStore(self._base, self._config, self._folder)
         for split in self._splits.pair(epoch):
             self._store.of(split, between_batches)
 
@@ -141,7 +109,6 @@ class FeatureFeed:
         return train_features(
             self._features(split),
             split,
-            self._label_map,
             batch_size=self._config.batch_size,
             seed=self._config.seed,
             epoch=epoch,
@@ -151,7 +118,7 @@ class FeatureFeed:
     def evaluate(self, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
         """As `PictureFeed.evaluate`, after `prepare`."""
         split = self._splits.pair(epoch)[1]
-        batch_size = self._config.eval_batch_size or self._config.batch_size
+        batch_size = self._config.eval_batch_size
         return self._evaluator.evaluate(
             split,
             label="validating",
@@ -159,5 +126,6 @@ class FeatureFeed:
             dataset=inference_features(self._features(split), batch_size),
         )
 
-    def _features(self, split: Split) -> Features:
+    def _features(self, split: LabelledSplit) -> Features:
+        assert self._store is not None, "call `prepare` first"
         return self._store.of(split)

@@ -8,12 +8,16 @@ import keras
 import tensorflow as tf
 
 from trainer.data.dataset import CdiscountData
+from trainer.data.decoding import resolve_decoder
 from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
-from trainer.models import networks as models
-from trainer.models import optimizers
+from trainer.data.labelled_split import LabelledSplit
 from trainer.models.losses import SparseCrossentropy
+from trainer.models.networks import build_model, set_trainable
+from trainer.models.optimizers import build_optimizer
 from trainer.settings.config import Config
+from trainer.training.stages import stages
+from trainer.training.step import TrainStep
 
 _WARM_UP_STEPS = 5
 
@@ -28,15 +32,14 @@ def profile_input(config: Config, data: CdiscountData, seconds: float = 15.0) ->
     """
     label_map = LabelMap(data.categories, config.target, config.within_level1)
     dataset = train_dataset(
-        data.split(config.train_split),
-        label_map,
+        LabelledSplit(data.split(config.train_split), label_map),
         batch_size=config.batch_size,
         image_size=config.image_size,
         seed=config.seed,
         epoch=0,
         augment=config.augment,
         shuffle_buffer=config.shuffle_buffer,
-        decoder=config.decoder,
+        decoder=resolve_decoder(config.decoder),
     )
     input_rate = rate_of(dataset.repeat(), seconds)
     batch = next(iter(dataset))
@@ -55,10 +58,13 @@ def rate_of(dataset: tf.data.Dataset, seconds: float) -> float:
     return pictures / (time.monotonic() - start)
 
 
-def _training_rate(config: Config, label_map: LabelMap, batch, seconds: float) -> float:
+def _training_rate(
+    config: Config, label_map: LabelMap, batch: tuple[tf.Tensor, tf.Tensor], seconds: float
+) -> float:
+    """Pictures a second of the training step on one batch in memory."""
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
-    model = models.build_model(
+    model = build_model(
         config.model,
         label_map.num_classes,
         image_size=config.image_size,
@@ -67,18 +73,19 @@ def _training_rate(config: Config, label_map: LabelMap, batch, seconds: float) -
         dropout=config.dropout,
         seed=config.seed,
     )
-    models.set_trainable(model, "head" if config.trainable == "staged" else config.trainable)
-    model.compile(
-        optimizer=optimizers.build_optimizer(
-            config.optimizer, learning_rate=config.learning_rate, policy=config.precision
-        ),
-        loss=SparseCrossentropy(),
+    set_trainable(model, stages(config)[0].name)
+    optimizer = build_optimizer(
+        config.optimizer, learning_rate=config.learning_rate, policy=config.precision
     )
-    repeated = tf.data.Dataset.from_tensors(batch).repeat()
-    model.fit(repeated, steps_per_epoch=_WARM_UP_STEPS, shuffle=False, verbose=0)
+    step = TrainStep(model, optimizer, SparseCrossentropy(), tf.distribute.get_strategy())
+    batches = step.iterator(tf.data.Dataset.from_tensors(batch).repeat())
+    for _ in range(_WARM_UP_STEPS):
+        step(batches)
     steps, start = 0, time.monotonic()
     while time.monotonic() - start < seconds:
-        model.fit(repeated, steps_per_epoch=_WARM_UP_STEPS, shuffle=False, verbose=0)
+        for _ in range(_WARM_UP_STEPS):
+            step(batches)
+        step.metrics.values()  # waits for the device
         steps += _WARM_UP_STEPS
     return steps * int(batch[0].shape[0]) / (time.monotonic() - start)
 

@@ -22,10 +22,12 @@ import keras
 import numpy as np
 
 from trainer.data.dataset import CdiscountData, Split
-from trainer.runs.folder import RunFolder, RunFolderError, write_json
+from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.two_stage_file import TwoStageParts
 from trainer.settings.config import Config
 from trainer.settings.resolve import resolve
-from trainer.training.train import open_run_folder, train
+from trainer.training.admission import open_run_folder, sole_writer
+from trainer.training.train import train
 
 
 class TwoStageError(ValueError):
@@ -70,7 +72,7 @@ def train_two_stage(
       data: the data set.
 
     Raises:
-      RunFolderError: if `run_dir` holds a plain run.
+      RunFolderError: if `run_dir` holds a plain run, or another process trains in it.
       What `trainer.training.train.train` raises.
     """
     run = RunFolder(run_dir)
@@ -79,32 +81,36 @@ def train_two_stage(
             f"--run_dir must be a new folder, or a two-stage run to continue. {run.path} holds a "
             "run of one network."
         )
-    open_run_folder(
-        dataclasses.replace(level1_config, target="category", chunks=None), run.path, data
-    )
+    with sole_writer(run):
+        open_run_folder(
+            dataclasses.replace(level1_config, target="category", chunks=None), run.path, data
+        )
+        _train_parts(level1_config, specialist_config, run, data)
+    return run
+
+
+def _train_parts(
+    level1_config: Config, specialist_config: Config, run: RunFolder, data: CdiscountData
+) -> None:
     training = data.split(specialist_config.train_split)
     validation = data.split(specialist_config.validation_split)
     level1_of_category = data.categories.level1
     needed = needs_specialist(training, validation, level1_of_category)
     _say("Level 1", f"{len(needed)} categories", 0, needed)
     train(level1_config, run.level1_path, data)
-    specialists, priors = {}, {}
+    specialists: dict[int, str] = {}
+    priors: dict[int, list[float]] = {}
     for label, name in enumerate(data.categories.level1_names):
         inside = np.flatnonzero(level1_of_category == label)
         if not needed[label]:
-            priors[str(label)] = fixed_second_stage(training, inside).tolist()
+            priors[label] = fixed_second_stage(training, inside).tolist()
             continue
         _forget_last_network()
-        specialists[str(label)] = f"specialists/{label:02d}"
+        specialists[label] = f"specialists/{label:02d}"
         _say(name, f"{len(inside)} categories", len(specialists), needed)
         config = dataclasses.replace(specialist_config, within_level1=label)
-        train(config, run.path / specialists[str(label)], data)
-    # Its presence says that all parts are finished.
-    write_json(
-        run.two_stage_path,
-        {"level1": run.level1_path.name, "specialists": specialists, "priors": priors},
-    )
-    return run
+        train(config, run.path / specialists[label], data)
+    TwoStageParts(run.level1_path.name, specialists, priors).write(run)
 
 
 def _say(name: str, what: str, number: int, needed: np.ndarray) -> None:

@@ -10,16 +10,22 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.finished_runs import assert_same_run, curves_of
+from tests.helpers.killing import Do, KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMapError
-from trainer.prediction import predictor as predictor_module
+from trainer.models.losses import SparseCrossentropy
+from trainer.prediction import validation
 from trainer.runs.checkpoint import sha256_of
+from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.settings.config import ConfigError
 from trainer.terminal.command import Preempted
+from trainer.training import feeds
 from trainer.training import train as train_module
-from trainer.training.train import NonFiniteLossError, OutOfMemoryError, stages, train
+from trainer.training.stages import stages
+from trainer.training.train import OutOfMemoryError, train
+from trainer.training.training import NonFiniteLossError
 
 
 @pytest.fixture(scope="module")
@@ -48,38 +54,19 @@ def _config(**changes):
     )
 
 
-class _Killed(BaseException):
-    """Stands for the process's end: nothing of ours catches it."""
-
-
-def _kill_at(monkeypatch, call):
-    """Ends training at its `call`-th look between two steps."""
-    calls = [0]
-    original = train_module._StepHooks.on_train_batch_begin
-
-    def hook(self, batch, logs=None):
-        calls[0] += 1
-        if calls[0] == call:
-            raise _Killed
-        original(self, batch, logs)
-
-    monkeypatch.setattr(train_module._StepHooks, "on_train_batch_begin", hook)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     return train(_config(), tmp_path_factory.mktemp("runs") / "undisturbed", data)
 
 
 def test_history_and_files_of_a_run(undisturbed):
-    history = undisturbed.history
-    assert [row["epoch"] for row in history] == [0, 1, 2]
-    assert history[-1]["val_loss"] < history[0]["val_loss"]
-    assert undisturbed.state["finished"]
-    best = min(history, key=lambda row: row["val_loss"])
-    assert undisturbed.state["best"]["epoch"] == best["epoch"]
-    path = undisturbed.checkpoints / undisturbed.state["best"]["file"]
-    assert sha256_of(path) == undisturbed.state["best"]["sha256"]
+    history, state = undisturbed.history, undisturbed.state
+    assert [row.epoch for row in history] == [0, 1, 2]
+    assert history[-1].val_loss < history[0].val_loss
+    assert state.finished
+    best = min(history, key=lambda row: row.val_loss)
+    assert state.best.epoch == best.epoch
+    assert sha256_of(undisturbed.checkpoints / state.best.file) == state.best.sha256
     assert undisturbed.config == _config()
     header, *rows = undisturbed.history_csv.read_text().splitlines()
     assert header.split(",")[0] == "epoch" and len(rows) == 3
@@ -92,79 +79,69 @@ def test_curves_have_a_point_every_two_steps_and_one_an_epoch(undisturbed, data)
     assert [step for step, _ in curves["train", "loss"]] == expected
     assert [step for step, _ in curves["validation", "epoch_product_accuracy"]] == [0, 1, 2]
     assert curves["validation", "epoch_loss"] == [
-        (row["epoch"], pytest.approx(row["val_loss"])) for row in undisturbed.history
+        (row.epoch, pytest.approx(row.val_loss)) for row in undisturbed.history
     ]
 
 
 @pytest.mark.parametrize("call", [2, 5, 11, 14, 17])
-def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(
-    data, undisturbed, tmp_path, monkeypatch, call
-):
-    with monkeypatch.context() as patch, pytest.raises(_Killed):
-        _kill_at(patch, call)
-        train(_config(), tmp_path / "run", data)
+def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(data, undisturbed, tmp_path, call):
+    with pytest.raises(Killed):
+        train(_config(), tmp_path / "run", data, hooks=[KillAt(call)])
     run = train(_config(), tmp_path / "run", data)
     assert_same_run(run, undisturbed)
 
 
 def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatch):
     def die(self, epoch, between_batches):
-        raise _Killed
+        raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(_Killed):
-        patch.setattr(train_module.PictureFeed, "evaluate", die)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(feeds.PictureFeed, "evaluate", die)
         train(_config(), tmp_path / "run", data)
-    with monkeypatch.context() as patch, pytest.raises(_Killed):
-        _kill_at(patch, 6)
-        train(_config(), tmp_path / "run", data)
+    with pytest.raises(Killed):
+        train(_config(), tmp_path / "run", data, hooks=[KillAt(6)])
     run = train(_config(), tmp_path / "run", data)
     assert_same_run(run, undisturbed)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, undisturbed, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch, pytest.raises(_Killed):
-        _kill_at(patch, 14)
-        train(_config(), tmp_path / "run", data)
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(data, undisturbed, tmp_path):
+    with pytest.raises(Killed):
+        train(_config(), tmp_path / "run", data, hooks=[KillAt(14)])
     run = RunFolder(tmp_path / "run")
-    file = run.checkpoints / run.state["entries"][0]["training_state"]["file"]
+    file = run.checkpoints / run.state.newest.training_state.file
     file.write_bytes(file.read_bytes()[:-1])
     assert_same_run(train(_config(), run.path, data), undisturbed)
 
 
-def test_so_does_one_that_a_continued_run_wrote(data, undisturbed, tmp_path, monkeypatch, caplog):
+def test_so_does_one_that_a_continued_run_wrote(data, undisturbed, tmp_path, caplog):
     for call in (5, 6):  # the second counts from where the first left off
-        with monkeypatch.context() as patch, pytest.raises(_Killed):
-            _kill_at(patch, call)
-            train(_config(), tmp_path / "run", data)
+        with pytest.raises(Killed):
+            train(_config(), tmp_path / "run", data, hooks=[KillAt(call)])
     run = RunFolder(tmp_path / "run")
-    newest, before = run.state["entries"]
-    assert (newest["epoch"], newest["step"]) > (before["epoch"], before["step"])
-    (run.checkpoints / newest["training_state"]["file"]).write_bytes(b"")
+    newest, before = (entry.position for entry in run.state.entries)
+    assert (newest.epoch, newest.step) > (before.epoch, before.step)
+    (run.checkpoints / run.state.newest.training_state.file).write_bytes(b"")
     with caplog.at_level("WARNING"):
         train(_config(), run.path, data)
     assert "the file is damaged. Going back to the checkpoint before it." in caplog.text
     assert_same_run(run, undisturbed)
 
 
-def test_sigterm_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, monkeypatch):
-    original = train_module._StepHooks.on_train_batch_begin
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, number):
+    def ask(place):
+        if (place.epoch, place.step) == (1, 4):
+            os.kill(os.getpid(), number)
 
-    def hook(self, batch, logs=None):
-        if self._epoch == 1 and batch == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        original(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(train_module._StepHooks, "on_train_batch_begin", hook)
-        with pytest.raises(Preempted, match=r"at epoch 2, step 4; the checkpoint in .* continues"):
-            train(_config(), tmp_path / "run", data)
-    assert RunFolder(tmp_path / "run").state["entries"][0]["step"] == 4
+    with pytest.raises(Preempted, match=r"at epoch 2, step 4; the checkpoint in .* continues"):
+        train(_config(), tmp_path / "run", data, hooks=[Do(ask)])
+    assert RunFolder(tmp_path / "run").state.newest.position.step == 4
     run = train(_config(), tmp_path / "run", data)
     assert_same_run(run, undisturbed)
 
 
 def test_sigterm_in_validation_does_not_wait_for_its_end(data, undisturbed, tmp_path, monkeypatch):
-    original = predictor_module.predict_products
+    original = validation.predict_products
     batches = []
 
     def predict(*args, **kwargs):
@@ -176,7 +153,7 @@ def test_sigterm_in_validation_does_not_wait_for_its_end(data, undisturbed, tmp_
 
     steps = math.ceil(data.split("train").num_pictures / 16)
     with monkeypatch.context() as patch:
-        patch.setattr(predictor_module, "predict_products", predict)
+        patch.setattr(validation, "predict_products", predict)
         with pytest.raises(Preempted, match=rf"at epoch 1, step {steps}; the checkpoint in"):
             train(_config(), tmp_path / "run", data)
     assert len(batches) == 2
@@ -188,19 +165,19 @@ def test_sigterm_in_the_last_moments_goes_to_who_listened_before(data, tmp_path,
     """Else a two-stage run would train its next network, whatever it was asked."""
     received = []
     before = signal.signal(signal.SIGTERM, lambda *_: received.append(1))
-    original = train_module._Training._commit
+    original = CheckpointStore.commit
 
-    def commit(self, model=None):
-        if self.entry["finished"]:
+    def commit(self, checkpoint, variables=None):
+        if checkpoint.finished:
             os.kill(os.getpid(), signal.SIGTERM)
-        original(self, model)
+        return original(self, checkpoint, variables)
 
-    monkeypatch.setattr(train_module._Training, "_commit", commit)
+    monkeypatch.setattr(CheckpointStore, "commit", commit)
     try:
         run = train(_config(epochs=1), tmp_path / "run", data)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert run.state["finished"] and received == [1]
+    assert run.state.finished and received == [1]
 
 
 def test_a_finished_run_is_left_alone_and_more_epochs_go_on(data, tmp_path):
@@ -265,9 +242,9 @@ def test_the_last_good_checkpoint_outlives_a_loss_that_is_not_finite(data, tmp_p
         # The first step's loss is finite still, its gradient is not.
         return original(self, y_true, y_pred) + keras.ops.sqrt(keras.ops.sum(y_pred * 0.0))
 
-    original = train_module.SparseCrossentropy.call
+    original = SparseCrossentropy.call
     with monkeypatch.context() as patch:
-        patch.setattr(train_module.SparseCrossentropy, "call", spoilt)
+        patch.setattr(SparseCrossentropy, "call", spoilt)
         with pytest.raises(NonFiniteLossError, match="in epoch 2, step 2; .* keeps the last good"):
             train(_config(epochs=2), run.path, data)
         # A checkpoint between the update that spoils the weights and the next outputs.
@@ -283,7 +260,7 @@ def test_the_last_good_checkpoint_outlives_a_loss_that_is_not_finite(data, tmp_p
 def test_early_stopping_goes_by_the_history(data, tmp_path):
     config = _config(learning_rate=0.0, epochs=9, early_stopping=2, ema_momentum=0.0)
     run = train(config, tmp_path / "run", data)
-    assert [row["epoch"] for row in run.history] == [0, 1, 2]
+    assert [row.epoch for row in run.history] == [0, 1, 2]
     state = run.state
     assert train(config, run.path, data).state == state
 
@@ -291,18 +268,18 @@ def test_early_stopping_goes_by_the_history(data, tmp_path):
 def test_early_stopping_survives_a_kill_before_the_run_is_finished(data, tmp_path, monkeypatch):
     config = _config(learning_rate=0.0, epochs=9, early_stopping=2, ema_momentum=0.0)
     undisturbed = train(config, tmp_path / "undisturbed", data)
-    original = train_module._Training._commit
+    original = CheckpointStore.commit
 
-    def die_at_the_end(self, model=None):
-        if self.entry["finished"]:
-            raise _Killed
-        original(self, model)
+    def die_at_the_end(self, checkpoint, variables=None):
+        if checkpoint.finished:
+            raise Killed
+        return original(self, checkpoint, variables)
 
-    with monkeypatch.context() as patch, pytest.raises(_Killed):
-        patch.setattr(train_module._Training, "_commit", die_at_the_end)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(CheckpointStore, "commit", die_at_the_end)
         train(config, tmp_path / "run", data)
     run = train(config, tmp_path / "run", data)
-    assert len(run.history) == 3 and run.state["entries"][0]["stopped_early"]
+    assert len(run.history) == 3 and run.state.newest.stopped_early
     assert_same_run(run, undisturbed)
 
 
@@ -337,7 +314,7 @@ def test_memory_that_is_short_gives_a_suggestion(data, tmp_path, monkeypatch):
     def exhausted(self):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(train_module._Training, "run", exhausted)
+    monkeypatch.setattr(train_module.Training, "run", exhausted)
     with pytest.raises(OutOfMemoryError, match=r"Try --batch_size=8 in a new --run_dir"):
         train(_config(), tmp_path / "run", data)
 
@@ -346,11 +323,10 @@ def test_chunks_are_trained_one_an_epoch(data, tmp_path):
     data.add("chunk", make_products(np.arange(24) % 6, seed=5, first_id=5000))
     config = _config(chunks=(("train", "validation"), ("chunk", "validation")), epochs=2)
     run = train(config, tmp_path / "run", data)
-    pictures = data.split("train").num_pictures + data.split("chunk").num_pictures
-    assert run.state["entries"][0]["global_step"] == sum(
-        math.ceil(data.split(name).num_pictures / 16) for name in ("train", "chunk")
-    )
-    assert len(run.history) == 2 and pictures > 0
+    steps = [math.ceil(data.split(name).num_pictures / 16) for name in ("train", "chunk")]
+    assert steps[0] != steps[1]
+    assert run.state.newest.position.global_step == sum(steps)
+    assert len(run.history) == 2
 
 
 def test_stages():

@@ -1,0 +1,175 @@
+"""The checkpoints of one run's folder.
+
+`state.json` names the newest checkpoint and the one before it. A checkpoint counts from the moment
+when the new `state.json` takes its name; files that it does not name are what a killed process left
+behind, and the next commit deletes them. The state before it stays as `state.previous.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+
+import keras
+from absl import logging
+
+from cdisc_tfds.whole_files import whole_file
+from trainer.runs.checkpoint import (
+    CheckpointError,
+    CheckpointWriteError,
+    verified_path,
+    write_arrays,
+)
+from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.state import Checkpoint, DataIdentity, RunState
+
+KEEP = 2  # entries in state.json: if the newest is damaged, training goes back to the other
+
+# The names that this project gives files in `checkpoints/`; others there are left alone.
+_OURS = re.compile(
+    r"(partial-)?(epoch-\d+\.weights\.h5|(\d+-)?state-\d+-\d+-\d+\.npy)|state-.*\.partial"
+)
+
+
+class CheckpointStore:
+    """Reads and commits checkpoints; one process at a time may hold a run's store.
+
+    Args:
+      run: the run's folder.
+      data: what the run is trained on, written with each state.
+      settings_sha256: digest of the settings that make the run, likewise.
+    """
+
+    def __init__(
+        self, run: RunFolder, data: DataIdentity | None = None, settings_sha256: str | None = None
+    ):
+        self._run, self._data, self._settings = run, data, settings_sha256
+        self._folder = run.checkpoints
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._committed = _bytes_of(run.state_path)
+        self._entries: tuple[Checkpoint, ...] = ()
+        self._predecessor: bytes | None = None  # of the next state; never a damaged one
+        if self._committed is not None:
+            state = run.state
+            self._entries = state.entries
+            self._predecessor = state.to_json().encode()
+
+    def newest_intact(self) -> Checkpoint | None:
+        """The newest checkpoint all of whose files are intact; None if there never was one.
+
+        Raises:
+          CheckpointError: if there are checkpoints and none is intact.
+        """
+        damage = []
+        for place, entry in enumerate(self._entries):
+            try:
+                for file in entry.files:
+                    verified_path(self._folder, file)
+            except CheckpointError as error:
+                damage.append(str(error))
+                logging.warning("%s Going back to the checkpoint before it.", error)
+                continue
+            self._entries = self._entries[place:]
+            return entry
+        if damage:
+            raise CheckpointError(
+                f"A run continues from an intact checkpoint. {self._run.path} has none: "
+                + " ".join(damage)
+                + " Restore the folder from a copy, or start anew with another --run_dir."
+            )
+        return None
+
+    @contextlib.contextmanager
+    def clear_write_errors(self) -> Iterator[None]:
+        """Says what a full disk means for the run, and what to do."""
+        try:
+            yield
+        except CheckpointWriteError:
+            raise
+        except OSError as error:
+            self._delete_leftovers()  # a full disk has no room for files that do not count
+            # h5py's text is a page of addresses; the number says it as well.
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = os.strerror(error.errno) if full else str(error)
+            kept = "keeps the one before it" if self._entries else "has none before it"
+            advice = "Make room (or lift the limit on file sizes)" if full else "Mend that"
+            raise CheckpointWriteError(
+                error.errno,
+                f"A checkpoint must be written whole. Received: {reason}. {self._run.path} {kept}; "
+                f"nothing half-written counts. {advice} and start the same command again to "
+                "continue.",
+            ) from error
+
+    def weights_path(self, epoch: int) -> pathlib.Path:
+        """Where to write the weights after an epoch, counted from 0."""
+        return self._unused(f"epoch-{epoch:04d}.weights.h5")
+
+    def commit(
+        self, checkpoint: Checkpoint, variables: Sequence[keras.Variable] | None = None
+    ) -> Checkpoint:
+        """Makes `checkpoint` the newest, with the values of `variables` if they are given.
+
+        Without them it takes the place of the newest, whose training state it shares; the one
+        before that stays.
+
+        Returns:
+          The checkpoint with its training state.
+
+        Raises:
+          RunFolderError: if another process has committed to the folder meanwhile.
+        """
+        self._require_own_state()
+        before = self._entries if variables is not None else self._entries[1:]
+        if variables is not None:
+            at = checkpoint.position
+            name = f"state-{at.stage}-{at.epoch:04d}-{at.step:08d}.npy"
+            arrays = [variable.numpy() for variable in variables]
+            state = write_arrays(self._unused(name), arrays)
+            checkpoint = dataclasses.replace(checkpoint, training_state=state)
+        entries = (checkpoint, *before)[:KEEP]
+        text = RunState(entries, self._data, self._settings).to_json().encode()
+        if self._predecessor is not None:
+            with whole_file(self._run.previous_state_path) as file:
+                file.write(self._predecessor)
+        with whole_file(self._run.state_path) as file:
+            file.write(text)
+        self._entries, self._committed, self._predecessor = entries, text, text
+        self._delete_leftovers()
+        return checkpoint
+
+    def _require_own_state(self) -> None:
+        """A machine that was suspended must not undo what another one did meanwhile."""
+        if _bytes_of(self._run.state_path) != self._committed:
+            raise RunFolderError(
+                f"One process at a time may train in a run's folder. {self._run.state_path} is not "
+                "as this process left it: another one has continued the run. This process wrote "
+                "nothing more; start the command again to continue from there."
+            )
+
+    def _named(self) -> set[str]:
+        """Names of the files that count."""
+        return {file.file for entry in self._entries for file in entry.files}
+
+    def _unused(self, name: str) -> pathlib.Path:
+        # A continued run may reach a step that a kept entry already names: it never writes over a
+        # file that state.json counts on.
+        taken, path, attempt = self._named(), self._folder / name, 0
+        while path.name in taken:
+            attempt += 1
+            path = self._folder / f"{attempt}-{name}"
+        return path
+
+    def _delete_leftovers(self) -> None:
+        named = self._named()
+        for path in self._folder.iterdir():
+            if path.name not in named and _OURS.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def _bytes_of(path: pathlib.Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None

@@ -1,0 +1,166 @@
+"""Whether a folder may take a run: a new one is made, one to continue must be the same run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from cdisc_tfds.file_lock import locked
+from cdisc_tfds.whole_files import whole_file, write_json
+from trainer.data.dataset import CdiscountData, DatasetError
+from trainer.data.decoding import resolve_decoder
+from trainer.data.label_map import LabelMap
+from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.state import DataIdentity
+from trainer.settings.config import Config, ConfigError
+
+
+@contextlib.contextmanager
+def sole_writer(run: RunFolder) -> Iterator[None]:
+    """Keeps other processes from training in a run's folder, which is made if need be.
+
+    Raises:
+      RunFolderError: if something trains there already, or the folder holds other files.
+    """
+    if not run.categories_path.exists() and run.path.exists() and any(_others(run)):
+        raise RunFolderError(
+            f"--run_dir must be a new or empty folder, or a run to continue. Received: {run.path}, "
+            "which holds other files."
+        )
+    run.path.mkdir(parents=True, exist_ok=True)
+    busy = RunFolderError(
+        f"One process at a time may train in a run's folder. Another one is training in {run.path} "
+        "(it may be suspended). Wait for it or stop it, or choose another --run_dir."
+    )
+    with locked(run.lock_path, busy):
+        yield
+
+
+def _others(run: RunFolder) -> Iterator[os.PathLike[str]]:
+    """What the folder holds but a lock or a partial file, which a killed command may leave."""
+    return (
+        path
+        for path in run.path.iterdir()
+        if path != run.lock_path and not path.name.endswith(".partial")
+    )
+
+
+def open_run_folder(
+    config: Config, run_dir: str | os.PathLike[str], data: CdiscountData
+) -> RunFolder:
+    """Makes the run's folder, or checks that the one there may be continued with `config`.
+
+    The folder's config names the decoder that is used, never `auto`.
+
+    Raises:
+      ConfigError: if the folder holds a run with other settings.
+      LabelMapError: if it holds a run on other categories.
+    """
+    run = RunFolder(run_dir)
+    config = _with_decoder(config, run)
+    # A folder without label_map.json was killed while it was made, unless training has begun.
+    if run.config_path.exists() and (run.label_map_path.exists() or run.state_path.exists()):
+        _require_same_settings(run, config)
+        if not run.label_map_path.exists():  # lost; made again from the run's own categories
+            _write_label_map(run, LabelMap(run.own_categories, config.target, config.within_level1))
+        run.require_categories(data.categories)
+    else:
+        run.path.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data.categories_path, run.categories_path)
+    with whole_file(run.config_path, "w", encoding="utf-8") as file:
+        file.write(config.to_json())
+    write_json(run.environment_path, _environment())
+    _write_label_map(run, LabelMap(data.categories, config.target, config.within_level1))
+    return run
+
+
+def _write_label_map(run: RunFolder, label_map: LabelMap) -> None:
+    write_json(
+        run.label_map_path,
+        {
+            "target": label_map.target,
+            "within_level1": label_map.within_level1,
+            "num_classes": label_map.num_classes,
+            "digest": label_map.digest,
+        },
+    )
+
+
+def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
+    """Raises DatasetError if the run was begun on other products than those of `identity`."""
+    begun = run.state.data if run.state_path.exists() else None
+    if begun is None:  # a new run, or one of a version that did not record it
+        return
+    differing = [
+        f"--{name}_split"
+        for name in ("train", "validation")
+        if getattr(begun, name) != getattr(identity, name)
+    ]
+    if differing:
+        raise DatasetError(
+            f"A run continues on the products that it was begun with. {run.path} was begun on a "
+            f"data set that has other products, pictures or categories in {' and '.join(differing)}"
+            ": products trained on could turn up in validation. Choose the data set that the run "
+            "was trained on with --data_dir, or another --run_dir."
+        )
+
+
+def _with_decoder(config: Config, run: RunFolder) -> Config:
+    """`config` with the decoder to use: for `auto` the run's own, which another machine may lack.
+
+    Decoders' pixels differ by up to a level here and there, so a run never changes its decoder by
+    itself. A user may: DALI refuses a file now and then that TensorFlow takes.
+    """
+    saved = run.config.decoder if run.config_path.exists() else "auto"
+    decoder = resolve_decoder(saved if config.decoder == "auto" else config.decoder)
+    if saved not in ("auto", decoder):
+        logging.warning(
+            "--decoder=%s goes on where %s decoded so far: pixels may differ by a level, so the "
+            "result is not exactly that of an undisturbed run.",
+            decoder,
+            saved,
+        )
+    return dataclasses.replace(config, decoder=decoder)
+
+
+def _require_same_settings(run: RunFolder, config: Config) -> None:
+    saved = run.config
+    differences = saved.differences(config)
+    if config.schedule != "constant" and saved.epochs != config.epochs:
+        # The learning rate of a step depends on where the schedule ends.
+        differences["epochs"] = (saved.epochs, config.epochs)
+    if config.epochs < saved.epochs:
+        differences["epochs"] = (saved.epochs, config.epochs)
+    if differences:
+        listed = "; ".join(
+            f"--{name}: the run has {ours!r}, received {theirs!r}"
+            for name, (ours, theirs) in differences.items()
+        )
+        raise ConfigError(
+            f"A run can only be continued with the settings that it was started with. {run.path} "
+            f"differs in {listed}. Give the run's own settings, or another --run_dir."
+        )
+
+
+def _environment() -> dict[str, Any]:
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+    }

@@ -1,0 +1,223 @@
+"""What happens between two training steps, each thing by itself.
+
+A hook is called before each step with the place that training has reached. Nothing hangs on a
+step's end: reading a result there would wait for the device at every step. (The idea is that of
+`clu.periodic_actions`, https://github.com/google/CommonLoopUtils.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from trainer.runs.event_log import EventLog
+from trainer.runs.state import CurveWindow
+from trainer.terminal.progress import ProgressLine
+from trainer.terminal.signals import StopFlag
+from trainer.training.step import MetricValues
+
+FINITE_CHECK_STEPS = 10  # reading the device's counter costs a synchronisation
+_PROFILE_WARM_UP = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where training is.
+
+    Attributes:
+      epoch: counted from 0.
+      step: steps of the epoch that are finished.
+      first: `step` when this process began the epoch.
+      steps: of the whole epoch.
+      pictures: that the finished steps took.
+      total_pictures: of the whole epoch.
+      global_step: steps of all earlier epochs and of this one.
+    """
+
+    epoch: int
+    step: int
+    first: int
+    steps: int
+    pictures: int
+    total_pictures: int
+    global_step: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process has not taken a step of the epoch yet."""
+        return self.step == self.first
+
+
+class Hook:
+    """Does something before the steps of an epoch. The base class does nothing."""
+
+    def before_step(self, place: Place) -> None:
+        """Is called before each step; what it raises ends training."""
+
+    def close(self) -> None:
+        """Is called when the epoch's steps are over, also because of an error."""
+
+
+class FiniteCheck(Hook):
+    """Looks every few steps whether the loss is still finite.
+
+    Args:
+      check: called with the place; raises if it is not.
+    """
+
+    def __init__(self, check: Callable[[Place], None], every: int = FINITE_CHECK_STEPS):
+        self._check, self._every = check, every
+
+    def before_step(self, place: Place) -> None:
+        if not place.is_first and place.step % self._every == 0:
+            self._check(place)
+
+
+class Progress(Hook):
+    """Shows rate, time to go, loss and accuracy.
+
+    Args:
+      line: where to show them.
+      metrics: reads the running means; called only when the line is due.
+    """
+
+    def __init__(self, line: ProgressLine, metrics: Callable[[], MetricValues]):
+        self._line, self._metrics = line, metrics
+
+    def before_step(self, place: Place) -> None:
+        if not place.is_first and self._line.due():
+            values = self._metrics()
+            text = f"loss {values.loss:.3f}  accuracy {values.accuracy:.3f}"
+            self._line.update(place.pictures, text)
+
+    def close(self) -> None:
+        self._line.close()
+
+
+class Curves(Hook):
+    """Draws loss, accuracy and learning rate within the epoch.
+
+    A point is the mean since the point before it: running metrics are means since the epoch began.
+
+    Args:
+      events: where the points go.
+      metrics: reads the running means.
+      learning_rate: of the next step.
+      every: steps between two points.
+      window: where the curves stand.
+
+    Attributes:
+      window: likewise, after the last point.
+    """
+
+    def __init__(
+        self,
+        events: EventLog,
+        metrics: Callable[[], MetricValues],
+        learning_rate: Callable[[], float],
+        every: int,
+        window: CurveWindow,
+    ):
+        self._events, self._metrics, self._learning_rate = events, metrics, learning_rate
+        self._every, self.window = every, window
+
+    def before_step(self, place: Place) -> None:
+        if place.is_first or place.step % self._every:
+            return
+        values, before = self._metrics(), self.window
+        self.window = CurveWindow(
+            place.pictures, values.loss * place.pictures, values.accuracy * place.pictures
+        )
+        pictures = place.pictures - before.pictures
+        point = {
+            "loss": (self.window.loss - before.loss) / pictures,
+            "accuracy": (self.window.accuracy - before.accuracy) / pictures,
+            "learning_rate": self._learning_rate(),
+        }
+        self._events.scalars("train", point, place.global_step)
+
+
+class Stop(Hook):
+    """Stops training when it was asked to.
+
+    Args:
+      flag: raised by a signal.
+      stop: called with the place; writes a checkpoint and ends training.
+    """
+
+    def __init__(self, flag: StopFlag, stop: Callable[[Place], None]):
+        self._flag, self._stop = flag, stop
+
+    def before_step(self, place: Place) -> None:
+        if not place.is_first and self._flag.raised:
+            self._stop(place)
+
+
+@dataclasses.dataclass
+class CheckpointClock:
+    """When the next checkpoint is due: every `steps` steps, or else every `minutes` minutes."""
+
+    minutes: float
+    steps: int
+    last: float = dataclasses.field(default_factory=time.monotonic)
+
+    def restart(self) -> None:
+        """A checkpoint was just written."""
+        self.last = time.monotonic()
+
+    def minutes_are_over(self) -> bool:
+        """Whether it is due by the clock; never where it goes by steps."""
+        return not self.steps and time.monotonic() - self.last > 60 * self.minutes
+
+    def is_due(self, step: int) -> bool:
+        """Whether it is due after `step` steps of an epoch."""
+        return step % self.steps == 0 if self.steps else self.minutes_are_over()
+
+
+class Checkpoints(Hook):
+    """Writes a checkpoint when one is due.
+
+    Args:
+      clock: says when.
+      save: called with the place.
+    """
+
+    def __init__(self, clock: CheckpointClock, save: Callable[[Place], None]):
+        self._clock, self._save = clock, save
+
+    def before_step(self, place: Place) -> None:
+        if not place.is_first and self._clock.is_due(place.step):
+            self._save(place)
+
+
+class Profile(Hook):
+    """Profiles some steps of the first epoch, after a few that warm up, for TensorBoard.
+
+    Args:
+      folder: where the trace goes.
+      steps: how many to profile.
+    """
+
+    def __init__(self, folder: pathlib.Path, steps: int):
+        self._folder, self._steps = folder, steps
+        self._began: int | None = None
+        self._running = False
+
+    def before_step(self, place: Place) -> None:
+        if place.epoch:
+            return
+        if self._began is None:
+            if place.step >= min(_PROFILE_WARM_UP, place.steps // 2):
+                tf.profiler.experimental.start(str(self._folder))
+                self._began, self._running = place.step, True
+        elif place.step >= self._began + self._steps:
+            self.close()
+
+    def close(self) -> None:
+        if self._running:
+            self._running = False
+            tf.profiler.experimental.stop()

@@ -1,0 +1,69 @@
+"""The loop over the steps of an epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from trainer.training.hooks import Hook, Place
+from trainer.training.step import TrainStep
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochPlan:
+    """The steps of an epoch that are left to take.
+
+    Attributes:
+      epoch: counted from 0.
+      first: steps that are finished.
+      steps: of the whole epoch.
+      batch_size: pictures a step; the last one may have fewer.
+      total_pictures: of the whole epoch.
+      steps_before: steps of all earlier epochs.
+    """
+
+    epoch: int
+    first: int
+    steps: int
+    batch_size: int
+    total_pictures: int
+    steps_before: int = 0
+
+    def place(self, step: int) -> Place:
+        """Where training is when `step` steps are finished."""
+        return Place(
+            epoch=self.epoch,
+            step=step,
+            first=self.first,
+            steps=self.steps,
+            pictures=min(step * self.batch_size, self.total_pictures),
+            total_pictures=self.total_pictures,
+            global_step=self.steps_before + step,
+        )
+
+
+def run_steps(
+    step: TrainStep, batches: tf.data.Dataset, plan: EpochPlan, hooks: Sequence[Hook]
+) -> None:
+    """Takes the steps that are left of an epoch.
+
+    Args:
+      step: trains on a batch.
+      batches: the epoch's, without those of the finished steps.
+      plan: which steps to take.
+      hooks: called before each step, in their order, and closed at the end.
+    """
+    with contextlib.ExitStack() as closing:
+        for hook in hooks:
+            closing.callback(hook.close)
+        if plan.first == plan.steps:
+            return
+        iterator = step.iterator(batches)
+        for number in range(plan.first, plan.steps):
+            place = plan.place(number)
+            for hook in hooks:
+                hook.before_step(place)
+            step(iterator)

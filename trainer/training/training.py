@@ -1,0 +1,398 @@
+"""A run from where it stands to its end: stages, epochs, validation, checkpoints.
+
+One epoch is a pipeline seeded by the epoch, the steps over it, and a validation. The checkpoint
+holds all that a later step depends on: variables, running metrics, the place in the epoch. Learning
+rate, best epoch and early stopping follow from the step and the history, and need no state.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import keras
+import numpy as np
+
+from trainer.data.dataset import CdiscountData
+from trainer.data.label_map import LabelMap
+from trainer.data.record_reading import clear_record_errors
+from trainer.models.losses import SparseCrossentropy
+from trainer.models.networks import build_model, set_trainable
+from trainer.models.optimizers import build_optimizer
+from trainer.runs.checkpoint import restore_variables, save_weights
+from trainer.runs.checkpoint_store import CheckpointStore
+from trainer.runs.event_log import EventLog
+from trainer.runs.folder import RunFolder, settings_digest
+from trainer.runs.history import write_history
+from trainer.runs.state import Checkpoint, EpochRow, Position, WeightsFile
+from trainer.settings.config import Config
+from trainer.terminal.command import Preempted
+from trainer.terminal.progress import ProgressLine, duration
+from trainer.terminal.signals import StopAsked, StopFlag, stop_signals
+from trainer.training import devices, hooks
+from trainer.training.admission import require_same_data
+from trainer.training.epoch_splits import EpochSplits
+from trainer.training.feeds import FeatureFeed, PictureFeed
+from trainer.training.loop import EpochPlan, run_steps
+from trainer.training.stages import Stage, stages
+from trainer.training.step import TrainStep
+
+
+class NonFiniteLossError(ValueError):
+    """The loss, or a weight, became NaN or infinite."""
+
+
+def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
+    """Whether the validation loss has not improved for `early_stopping` epochs."""
+    patience, best = config.early_stopping, checkpoint.best
+    if not patience or best is None:
+        return False
+    return checkpoint.position.epoch - 1 - best.epoch >= patience
+
+
+class Training:
+    """One process's part of a run.
+
+    Args:
+      config: resolved settings.
+      run: the run's folder, which this process alone writes to.
+      data: the data set.
+      extra_hooks: called before the project's own hooks.
+
+    Raises:
+      DatasetError: if the run was begun on other data.
+      What `EpochSplits` and `build_model` raise.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: RunFolder,
+        data: CdiscountData,
+        extra_hooks: Sequence[hooks.Hook] = (),
+    ):
+        self._config, self._run, self._extra_hooks = config, run, extra_hooks
+        self._label_map = LabelMap(data.categories, config.target, config.within_level1)
+        self._splits = EpochSplits(config, data, self._label_map)
+        identity = self._splits.identity()
+        require_same_data(run, identity)
+        self._store = CheckpointStore(run, identity, settings_digest(config))
+        self._checkpoint = self._store.newest_intact() or Checkpoint()
+        self._events = EventLog(run.tensorboard, self._checkpoint.events)
+        self._strategy = devices.choose_strategy()
+        keras.utils.set_random_seed(config.seed)
+        keras.config.set_dtype_policy(config.precision)
+        begun = self._checkpoint.training_state is not None
+        with self._strategy.scope():
+            self._model = build_model(
+                config.model,
+                self._label_map.num_classes,
+                image_size=config.image_size,
+                input_range=config.input_range,
+                weights="none" if begun else config.weights,
+                dropout=config.dropout,
+                seed=config.seed,
+            )
+        self._clock = hooks.CheckpointClock(config.checkpoint_minutes, config.checkpoint_steps)
+        # Of a stage; `_prepare_stage` sets them.
+        self._feed: PictureFeed | FeatureFeed = self._pictures()
+        self._step: TrainStep
+        # Of an epoch.
+        self._curves: hooks.Curves
+        self._epoch_began = time.monotonic()
+
+    def run(self) -> None:
+        """Trains to the end.
+
+        Raises:
+          Preempted: after a signal, once a checkpoint is written.
+          NonFiniteLossError: if the loss stops being finite; the last checkpoint stays.
+          CheckpointWriteError: if the disk is full; the checkpoint before stays.
+        """
+        resuming = self._checkpoint.training_state is not None
+        if resuming:
+            at = self._checkpoint.position
+            _say(f"Continuing {self._run.path} at epoch {at.epoch + 1}, step {at.step}.")
+        else:
+            self._describe()
+        all_stages = stages(self._config)
+        with stop_signals() as stop:
+            for number in range(self._checkpoint.position.stage, len(all_stages)):
+                self._prepare_stage(all_stages[number])
+                if resuming:
+                    self._restore()
+                    resuming = False
+                self._move(stage=number)
+                self._update(finished=False, stopped_early=False)
+                for epoch in range(self._checkpoint.position.epoch, all_stages[number].end):
+                    # Before an epoch, not after it: a kill between the last epoch's checkpoint and
+                    # the run's end must not add an epoch.
+                    if stops_early(self._config, self._checkpoint):
+                        break
+                    self._train_epoch(epoch, all_stages[number], stop)
+                if stops_early(self._config, self._checkpoint):
+                    self._update(stopped_early=True)
+                    break
+            self._update(finished=True)
+            self._commit(with_variables=False)
+        self._events.close()
+
+    # Preparing a stage.
+
+    def _prepare_stage(self, stage: Stage) -> None:
+        config, splits = self._config, self._splits
+        with self._strategy.scope():
+            set_trainable(self._model, stage.name)
+            cached = stage.name == "head" and config.cache_features
+            self._feed = self._features() if cached else self._pictures()
+            optimizer = build_optimizer(
+                config.optimizer,
+                learning_rate=stage.learning_rate,
+                schedule=config.schedule,
+                total_steps=sum(splits.steps(epoch) for epoch in range(stage.first, stage.end)),
+                warmup_steps=round(config.warmup_epochs * splits.steps(stage.first)),
+                weight_decay=config.weight_decay,
+                policy=config.precision,
+            )
+        self._step = TrainStep(
+            self._feed.model,
+            optimizer,
+            SparseCrossentropy(label_smoothing=config.label_smoothing),
+            self._strategy,
+            config.ema_momentum,
+        )
+
+    def _pictures(self) -> PictureFeed:
+        return PictureFeed(self._model, self._splits, self._label_map, self._config)
+
+    def _features(self) -> FeatureFeed:
+        folder = self._config.features_dir or self._run.path.parent / ".features"
+        return FeatureFeed(self._model, self._splits, self._label_map, self._config, folder)
+
+    def _restore(self) -> None:
+        state = self._checkpoint.training_state
+        if state is not None:
+            restore_variables(self._run.checkpoints / state.file, self._variables())
+
+    def _variables(self) -> list[keras.Variable]:
+        return self._step.variables(self._model)
+
+    def _describe(self) -> None:
+        """What is about to be trained: one sentence on the terminal, details in TensorBoard."""
+        config = self._config
+        train, validation = self._splits.pair(0)
+        _say(
+            f"Training {config.model} ({self._model.count_params():,} parameters, "
+            f"{self._label_map.num_classes:,} classes, {config.precision}) with {config.optimizer} "
+            f"on {train.num_products:,} products ({train.num_pictures:,} pictures), validating "
+            f"on {validation.num_products:,}. Run folder: {self._run.path}"
+        )
+        self._events.hparams(config)
+        pictures, _ = next(iter(self._pictures().train_batches(0).take(1)))
+        self._events.pictures("input pictures", pictures.numpy())
+
+    # One epoch.
+
+    def _train_epoch(self, epoch: int, stage: Stage, stop: StopFlag) -> None:
+        plan = EpochPlan(
+            epoch,
+            self._checkpoint.position.step,
+            self._splits.steps(epoch),
+            self._config.batch_size,
+            self._splits.pictures(epoch),
+            self._checkpoint.position.global_step,
+        )
+        self._epoch_began = time.monotonic()
+        epoch_hooks = self._hooks(plan, stop)
+        try:
+            self._feed.prepare(epoch, stop.check)
+        except StopAsked:
+            self._epoch_began = time.monotonic()  # the epoch's time does not include preparing
+            self._preempt(plan.place(plan.first))
+        self._epoch_began = time.monotonic()
+        if plan.first == 0:
+            self._step.metrics.reset()
+        batches = self._feed.train_batches(epoch, plan.first)
+        replicas = self._strategy.num_replicas_in_sync
+        with clear_record_errors(self._splits.pair(epoch)[0].split):
+            run_steps(self._step, devices.even_batches(batches, replicas), plan, epoch_hooks)
+        end = plan.place(plan.steps)
+        self._check_finite(end)
+        if self._clock.minutes_are_over():
+            self._save(end)  # validation may take long
+        seconds = time.monotonic() - self._epoch_began
+        pictures = end.pictures - plan.place(plan.first).pictures
+        validation = self._validate(end, stop)
+        metrics = self._step.metrics.values()
+        self._finish_epoch(
+            end,
+            EpochRow(
+                epoch=epoch,
+                stage=stage.name,
+                loss=metrics.loss,
+                accuracy=metrics.accuracy,
+                val_loss=validation.loss,
+                val_accuracy=validation.accuracy,
+                val_product_accuracy=validation.product_accuracy,
+                val_top5_accuracy=validation.top5_accuracy,
+                learning_rate=self._step.learning_rate,
+                pictures_per_second=pictures / max(seconds, 1e-9),
+                seconds=time.monotonic()
+                - self._epoch_began
+                + self._checkpoint.position.seconds_before,
+            ),
+        )
+
+    def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
+        """What happens between the steps of an epoch, in this order."""
+        config, metrics = self._config, self._step.metrics.values
+        self._curves = hooks.Curves(
+            self._events,
+            metrics,
+            lambda: self._step.learning_rate,
+            config.log_every_steps,
+            self._checkpoint.position.window,
+        )
+        place = plan.place(plan.first)
+        line = ProgressLine(
+            f"epoch {plan.epoch + 1}/{config.epochs}",
+            place.total_pictures,
+            "pictures",
+            place.pictures,
+        )
+        profile = [hooks.Profile(self._run.tensorboard, config.profile_steps)]
+        return [
+            *self._extra_hooks,
+            *(profile if config.profile_steps else []),
+            hooks.FiniteCheck(self._check_finite),
+            hooks.Progress(line, metrics),
+            self._curves,
+            hooks.Stop(stop, self._preempt),
+            hooks.Checkpoints(self._clock, self._save),
+        ]
+
+    def _validate(self, end: hooks.Place, stop: StopFlag):
+        try:
+            with self._step.averaged():
+                return self._feed.evaluate(end.epoch, stop.check)
+        except StopAsked:
+            self._preempt(end)
+
+    def _finish_epoch(self, end: hooks.Place, row: EpochRow) -> None:
+        """Takes the epoch into the history, keeps its weights, and commits both."""
+        _say(_epoch_line(row, self._config.epochs))
+        with self._step.averaged(), self._store.clear_write_errors():
+            file = save_weights(self._model, self._store.weights_path(row.epoch))
+        last = WeightsFile(file.file, file.sha256, row.epoch, row.val_loss)
+        best = self._checkpoint.best
+        if best is None or row.val_loss < best.val_loss:
+            best = last
+        if row.epoch == 0:  # not before: tracing a deep network takes seconds
+            self._events.graph(self._feed.graph())
+        self._draw_epoch(row)
+        self._update(
+            history=(*self._checkpoint.history, row),
+            best=best,
+            last=last,
+            position=Position(
+                stage=self._checkpoint.position.stage,
+                epoch=row.epoch + 1,
+                global_step=end.global_step,
+            ),
+        )
+        self._commit()
+
+    def _draw_epoch(self, row: EpochRow) -> None:
+        train = {
+            "epoch_loss": row.loss,
+            "epoch_accuracy": row.accuracy,
+            "epoch_learning_rate": row.learning_rate,
+        }
+        validation = {
+            "epoch_loss": row.val_loss,
+            "epoch_accuracy": row.val_accuracy,
+            "epoch_product_accuracy": row.val_product_accuracy,
+            "epoch_top5_accuracy": row.val_top5_accuracy,
+        }
+        self._events.scalars("train", train, row.epoch)
+        self._events.scalars("validation", validation, row.epoch)
+
+    # Checkpoints.
+
+    def _save(self, place: hooks.Place) -> None:
+        """Commits the state at `place`."""
+        self._check_finite(place)
+        self._check_weights(place)
+        before = self._checkpoint.position.seconds_before
+        seconds = before + time.monotonic() - self._epoch_began
+        self._move(
+            epoch=place.epoch, step=place.step, seconds_before=seconds, window=self._curves.window
+        )
+        self._commit()
+        # This process goes on to count from the epoch's beginning.
+        self._move(seconds_before=before)
+
+    def _preempt(self, place: hooks.Place) -> NoReturn:
+        """Commits the state at `place`, and says that training has stopped."""
+        self._save(place)
+        raise Preempted(
+            f"Stopped as asked at epoch {place.epoch + 1}, step {place.step}; the checkpoint in "
+            f"{self._run.path} is complete. The same command continues it."
+        )
+
+    def _commit(self, with_variables: bool = True) -> None:
+        variables = self._variables() if with_variables else None
+        with self._store.clear_write_errors():
+            self._update(events=self._events.commit())
+            self._checkpoint = self._store.commit(self._checkpoint, variables)
+            write_history(self._run, self._checkpoint.history)
+        if with_variables:
+            metrics = self._step.metrics.variables
+            devices.share_sums(metrics, self._strategy.num_replicas_in_sync)
+        self._clock.restart()
+
+    def _update(self, **changes: object) -> None:
+        self._checkpoint = dataclasses.replace(self._checkpoint, **changes)
+
+    def _move(self, **changes: object) -> None:
+        self._update(position=dataclasses.replace(self._checkpoint.position, **changes))
+
+    # What must stay finite.
+
+    def _check_finite(self, place: hooks.Place) -> None:
+        """Looks at the running metrics."""
+        metrics = self._step.metrics.values()
+        step = metrics.first_nonfinite_step
+        if step >= 0 or not math.isfinite(metrics.loss):
+            raise self._not_finite("loss", place.epoch, step if step >= 0 else place.step - 1)
+
+    def _check_weights(self, place: hooks.Place) -> None:
+        """A step's outputs are of the weights before it; its update may have spoilt them."""
+        for variable in self._step.trained_variables():
+            if not np.isfinite(variable.numpy()).all():
+                raise self._not_finite(f"weights {variable.path}", place.epoch, place.step - 1)
+
+    def _not_finite(self, what: str, epoch: int, step: int) -> NonFiniteLossError:
+        return NonFiniteLossError(
+            f"The {what} must stay finite. NaN or infinity came up in epoch {epoch + 1}, step "
+            f"{step + 1}; {self._run.path} keeps the last good checkpoint. Try a smaller "
+            f"--learning_rate (now {self._config.learning_rate:g}) or --precision=float32 in a new "
+            "--run_dir."
+        )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _epoch_line(row: EpochRow, epochs: int) -> str:
+    return (
+        f"epoch {row.epoch + 1}/{epochs}  {duration(row.seconds)}  "
+        f"{row.pictures_per_second:,.0f} pictures/s  loss {row.loss:.4f}  "
+        f"accuracy {row.accuracy:.4f}  validation: loss {row.val_loss:.4f}  "
+        f"accuracy {row.val_accuracy:.4f} by picture, {row.val_product_accuracy:.4f} by product"
+    )
