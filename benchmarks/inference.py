@@ -57,7 +57,7 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
                 data.split("test"), batch_size=batch_size, image_size=config.image_size
             )
         )
-    )["image"]
+    )["inputs"]
 
     def forward(batches: int) -> float:
         start = time.perf_counter()

@@ -38,11 +38,11 @@ def our_batches(settings: Settings) -> Iterator:
     from trainer.data.dataset import open_dataset
     from trainer.data.input_pipeline import train_dataset
     from trainer.data.label_map import LabelMap
+    from trainer.data.labelled_split import LabelledSplit
 
     data = open_dataset(data_dir(settings, settings.products))
     dataset = train_dataset(
-        data.split("train"),
-        LabelMap(data.categories),
+        LabelledSplit(data.split("train"), LabelMap(data.categories)),
         batch_size=BATCH_SIZE,
         image_size=settings.image_size,
         seed=0,

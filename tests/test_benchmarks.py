@@ -39,7 +39,7 @@ from benchmarks.settings import Settings
 from benchmarks.table import Row, compare, table
 from cdisc_tfds.bson_file import read_documents
 from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, write_bson
-from trainer.data.decoding import decode_jpeg
+from trainer.data.tf_decoding import decode_jpeg
 
 SIZE = 32
 PRODUCTS = 60

@@ -20,7 +20,8 @@ import tensorflow as tf
 from absl import logging
 from nvidia.dali import fn, pipeline_def, types
 
-from trainer.data import decoding
+from cdisc_tfds.machine import num_cores
+from trainer.data import tf_decoding
 from trainer.data.plain_jpeg import is_plain
 
 # A sample's state, the last byte of its header.
@@ -50,7 +51,7 @@ def decode_batches(
     batches: tf.data.Dataset,
     image_size: int,
     batch_size: int,
-    transform: decoding.Transform | None = None,
+    transform: tf_decoding.Transform | None = None,
 ) -> tf.data.Dataset:
     """As `trainer.data.decoding.decode_batches`, whose arguments and elements it has.
 
@@ -63,7 +64,7 @@ def decode_batches(
     """
     _, labels, arguments = batches.element_spec
     packing = _Packing((labels, arguments))
-    cores = decoding.num_cores()
+    cores = num_cores()
     readable = _readable(image_size)
 
     def files_and_headers(jpegs: tf.Tensor, labels: tf.Tensor, arguments):
@@ -94,12 +95,12 @@ def decode_batches(
         )
         return _transformed(pictures, arguments, transform), positions, labels
 
-    in_flight = max(1, min(cores, decoding.PICTURES_IN_FLIGHT // batch_size))
+    in_flight = max(1, min(cores, tf_decoding.PICTURES_IN_FLIGHT // batch_size))
     return pixels.map(finish, num_parallel_calls=in_flight)
 
 
 def _transformed(
-    pictures: tf.Tensor, arguments: tuple[tf.Tensor, ...], transform: decoding.Transform | None
+    pictures: tf.Tensor, arguments: tuple[tf.Tensor, ...], transform: tf_decoding.Transform | None
 ) -> tf.Tensor:
     """`transform` of each picture: uint8 [n, size, size, 3] -> the same."""
     if transform is None:
@@ -126,7 +127,7 @@ def _run_dali(
     # The dynamic executor can bring the pixels back from the GPU (`.cpu()`; nothing without one).
     @pipeline_def(
         batch_size=batch_size,
-        num_threads=decoding.num_cores(),
+        num_threads=num_cores(),
         device_id=device_id,
         exec_dynamic=True,
         enable_conditionals=True,
@@ -163,7 +164,7 @@ def _run_dali(
             pipeline(),
             input_datasets={"samples": samples},
             batch_size=batch_size,
-            num_threads=decoding.num_cores(),
+            num_threads=num_cores(),
             device_id=device_id,
             output_dtypes=(tf.uint8, tf.uint8),
             output_shapes=(
@@ -185,7 +186,7 @@ def _readable(image_size: int):
     """The function jpegs string [b] -> (files that DALI reads string [b], states uint8 [b])."""
 
     def lossless(jpeg: tf.Tensor) -> tf.Tensor:
-        return tf.io.encode_png(decoding.decode_jpeg(jpeg, image_size), compression=0)
+        return tf.io.encode_png(tf_decoding.decode_jpeg(jpeg, image_size), compression=0)
 
     def decoded_here(jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # `ignore_errors` is the one way to go on after a file that does not decode.

@@ -22,6 +22,8 @@ from trainer.data.label_map import LabelMap
 
 NAME = "cdiscount"
 _BUILD = "tfds build cdiscount --imports=cdisc_tfds --manual_dir=DIR"
+# In the message of TensorFlow's error where a record and the index disagree.
+OTHER_RECORDS = "records other than the index's"
 
 
 class DatasetError(ValueError):
@@ -201,29 +203,30 @@ class CdiscountData:
 
 
 def damaged_shard(split: Split, error: Exception) -> DatasetError:
-    """What to say when TensorFlow finds that the bytes of a record are not those written."""
-    found = re.search("(corrupted|truncated) record at [0-9]+", str(error))
-    place = f"a {found[0]}" if found else str(error)
+    """Says what TensorFlow found to be wrong with the records of a split.
+
+    Raises:
+      `error` itself, if it is not about the records.
+    """
+    if OTHER_RECORDS in str(error):
+        return DatasetError(
+            "The records of a split must be those of its index, in the index's order. The shards "
+            f"of {split.spec!r} in {_folder(split)} hold other products, or other categories: a "
+            "shard or the index comes from another build. Copy the data set again, or build it "
+            f"again: {_BUILD}"
+        )
+    found = re.search("(corrupted|truncated) record at [0-9]+|Could not parse example", str(error))
+    if not found:
+        raise error
+    place = "a record of another format" if found[1] is None else f"a {found[0]}"
     return DatasetError(
         f"The records of the split {split.spec!r} must be intact. Received from the shards in "
-        f"{os.path.dirname(split.files[0].path)}: {place}. Copy the data set again, or build it "
-        f"again: {_BUILD}"
+        f"{_folder(split)}: {place}. Copy the data set again, or build it again: {_BUILD}"
     )
 
 
-def require_indexed(split: Split, ordinals: np.ndarray) -> None:
-    """Raises DatasetError if a record is of another product than the index has in its place.
-
-    Args:
-      split: the products.
-      ordinals: int64 [n], as `inference_dataset` gives them: -1 for such a record.
-    """
-    if ordinals.min(initial=0) < 0:
-        raise DatasetError(
-            "The records of a split must be those of its index, in the index's order. In "
-            f"{split.spec!r} there are other products: a shard or the index is of another "
-            "build. Copy the data set again, or build it again."
-        )
+def _folder(split: Split) -> str:
+    return os.path.dirname(split.files[0].path)
 
 
 def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountData:

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
+from cdisc_tfds.machine import num_cores
 from trainer.data.dataset import Split
-from trainer.data.decoding import num_cores
 from trainer.data.pipeline_threads import pipeline_options
+from trainer.data.record_reading import clear_record_errors, numbered_records, picture_parser
 from trainer.terminal.progress import ProgressLine
 
-_RECORDS_A_STEP = 1024
-_FEATURES = {"image_hashes": tf.io.RaggedFeature(tf.int64)}
+_RECORDS_PER_STEP = 1024
 
 
 def unseen_products(split: Split, training: Split) -> np.ndarray:
@@ -47,21 +46,17 @@ def unseen_products(split: Split, training: Split) -> np.ndarray:
 
 
 def _picture_hashes(split: Split) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yields (ordinal of the first product, its and the next ones' hashes, pictures of each)."""
-    paths, skips, takes = zip(*((part.path, part.skip, part.take) for part in split.files))
+    """Yields (ordinal of the first product, hashes of it and the next ones, pictures of each)."""
+    hashes_of = picture_parser(split, "image_hashes")
     dataset = (
-        tf.data.Dataset.from_tensor_slices((list(paths), np.int64(skips), np.int64(takes)))
-        .flat_map(lambda path, skip, take: tf.data.TFRecordDataset(path).skip(skip).take(take))
-        .batch(_RECORDS_A_STEP)
+        numbered_records(split, records_per_step=_RECORDS_PER_STEP)
         .map(
-            lambda records: tf.io.parse_example(records, _FEATURES)["image_hashes"],
+            lambda ordinals, records: (ordinals[0], hashes_of(ordinals, records)),
             num_parallel_calls=num_cores(),
         )
         .prefetch(2)
         .with_options(pipeline_options())
     )
-    first = 0
-    for hashes in dataset:
-        lengths = hashes.row_lengths().numpy()
-        yield first, hashes.flat_values.numpy(), lengths
-        first += len(lengths)
+    with clear_record_errors(split):
+        for first, hashes in dataset:
+            yield int(first), hashes.flat_values.numpy(), hashes.row_lengths().numpy()

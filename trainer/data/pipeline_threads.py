@@ -17,7 +17,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.decoding import num_cores
+from cdisc_tfds.machine import num_cores
 
 # A thirtieth of the usual share of a core that others want as well: with all cores taken by other
 # programs still some hundred pictures a second each, more than a network needs that trains on them.

@@ -18,9 +18,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from trainer.data.dataset import CdiscountData, DatasetError, Split, damaged_shard, require_indexed
+from trainer.data.dataset import CdiscountData, DatasetError, Split
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.label_map import LabelMap
+from trainer.data.record_reading import clear_record_errors
 from trainer.models.joined import join_networks
 from trainer.models.networks import build_model
 from trainer.models.precision import resolve_precision
@@ -135,7 +136,7 @@ def predict_products(
     *,
     batch_size: int,
     products: np.ndarray | None = None,
-    decoder: str = "auto",
+    decoder: str = "tf",
     dataset: tf.data.Dataset | None = None,
 ) -> Iterator[ProductBatch]:
     """Predicts every product of a split once.
@@ -170,8 +171,7 @@ def predict_products(
 
     def predict(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
         ordinals = element["product"].numpy()
-        require_indexed(split, ordinals)
-        return ordinals, predictor.probabilities(element["image"])
+        return ordinals, predictor.probabilities(element["inputs"])
 
     # A batch without a readable picture is empty: nothing to predict.
     dataset = dataset.filter(lambda element: tf.size(element["product"]) > 0)
@@ -179,12 +179,10 @@ def predict_products(
     pictures = ahead(predict, dataset)
     unseen = np.zeros(split.num_products, bool)
     unseen[products] = True
-    try:
+    with clear_record_errors(split):
         for batch in average_products(pictures, predictor.mean):
             unseen[batch.ordinals] = False
             yield batch
-    except tf.errors.DataLossError as error:
-        raise damaged_shard(split, error) from error
     unseen = np.flatnonzero(unseen)
     if len(unseen):
         logging.warning(

@@ -25,7 +25,7 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from trainer.data.decoding import decode_jpeg
+from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.predictor import Predictor
 
 

@@ -18,6 +18,7 @@ from trainer.data import decoding
 from trainer.data.decoding import DecoderError, decode_batches, resolve_decoder
 from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
 from trainer.training import train as train_module
 from trainer.training.train import open_run_folder, train
 
@@ -119,14 +120,15 @@ def data(tmp_path_factory):
 
 def train_batches(split, data, decoder, **changes):
     arguments = dict(batch_size=8, image_size=SIZE, seed=3, epoch=0) | changes
-    dataset = train_dataset(split, LabelMap(data.categories), decoder=decoder, **arguments)
+    dataset = train_dataset(
+        LabelledSplit(split, LabelMap(data.categories)), decoder=decoder, **arguments)
     return [tuple(part.numpy() for part in batch) for batch in dataset]
 
 
 def inference_batches(split, decoder, **changes):
     arguments = dict(batch_size=8, image_size=SIZE) | changes
     dataset = inference_dataset(split, decoder=decoder, **arguments)
-    return [(batch["image"].numpy(), batch["product"].numpy()) for batch in dataset]
+    return [(batch["inputs"].numpy(), batch["product"].numpy()) for batch in dataset]
 
 
 def assert_equal_batches(ours, expected):

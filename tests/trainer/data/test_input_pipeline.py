@@ -9,14 +9,12 @@ from PIL import Image
 
 from cdisc_tfds.records import Product
 from tests.helpers.small_data import SIZE, SmallData, make_products, picture
-from trainer.data import decoding
-from trainer.data.input_pipeline import (
-    count_pictures,
-    inference_dataset,
-    steps_per_epoch,
-    train_dataset,
-)
+from trainer.data import tf_decoding
+from trainer.data.dataset import DatasetError
+from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
+from trainer.data.record_reading import clear_record_errors
 
 LABELS = [i * 7 % 6 for i in range(60)]
 
@@ -42,13 +40,13 @@ def label_map(data):
 def train_batches(data, label_map, **changes):
     arguments = dict(batch_size=8, image_size=SIZE, seed=3, epoch=0) | changes
     split = arguments.pop("split", None) or data.split("train")
-    dataset = train_dataset(split, label_map, **arguments)
+    dataset = train_dataset(LabelledSplit(split, label_map), **arguments)
     return [(images.numpy(), classes.numpy()) for images, classes in dataset]
 
 
 def inference_batches(split, **changes):
     dataset = inference_dataset(split, **dict(batch_size=8, image_size=SIZE) | changes)
-    return [(batch["image"].numpy(), batch["product"].numpy()) for batch in dataset]
+    return [(batch["inputs"].numpy(), batch["product"].numpy()) for batch in dataset]
 
 
 def pixels(jpeg: bytes) -> np.ndarray:
@@ -85,21 +83,20 @@ def test_an_epoch_has_every_picture_once(data, label_map, batch_size, shuffle_bu
     pictures = data.split("train").num_pictures
     sizes = [len(labels) for _, labels in batches]
     assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
-    assert sum(sizes) == pictures == count_pictures(data.split("train"), label_map)
+    assert sum(sizes) == pictures == LabelledSplit(data.split("train"), label_map).num_pictures
     assert len(sizes) == -(-pictures // batch_size)
 
 
 def test_element_spec_has_static_shapes(data, label_map):
-    dataset = train_dataset(
-        data.split("train"), label_map, batch_size=8, image_size=SIZE, seed=0, epoch=0
-    )
+    split = LabelledSplit(data.split("train"), label_map)
+    dataset = train_dataset(split, batch_size=8, image_size=SIZE, seed=0, epoch=0)
     assert dataset.element_spec == (
         tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8),
         tf.TensorSpec([None], tf.int32),
     )
-    assert len(dataset) == steps_per_epoch(data.split("train"), label_map, 8)
+    assert len(dataset) == split.steps(8)
     assert inference_dataset(data.split("test"), batch_size=8, image_size=SIZE).element_spec == {
-        "image": tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8),
+        "inputs": tf.TensorSpec([None, SIZE, SIZE, 3], tf.uint8),
         "product": tf.TensorSpec([None], tf.int64),
     }
 
@@ -128,15 +125,15 @@ def test_pictures_of_a_product_are_spread(data, label_map):
 def test_batches_do_not_depend_on_the_number_of_cores(data, label_map, augment, monkeypatch):
     expected = train_batches(data, label_map, augment=augment)
     for cores in (1, 3, 16):
-        monkeypatch.setattr(decoding, "num_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(tf_decoding, "num_cores", lambda cores=cores: cores)
         assert_equal_batches(train_batches(data, label_map, augment=augment), expected)
 
 
 def test_batches_do_not_depend_on_how_many_wait_at_a_time(data, label_map, monkeypatch):
     """With large batches on many cores, the pictures within one batch are decoded in parallel."""
     expected = train_batches(data, label_map, augment="flip")
-    monkeypatch.setattr(decoding, "num_cores", lambda: 16)
-    monkeypatch.setattr(decoding, "PICTURES_IN_FLIGHT", 16)
+    monkeypatch.setattr(tf_decoding, "num_cores", lambda: 16)
+    monkeypatch.setattr(tf_decoding, "PICTURES_IN_FLIGHT", 16)
     assert_equal_batches(train_batches(data, label_map, augment="flip"), expected)
 
 
@@ -149,7 +146,7 @@ def test_skipped_steps_leave_the_tail_of_the_epoch(data, label_map, augment, ski
 
 
 def test_all_steps_skipped(data, label_map):
-    steps = steps_per_epoch(data.split("train"), label_map, 8)
+    steps = LabelledSplit(data.split("train"), label_map).steps(8)
     assert train_batches(data, label_map, skip_steps=steps) == []
     assert len(train_batches(data, label_map, skip_steps=steps - 1)) == 1
 
@@ -162,9 +159,9 @@ def test_specialist_gets_its_own_products_only(data):
     assert as_set(batches) == sorted(
         (classes[p.category], pixels(image).tobytes()) for p in own for image in p.images
     )
-    split = data.split("train")
-    assert count_pictures(split, label_map) == sum(len(p.images) for p in own)
-    assert steps_per_epoch(split, label_map, 8) == len(batches)
+    split = LabelledSplit(data.split("train"), label_map)
+    assert split.num_pictures == sum(len(p.images) for p in own)
+    assert split.steps(8) == len(batches)
 
 
 def test_labels_of_level1(data):
@@ -175,7 +172,7 @@ def test_labels_of_level1(data):
 
 
 def test_unlabelled_products_are_not_trained_on(data, label_map):
-    assert count_pictures(data.split("test"), label_map) == 0
+    assert LabelledSplit(data.split("test"), label_map).num_pictures == 0
     assert train_batches(data, label_map, split=data.split("test")) == []
 
 
@@ -337,7 +334,7 @@ def test_undecodable_pictures_do_not_stop_training(data, label_map, tmp_path, ki
             for i, jpeg in enumerate(jpegs)
         ]
         assert as_set(batches) == sorted(expected)
-        assert len(batches) == steps_per_epoch(split, label_map, batch_size)
+        assert len(batches) == LabelledSplit(split, label_map).steps(batch_size)
     assert "picture(s) of a batch cannot be decoded. White ones stand in" in capfd.readouterr().err
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cdisc_tfds.records import Product
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
-from trainer.data.decoding import decode_jpeg
 from trainer.data.label_map import LabelMap, LabelMapError
+from trainer.data.tf_decoding import decode_jpeg
 from trainer.models.networks import build_model
 from trainer.prediction import flags as prediction_flags
 from trainer.prediction import predictor

@@ -5,8 +5,8 @@ import tensorflow as tf
 from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.data.label_map import LabelMap
 from trainer.models.networks import build_model
-from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction import saved_model
+from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.saved_model import ServingError, export
 
 

@@ -73,7 +73,7 @@ def test_a_submission_has_the_most_probable_category_of_each_product(
 def _network_of(run, data):
     import tensorflow as tf
 
-    from trainer.data.decoding import decode_jpeg
+    from trainer.data.tf_decoding import decode_jpeg
     from trainer.prediction.predictor import load_network
 
     network = Predictor(load_network(run), LabelMap(data.categories), image_size=SIZE)

@@ -1,0 +1,105 @@
+"""Records of a split, parsed and compared with the split's index.
+
+Shards and index are files of their own. A shard of another build, or two that were swapped, would
+put other products in the places that the index names, and every label would be wrong without a
+word. So each record carries its place in the split, and what it says of itself (product id, number
+of pictures, category) must be what the index has in that place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.dataset import OTHER_RECORDS, Split, damaged_shard
+
+# Parsed at once: a batch costs little more than a single record.
+RECORDS_PER_STEP = 64
+_SCHEMA = {
+    "images": tf.io.RaggedFeature(tf.string),
+    "image_hashes": tf.io.RaggedFeature(tf.int64),
+    "category": tf.io.FixedLenFeature([], tf.int64),
+    "product_id": tf.io.FixedLenFeature([], tf.int64),
+}
+
+# (ordinals int64 [n], records string [n]) -> ragged [n, pictures of each]
+PictureParser = Callable[[tf.Tensor, tf.Tensor], tf.RaggedTensor]
+
+
+def numbered_records(
+    split: Split,
+    order: Sequence[int] | np.ndarray | None = None,
+    *,
+    files_at_once: int = 1,
+    records_per_step: int = RECORDS_PER_STEP,
+) -> tf.data.Dataset:
+    """The serialized records of a split with their places in it.
+
+    Args:
+      split: the products.
+      order: the order in which `split.files` are read; default: theirs.
+      files_at_once: how many files are read in turn, 16 records from each.
+      records_per_step: records in an element; the last one may hold fewer.
+
+    Yields:
+      (ordinals int64 [n], records string [n]): places in `split.index`, and `tf.train.Example`s.
+    """
+    takes = np.array([part.take for part in split.files], np.int64)
+    firsts = np.cumsum(takes) - takes
+    places = np.arange(len(takes)) if order is None else np.asarray(order)
+    parts = tf.data.Dataset.from_tensor_slices(
+        (
+            [split.files[place].path for place in places],
+            np.array([split.files[place].skip for place in places], np.int64),
+            takes[places],
+            firsts[places],
+        )
+    )
+
+    def read(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor):
+        return tf.data.TFRecordDataset(path).skip(skip).take(take).enumerate(first)
+
+    at_once = min(files_at_once, len(takes))
+    return parts.interleave(read, cycle_length=at_once, block_length=16).batch(records_per_step)
+
+
+def picture_parser(split: Split, feature: str = "images") -> PictureParser:
+    """The function from records to what they hold of each picture, checked against the index.
+
+    Args:
+      split: the products.
+      feature: `images` (string, the JPEG files) or `image_hashes` (int64).
+
+    Raises:
+      InvalidArgumentError: when run, if a record is not the one that the index has in its place;
+        `clear_record_errors` says so in a sentence.
+    """
+    ids = tf.constant(split.index.product_id)
+    categories = tf.constant(split.index.category.astype(np.int64))
+    num_pictures = tf.constant(split.index.num_pictures.astype(np.int32))
+    schema = {name: _SCHEMA[name] for name in (feature, "category", "product_id")}
+
+    def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tf.RaggedTensor:
+        record = tf.io.parse_example(records, schema)
+        pictures = record[feature]
+        same = (
+            (tf.gather(ids, ordinals) == record["product_id"])
+            & (tf.gather(categories, ordinals) == record["category"])
+            & (tf.gather(num_pictures, ordinals) == pictures.row_lengths())
+        )
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(same), [OTHER_RECORDS])]):
+            return tf.identity(pictures)
+
+    return parse
+
+
+@contextlib.contextmanager
+def clear_record_errors(split: Split) -> Iterator[None]:
+    """Raises DatasetError, in a sentence, for TensorFlow's errors about the records of a split."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        raise damaged_shard(split, error) from error
