@@ -27,7 +27,8 @@ from benchmarks.training import timed_fit, train_with, training_config, training
 from trainer.data.dataset import CdiscountData, Split
 from trainer.data.input_pipeline import inference_dataset
 from trainer.prediction.evaluation import evaluate
-from trainer.prediction.predictor import Predictor, load_predictor
+from trainer.prediction.loading import load_predictor
+from trainer.prediction.predictor import Predictor
 from trainer.prediction.submission import predict_categories, write_submission
 from trainer.settings.config import Config
 

@@ -20,7 +20,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
     # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
-    from trainer.prediction.predictor import load_predictor
+    from trainer.prediction.loading import load_predictor
     from trainer.prediction.saved_model import check_output, export
 
     check_output(flags.FLAGS.output)

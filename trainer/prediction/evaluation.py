@@ -35,13 +35,10 @@ from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.duplicates import unseen_products
 from trainer.data.label_map import LabelMap
-from trainer.prediction.predictor import (
-    Predictor,
-    ProductBatch,
-    load_predictor,
-    predict_products,
-    training_split,
-)
+from trainer.prediction.averaging import ProductBatch
+from trainer.prediction.loading import load_predictor
+from trainer.prediction.predictor import Predictor, predict_products
+from trainer.prediction.priors import training_split
 from trainer.prediction.scores import LevelSum, Tally, level_of_class
 from trainer.runs.folder import RunFolder, write_json
 from trainer.terminal.progress import ProgressLine

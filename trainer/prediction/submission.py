@@ -21,7 +21,8 @@ from absl import logging
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
-from trainer.prediction.predictor import Predictor, load_predictor, predict_products
+from trainer.prediction.loading import load_predictor
+from trainer.prediction.predictor import Predictor, predict_products
 from trainer.runs.folder import RunFolder, whole_file
 from trainer.terminal.progress import ProgressLine
 

@@ -180,6 +180,10 @@ class RunState:
     def last(self) -> WeightsFile | None:
         return self.newest.last
 
+    def weights(self, checkpoint: str) -> WeightsFile | None:
+        """The weights of one of CHECKPOINTS; None before the first epoch is finished."""
+        return {"best": self.best, "last": self.last}[checkpoint]
+
     def to_json(self) -> str:
         """The file's text."""
         content = {

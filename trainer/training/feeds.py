@@ -14,7 +14,7 @@ from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import split_at_features
-from trainer.prediction.predictor import Evaluator
+from trainer.prediction.validation import Evaluator
 from trainer.settings.config import Config
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.feature_files import Features

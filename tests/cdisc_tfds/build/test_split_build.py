@@ -23,8 +23,8 @@ from cdisc_tfds.build import (
 from cdisc_tfds.build.source_file import ChangedFileError
 from cdisc_tfds.build.split_build import BuildError
 from cdisc_tfds.product_index import ProductIndex
-from tests.conftest import CATEGORY_IDS, jpeg, product, write_bson
 from tests.cdisc_tfds.test_dataset_builder import build
+from tests.conftest import CATEGORY_IDS, jpeg, product, write_bson
 
 
 @pytest.fixture(autouse=True, params=["reread", "merged"])

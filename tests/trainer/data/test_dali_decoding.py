@@ -121,7 +121,8 @@ def data(tmp_path_factory):
 def train_batches(split, data, decoder, **changes):
     arguments = dict(batch_size=8, image_size=SIZE, seed=3, epoch=0) | changes
     dataset = train_dataset(
-        LabelledSplit(split, LabelMap(data.categories)), decoder=decoder, **arguments)
+        LabelledSplit(split, LabelMap(data.categories)), decoder=decoder, **arguments
+    )
     return [tuple(part.numpy() for part in batch) for batch in dataset]
 
 

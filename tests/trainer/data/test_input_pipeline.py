@@ -10,11 +10,9 @@ from PIL import Image
 from cdisc_tfds.records import Product
 from tests.helpers.small_data import SIZE, SmallData, make_products, picture
 from trainer.data import tf_decoding
-from trainer.data.dataset import DatasetError
 from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.data.record_reading import clear_record_errors
 
 LABELS = [i * 7 % 6 for i in range(60)]
 

@@ -9,8 +9,8 @@ from trainer.data.duplicates import unseen_products
 from trainer.data.label_map import LabelMap
 from trainer.models.networks import build_model
 from trainer.prediction import evaluation as evaluation_module
+from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.evaluation import Evaluation, EvaluationError
-from trainer.prediction.predictor import ProductBatch
 from trainer.runs.checkpoint import save_weights
 from trainer.runs.folder import RunFolder, write_json
 

@@ -16,15 +16,11 @@ from trainer.data.tf_decoding import decode_jpeg
 from trainer.models.networks import build_model
 from trainer.prediction import flags as prediction_flags
 from trainer.prediction import predictor
-from trainer.prediction.predictor import (
-    Evaluator,
-    PredictionError,
-    Predictor,
-    average_products,
-    load_predictor,
-    predict_products,
-    training_prior,
-)
+from trainer.prediction.averaging import average_products
+from trainer.prediction.loading import load_predictor
+from trainer.prediction.predictor import PredictionError, Predictor, predict_products
+from trainer.prediction.priors import training_prior
+from trainer.prediction.validation import Evaluator
 from trainer.runs.checkpoint import CheckpointError, save_weights
 from trainer.runs.folder import RunFolder, RunFolderError, write_json
 

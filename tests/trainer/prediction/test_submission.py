@@ -74,7 +74,7 @@ def _network_of(run, data):
     import tensorflow as tf
 
     from trainer.data.tf_decoding import decode_jpeg
-    from trainer.prediction.predictor import load_network
+    from trainer.prediction.loading import load_network
 
     network = Predictor(load_network(run), LabelMap(data.categories), image_size=SIZE)
     return lambda jpegs: network.probabilities(tf.stack([decode_jpeg(j, SIZE) for j in jpegs]))
@@ -237,7 +237,7 @@ def _fake_predictor(data):
 
 
 def _fake_batches(ordinals):
-    from trainer.prediction.predictor import ProductBatch
+    from trainer.prediction.averaging import ProductBatch
 
     empty = np.zeros(0, np.int64)
     return [

@@ -11,7 +11,7 @@ from tests.helpers.small_data import SmallData, make_products, small_config
 from tests.helpers.tiny_pretrained import NAME, add_to_models
 from trainer.data.input_pipeline import inference_dataset
 from trainer.models.networks import build_model
-from trainer.prediction.predictor import Evaluator
+from trainer.prediction.validation import Evaluator
 from trainer.terminal.command import Preempted
 from trainer.training import feature_store
 from trainer.training import train as train_module

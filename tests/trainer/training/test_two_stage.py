@@ -11,7 +11,7 @@ from tests.helpers.small_data import SIZE, SmallData, make_products, small_confi
 from trainer.models.joined import join_networks
 from trainer.models.networks import build_model
 from trainer.prediction.evaluation import evaluate_run
-from trainer.prediction.predictor import load_network, load_predictor
+from trainer.prediction.loading import load_network, load_predictor
 from trainer.prediction.submission import submit
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.settings.config import Config, ConfigError

@@ -1,0 +1,141 @@
+"""The network of a finished run, plain or two-stage, as something that predicts."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from trainer.data.dataset import CdiscountData
+from trainer.models.joined import join_networks
+from trainer.models.networks import build_model
+from trainer.models.precision import resolve_precision
+from trainer.prediction.predictor import Predictor
+from trainer.prediction.priors import training_prior, training_split
+from trainer.runs.checkpoint import CheckpointError, verified_path
+from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.state import CHECKPOINTS
+from trainer.runs.two_stage_file import TwoStageParts
+from trainer.settings.config import Config
+
+
+def load_predictor(
+    run_dir: str | RunFolder,
+    data: CdiscountData | None = None,
+    *,
+    checkpoint: str = "best",
+    flip: bool = False,
+    mean: str = "arithmetic",
+    precision: str | None = None,
+) -> Predictor:
+    """The network of a run's folder, plain or two-stage, as a Predictor.
+
+    Args:
+      run_dir: the run's folder.
+      data: the data set that it will predict; its categories must be the run's. Its training
+        split gives the prior.
+      checkpoint: `best` by validation loss, or the `last` epoch's.
+      flip: as in Predictor.
+      mean: as in Predictor.
+      precision: dtype policy; default: float32 for a run trained so, else the fastest here.
+
+    Raises:
+      RunFolderError: if there is no run, or it has no finished epoch yet.
+      CheckpointError: if the checkpoint's file is missing, damaged, or another network's.
+      LabelMapError: if the data set's categories are not the run's.
+    """
+    run = RunFolder(run_dir) if not isinstance(run_dir, RunFolder) else run_dir
+    config, label_map = run.config, run.label_map
+    prior = None
+    if data is not None:
+        run.require_categories(data.categories)
+        training = training_split(data, config)
+        prior = None if training is None else training_prior(training, label_map)
+    return Predictor(
+        load_network(run, checkpoint, precision),
+        label_map,
+        image_size=config.image_size,
+        flip=flip,
+        mean=mean,
+        prior=prior,
+    )
+
+
+def load_network(
+    run: RunFolder, checkpoint: str = "best", precision: str | None = None
+) -> keras.Model:
+    """uint8 pictures -> float32 logits of the run's classes, with a checkpoint's weights.
+
+    Arguments and errors as of `load_predictor`.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise CheckpointError(
+            f"--checkpoint must be one of {', '.join(CHECKPOINTS)}. Received: {checkpoint!r}."
+        )
+    if run.is_two_stage:
+        return _load_two_stage(run, checkpoint, precision)
+    if run.level1_path.exists():
+        raise RunFolderError(
+            f"{run.path} is a two-stage run that is not finished. Start `python -m "
+            "trainer.two_stage` again with the same flags and this --run_dir."
+        )
+    file = run.state.weights(checkpoint)
+    if file is None:
+        raise RunFolderError(
+            f"{run.path} has no finished epoch yet. Start `python -m trainer.main` again with the "
+            "same flags and this --run_dir."
+        )
+    path = verified_path(run.checkpoints, file)
+    model = _untrained_network(run.config, run.label_map.num_classes, precision)
+    try:
+        model.load_weights(path)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"A checkpoint must hold the weights of its run's network. {path} holds those of "
+            f"another than --model={run.config.model} with {run.label_map.num_classes} classes, "
+            "which config.json names. Restore the run's folder."
+        ) from error
+    return model
+
+
+def _untrained_network(config: Config, num_classes: int, precision: str | None) -> keras.Model:
+    if precision is None:
+        # 16-bit arithmetic that the training machine had may be slow emulation on this one.
+        precision = "float32" if config.precision == "float32" else "auto"
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(resolve_precision(precision))
+    try:
+        return build_model(
+            config.model,
+            num_classes,
+            image_size=config.image_size,
+            input_range=config.input_range,
+            weights="none",  # its own come next
+            dropout=config.dropout,
+            seed=config.seed,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _load_two_stage(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model:
+    """Joins the networks that `trainer.two_stage` lists in two_stage.json."""
+    parts = TwoStageParts.read(run)
+    categories = run.label_map.categories
+
+    def part(folder: str, target: tuple[str, int | None]) -> keras.Model:
+        part_of_run = RunFolder(run.path / folder)
+        part_of_run.require_categories(categories)
+        config = part_of_run.config
+        if (config.target, config.within_level1) != target:
+            raise RunFolderError(
+                f"two_stage.json names {part_of_run.path} for another part of the two-stage run "
+                "than its config.json says. Restore the run's folder."
+            )
+        return load_network(part_of_run, checkpoint, precision)
+
+    return join_networks(
+        part(parts.level1, ("level1", None)),
+        {label: part(folder, ("category", label)) for label, folder in parts.specialists.items()},
+        {label: np.asarray(prior) for label, prior in parts.priors.items()},
+        categories.level1,
+    )

@@ -1,0 +1,29 @@
+"""What is predicted for a product without a readable picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from absl import logging
+
+from trainer.data.dataset import CdiscountData, DatasetError, Split
+from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
+from trainer.settings.config import Config
+
+
+def training_split(data: CdiscountData, config: Config) -> Split | None:
+    """The products that a run was trained on; None, with a warning, if they are not in `data`."""
+    try:
+        return data.split(config.train_split)
+    except DatasetError as error:
+        logging.warning("The products that the run learnt from are not in the data set: %s", error)
+        return None
+
+
+def training_prior(training: Split, label_map: LabelMap) -> np.ndarray:
+    """float32 [classes]: each class's share of the products of a training split."""
+    labelled = LabelledSplit(training, label_map)
+    counts = np.bincount(labelled.classes[labelled.products], minlength=label_map.num_classes)
+    if not counts.any():
+        counts = counts + 1
+    return (counts / counts.sum()).astype(np.float32)

@@ -1,0 +1,101 @@
+"""Validation of a network that is being trained, after each epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
+from trainer.prediction.predictor import PredictionError, Predictor, predict_products
+from trainer.prediction.scores import Tally
+from trainer.settings.config import Config
+from trainer.terminal.progress import ProgressLine
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """How good a network is on the products with a class.
+
+    Attributes:
+      loss: mean over the pictures, in nats.
+      accuracy, top5_accuracy: by picture.
+      product_accuracy, product_top5_accuracy: of the probabilities averaged over each product's
+        pictures.
+    """
+
+    loss: float
+    accuracy: float
+    top5_accuracy: float
+    product_accuracy: float
+    product_top5_accuracy: float
+
+
+class Evaluator:
+    """Validation of a network that is being trained, after each epoch.
+
+    Args:
+      model: the network; the evaluator follows its weights.
+      label_map: what its classes mean.
+      config: the run's resolved settings.
+    """
+
+    def __init__(self, model: keras.Model, label_map: LabelMap, config: Config):
+        self._predictor = Predictor(model, label_map, image_size=config.image_size)
+        self._batch_size = config.eval_batch_size
+        self._decoder = config.decoder
+
+    @property
+    def function(self) -> tf.types.experimental.ConcreteFunction:
+        """Pictures to probabilities, as TensorFlow runs it."""
+        return self._predictor.function
+
+    def evaluate(
+        self,
+        labelled: LabelledSplit,
+        label: str = "evaluating",
+        between_batches: Callable[[], None] = lambda: None,
+        dataset: tf.data.Dataset | None = None,
+    ) -> Validation:
+        """Loss and accuracies over the products that have one of the run's classes.
+
+        Args:
+          labelled: the products.
+          label: what the progress line calls it.
+          between_batches: is called after each batch; what it raises ends the evaluation.
+          dataset: as in `predict_products`.
+
+        Raises:
+          PredictionError: if no product of the split has one of the run's classes.
+        """
+        split, classes = labelled.split, labelled.classes
+        if not labelled.num_products:
+            raise PredictionError(
+                "Validation needs products with labels of this run's classes. The split "
+                f"{split.spec!r} has none. Choose another --validation_split."
+            )
+        by_picture, by_product = Tally(), Tally()
+        line = ProgressLine(label, labelled.num_products, "products")
+        for batch in predict_products(
+            self._predictor,
+            split,
+            batch_size=self._batch_size,
+            products=labelled.products,
+            decoder=self._decoder,
+            dataset=dataset,
+        ):
+            by_picture.add(batch.picture_probabilities, classes[batch.picture_ordinals])
+            by_product.add(batch.probabilities, classes[batch.ordinals])
+            line.update(by_product.count)
+            between_batches()
+        line.close()
+        return Validation(
+            by_picture.loss,
+            by_picture.accuracy,
+            by_picture.top5_accuracy,
+            by_product.accuracy,
+            by_product.top5_accuracy,
+        )
