@@ -6,6 +6,7 @@ On a machine without a GPU this runs DALI's CPU backend; `pip install -e '.[dali
 import dataclasses
 import importlib.util
 import io
+import types
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from trainer.data.decoding import DecoderError, decode_batches, resolve_decoder
 from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.training import train as train_module
-from trainer.training.train import open_run_folder, train
+from trainer.training import admission
+from trainer.training.admission import open_run_folder
+from trainer.training.train import train
 
 
 def _dali_is_installed() -> bool:
@@ -51,14 +53,16 @@ def machine(monkeypatch):
             def leave_gpu_memory():
                 calls.append("leave_gpu_memory")
 
-        def load():
+        def load(name):
+            if name != "trainer.data.dali_decoding":
+                return importlib.import_module(name)
             if error:
                 raise error
             return Dali
 
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU"] * gpus)
         monkeypatch.setattr(decoding, "_has_dali", lambda: installed)
-        monkeypatch.setattr(decoding, "_dali", load)
+        monkeypatch.setattr(decoding, "importlib", types.SimpleNamespace(import_module=load))
         return calls
 
     return pretend
@@ -105,6 +109,12 @@ def test_unknown_decoders_are_refused():
     with pytest.raises(DecoderError) as error:
         resolve_decoder("opencv")
     assert str(error.value) == ("`decoder` must be one of auto, tf, dali. Received: 'opencv'.")
+
+
+def test_pipelines_take_a_resolved_decoder_only():
+    """Resolving has an effect on the GPU's memory: it happens once, before the network is built."""
+    with pytest.raises(DecoderError, match="is one of tf, dali. Received: 'auto'"):
+        decode_batches(tf.data.Dataset.from_tensors(0), SIZE, 8, decoder="auto")
 
 
 # The same batches.
@@ -283,10 +293,10 @@ def test_a_run_is_the_same_with_either(data, tmp_path):
 def test_a_run_keeps_its_decoder_and_says_when_it_is_told_to_change(data, tmp_path, monkeypatch):
     messages = []
     monkeypatch.setattr(
-        train_module.logging, "warning", lambda text, *args: messages.append(text % args)
+        admission.logging, "warning", lambda text, *args: messages.append(text % args)
     )
     monkeypatch.setattr(
-        train_module, "resolve_decoder", lambda name: "dali" if name == "auto" else name
+        admission, "resolve_decoder", lambda name: "dali" if name == "auto" else name
     )
     config = small_config(epochs=1)
     for requested, expected in (("auto", "dali"), ("auto", "dali"), ("tf", "tf"), ("auto", "tf")):
