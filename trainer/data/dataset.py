@@ -11,6 +11,7 @@ import functools
 import os
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -22,8 +23,11 @@ from trainer.data.label_map import LabelMap
 
 NAME = "cdiscount"
 _BUILD = "tfds build cdiscount --imports=cdisc_tfds --manual_dir=DIR"
+_COPY_OR_BUILD = (
+    "Copy the data set again if the copy was cut short; otherwise build it again: " + _BUILD
+)
 # In the message of TensorFlow's error where a record and the index disagree.
-OTHER_RECORDS = "records other than the index's"
+OTHER_RECORDS = "records that the index does not have"
 
 
 class DatasetError(ValueError):
@@ -181,25 +185,48 @@ class CdiscountData:
                 f"the split {name!r}. It has {len(index):,}. Build the data set again: "
                 f"{_BUILD}"
             )
+        digest = self._metadata("index_digest", name)
+        if digest is not None and digest != index.digest:
+            raise DatasetError(
+                f"{path} is not the index that this data set was built with (its digest is not "
+                "the one in metadata.json): it was changed, or is of another build. Copy the data "
+                f"set again, or build it again: {_BUILD}"
+            )
         return index
 
-    def _check_shards(self, name: str) -> None:
-        """Raises DatasetError unless a split's shards are there, with their bytes.
+    def _metadata(self, key: str, split: str) -> Any:
+        """What the data set's metadata say of a split; None in one built before version 0.2."""
+        return (self._builder.info.metadata or {}).get(key, {}).get(split)
 
-        A shard that is cut short between two records would otherwise pass for one with fewer
-        products. What is wrong within records is found when they are read.
+    def _check_shards(self, name: str) -> None:
+        """Raises DatasetError unless each of a split's shards is there, with its bytes.
+
+        A shard cut short between two records would otherwise look like one with fewer products.
+        Damage within records shows when they are read.
         """
         info = self._builder.info.splits[name]
-        missing = [path for path in info.filepaths if not os.path.exists(path)]
-        found = sum(os.path.getsize(path) for path in info.filepaths if path not in missing)
-        expected = info.num_bytes + OVERHEAD_BYTES * info.num_examples
-        if found != expected:
-            received = f"no {missing[0]}" if missing else f"{found:,} bytes"
-            raise DatasetError(
-                f"The {len(info.filepaths)} shards of the split {name!r} in {self.data_path} must "
-                f"have {expected:,} bytes in all. Received: {received}. A copy that was cut short "
-                f"must be made again; else build the data set again: {_BUILD}"
-            )
+        for path in info.filepaths:
+            if not os.path.exists(path):
+                raise DatasetError(
+                    f"The {len(info.filepaths)} shards of the split {name!r} must be in "
+                    f"{self.data_path}. Received: no {path}. {_COPY_OR_BUILD}"
+                )
+        found = [os.path.getsize(path) for path in info.filepaths]
+        expected = self._metadata("shard_bytes", name)
+        if expected is None:  # only their sum is known
+            total = info.num_bytes + OVERHEAD_BYTES * info.num_examples
+            if sum(found) != total:
+                raise DatasetError(
+                    f"The {len(found)} shards of the split {name!r} in {self.data_path} must have "
+                    f"{total:,} bytes in all. Received: {sum(found):,} bytes. {_COPY_OR_BUILD}"
+                )
+            return
+        for path, size, right in zip(info.filepaths, found, expected, strict=True):
+            if size != right:
+                raise DatasetError(
+                    f"The shard {path} must have {right:,} bytes. Received: {size:,} bytes. "
+                    f"{_COPY_OR_BUILD}"
+                )
 
 
 def damaged_shard(split: Split, error: Exception) -> DatasetError:

@@ -1,5 +1,6 @@
 """Splits of a built data set: their files, their index, and what is refused."""
 
+import json
 import shutil
 import struct
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import cdisc_tfds
-from cdisc_tfds.product_index import ProductIndexError
+from cdisc_tfds.product_index import ProductIndex, ProductIndexError
 from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, write_competition
 from trainer.data.dataset import (
     DatasetError,
@@ -216,24 +217,60 @@ def test_official_example_file(cdiscount_files, tmp_path):
     assert len(np.unique(train.index.category)) == 36
 
 
-def test_a_shard_that_is_missing_or_cut_short_is_refused(data_dir, tmp_path):
-    """Cut between two records it would pass for a shard with fewer products."""
+def without_shard_sizes(folder):
+    """Makes the metadata what it was before version 0.2."""
+    path = next(folder.rglob("metadata.json"))
+    metadata = json.loads(path.read_text())
+    path.write_text(json.dumps({k: v for k, v in metadata.items() if k != "shard_bytes"}))
+
+
+@pytest.mark.parametrize(
+    ("old", "received"),
+    [
+        (
+            False,
+            r"The shard .*tfrecord-00001.* must have [\d,]+ bytes\. Received: ",
+        ),
+        (True, r"3 shards of the split 'train' .* in all\. Received: "),
+    ],
+)
+def test_a_shard_that_is_missing_or_cut_short_is_refused(data_dir, tmp_path, old, received):
+    """Cut between two records it would look like a shard with fewer products."""
     copy = shutil.copytree(data_dir, tmp_path / "copy")
+    if old:
+        without_shard_sizes(copy)
     shard = sorted(copy.rglob("cdiscount-train.tfrecord-*"))[1]
     intact = shard.read_bytes()
     (length,) = struct.unpack("<Q", intact[:8])
     shard.write_bytes(intact[: length + 16])
-    with pytest.raises(
-        DatasetError,
-        match=r"3 shards of the split 'train' .* in all\. Received: [\d,]+ bytes\. A copy that was",
-    ):
+    with pytest.raises(DatasetError, match=received + r"[\d,]+ bytes\. Copy the data set again"):
         open_dataset(copy).split("train[:1]")
     shard.unlink()
-    with pytest.raises(DatasetError, match=rf"Received: no .*{shard.name}\. A copy that was cut"):
+    with pytest.raises(DatasetError, match=rf"Received: no .*{shard.name}\. Copy the data set"):
         open_dataset(copy).split("train")
     assert open_dataset(copy).split("test").num_products == 6
     shard.write_bytes(intact)
     assert open_dataset(copy).split("train").num_products == 20
+
+
+def test_shards_of_other_sizes_with_the_same_sum_are_refused(copied_dir):
+    """Two shards that changed places, which the sum of their sizes does not tell."""
+    first, second, _ = sorted(copied_dir.rglob("cdiscount-train.tfrecord-*"))
+    assert first.stat().st_size != second.stat().st_size
+    aside = first.rename(copied_dir / "aside")
+    second.rename(first)
+    aside.rename(second)
+    with pytest.raises(DatasetError, match=rf"The shard .*{first.name} must have [\d,]+ bytes"):
+        open_dataset(copied_dir).split("train")
+
+
+def test_an_index_that_was_changed_is_refused(copied_dir):
+    path = next(copied_dir.rglob("cdiscount-train.index.npz"))
+    index = ProductIndex.load(path)
+    index.category[:] = np.roll(index.category, 1)
+    index.save(path)
+    with pytest.raises(DatasetError, match="index.npz is not the index that this data set was bui"):
+        open_dataset(copied_dir).split("train")
 
 
 def test_the_parallel_builds_shards_have_the_expected_bytes(tmp_path, competition):
