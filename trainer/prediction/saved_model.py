@@ -10,8 +10,9 @@ Its signature `serving_default` takes a vector of JPEG strings [b] and gives
     probability    float32 [b, k]
     probabilities  float32 [b, classes]
 
-Decoding, scaling and softmax are inside. The class names are an asset of the SavedModel,
-`assets/class_names.txt`, a line a class. Bytes that are no JPEG fail the call they are in.
+An empty vector gives empty results. The model decodes, scales and applies softmax itself. The class
+names are an asset of the SavedModel, `assets/class_names.txt`, a line a class. Bytes that are not a
+JPEG, and a JPEG whose header declares more than MAX_PIXELS pixels, fail the call they are in.
 TensorFlow Serving expects each version of a model in a folder named by its number.
 """
 
@@ -21,12 +22,16 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.predictor import Predictor
+
+# Larger than any picture of a product; decoding that many takes 100 MB.
+MAX_PIXELS = 1 << 25
 
 
 class ServingError(ValueError):
@@ -79,23 +84,26 @@ def export(predictor: Predictor, output: str | os.PathLike[str], top: int = 5) -
     return output
 
 
-def _endpoint(predictor: Predictor, names, top: int):
-    size, label_map = predictor.image_size, predictor.label_map
+def _endpoint(
+    predictor: Predictor, names: tf.lookup.StaticHashTable, top: int
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    """The signature's function; see the module's docstring."""
+    label_map = predictor.label_map
     category_ids = None
     if label_map.category_of_class is not None:
         category_ids = tf.constant(label_map.categories.category_ids[label_map.category_of_class])
 
     def serve(jpegs: tf.Tensor) -> dict[str, tf.Tensor]:
-        pictures = tf.map_fn(
-            lambda jpeg: decode_jpeg(jpeg, size),
-            jpegs,
-            fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
-        )
-        probabilities = predictor.forward(pictures)
+        # No GPU holds strings: TensorFlow may still place a loop over them there, and then fail.
+        with tf.device("/cpu:0"):
+            pictures = _decoded(jpegs, predictor.image_size)
+        probabilities = _probabilities(predictor, pictures)
         probability, classes = tf.math.top_k(probabilities, top)
+        with tf.device("/cpu:0"):
+            name = names.lookup(tf.cast(classes, tf.int64))
         outputs = {
             "class": classes,
-            "name": names.lookup(tf.cast(classes, tf.int64)),
+            "name": name,
             "probability": probability,
             "probabilities": probabilities,
         }
@@ -104,6 +112,35 @@ def _endpoint(predictor: Predictor, names, top: int):
         return outputs
 
     return serve
+
+
+def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
+    """string [b] -> uint8 [b, image_size, image_size, 3]."""
+
+    def decode(jpeg: tf.Tensor) -> tf.Tensor:
+        # The header alone: memory for the pixels is taken when they are decoded.
+        shape = tf.image.extract_jpeg_shape(jpeg, output_type=tf.int64)
+        refusal = tf.debugging.Assert(
+            shape[0] * shape[1] <= MAX_PIXELS,
+            [f"A picture may have at most {MAX_PIXELS} pixels. Received height and width:", shape],
+        )
+        with tf.control_dependencies([refusal]):
+            return decode_jpeg(tf.identity(jpeg), image_size)
+
+    return tf.map_fn(
+        decode, jpegs, fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.uint8)
+    )
+
+
+def _probabilities(predictor: Predictor, pictures: tf.Tensor) -> tf.Tensor:
+    """uint8 [b, size, size, 3] -> float32 [b, classes], also for b = 0.
+
+    Some networks' operations refuse an empty batch: a black picture is added, and its row dropped.
+    """
+    size = tf.shape(pictures)[0]
+    padding = [[0, tf.cast(size == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]
+    padded = tf.ensure_shape(tf.pad(pictures, padding), pictures.shape)
+    return predictor.forward(padded)[:size]
 
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:

@@ -83,3 +83,44 @@ def test_a_failed_export_leaves_nothing(data, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         export(_predictor(data), tmp_path / "1")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_an_empty_vector_gives_empty_results(data, tmp_path):
+    folder = export(_predictor(data), tmp_path / "1")
+    served = _serve(folder, np.array([], object))
+    assert served["probabilities"].shape == (0, 6)
+    assert served["class"].shape == served["name"].shape == served["category_id"].shape == (0, 5)
+
+
+def test_a_header_of_too_many_pixels_is_refused_before_decoding(data, tmp_path):
+    """A few bytes must not make the server take gigabytes of memory."""
+    folder = export(_predictor(data), tmp_path / "1")
+    jpeg = bytearray(make_products([0])[0].images[0])
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = (8192).to_bytes(2, "big") + (4097).to_bytes(2, "big")
+    message = "at most 33554432 pixels.*8192 4097"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        _serve(folder, [bytes(jpeg)])
+    jpeg[frame + 7 : frame + 9] = (64).to_bytes(2, "big")  # cut short, but few enough
+    assert _serve(folder, [bytes(jpeg)])["class"].shape == (1, 5)
+
+
+def test_strings_are_decoded_on_the_processor(data, tmp_path):
+    """On a machine with a GPU, TensorFlow may place a loop over strings there, which fails."""
+    folder = export(_predictor(data), tmp_path / "1")
+    graph = tf.saved_model.load(str(folder)).signatures["serving_default"].graph
+    bodies = graph.as_graph_def().library.function
+    devices = {
+        node.device
+        for function in bodies
+        for node in function.node_def
+        if node.op in ("DecodeJpeg", "ExtractJpegShape", "TensorListGetItem", "LookupTableFindV2")
+    }
+    loops = {
+        node.device
+        for function in bodies
+        for node in function.node_def
+        if node.op in ("While", "StatelessWhile")
+    }
+    assert devices and loops
+    assert all(device.upper().endswith("CPU:0") for device in devices | loops)
