@@ -10,7 +10,6 @@ from __future__ import annotations
 from absl import app, flags
 
 from trainer.prediction.flags import define_prediction_flags, prediction_options
-from trainer.runs.folder import RunFolder
 from trainer.terminal import command
 
 
@@ -19,7 +18,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
     # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
-    from trainer.prediction.evaluation import evaluate_run, output_path, table
+    from trainer.prediction.evaluation import evaluate_run, table, write_result
 
     result = evaluate_run(
         flags.FLAGS.run_dir,
@@ -27,8 +26,8 @@ def main(argv: list[str]) -> None:
         deduplicate=flags.FLAGS.deduplicate,
         **prediction_options(),
     )
-    print(table(result))
-    print(f"\n{output_path(RunFolder(flags.FLAGS.run_dir), result['split'])}")
+    print(table(result), flush=True)
+    print(f"\n{write_result(flags.FLAGS.run_dir, result)}")
 
 
 def _define_flags() -> None:

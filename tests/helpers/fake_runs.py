@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shutil
 
 import numpy as np
 
+from cdisc_tfds.whole_files import write_json
 from tests.helpers.small_data import SmallData, small_config
 from trainer.data.label_map import LabelMap
-from trainer.runs.folder import RunFolder, write_json
+from trainer.runs.evaluation_file import (
+    Accuracies,
+    Counts,
+    Deduplicated,
+    EvaluationResult,
+    Example,
+    LevelAccuracies,
+    Method,
+    file_name,
+)
+from trainer.runs.folder import RunFolder
+from trainer.runs.history import write_history
+from trainer.runs.state import Checkpoint, EpochRow, RunState, WeightsFile
+from trainer.runs.two_stage_file import TwoStageParts
 from trainer.settings.config import Config
 
+WEIGHTS_SHA256 = "5" * 64  # of every run's weights
 
-def history(accuracies: list[float], stages: list[str] | None = None) -> list[dict]:
+
+def history(accuracies: list[float], stages: list[str] | None = None) -> list[EpochRow]:
     """Rows with these validation accuracies by picture; by product they are 0.1 higher."""
     return [
-        {
-            "epoch": epoch,
-            "stage": stages[epoch] if stages else "all",
-            "loss": 1.0,
-            "accuracy": 0.5,
-            "val_loss": 2 - accuracy,
-            "val_accuracy": accuracy,
-            "val_product_accuracy": accuracy + 0.1,
-            "val_top5_accuracy": accuracy + 0.2,
-            "learning_rate": 0.001,
-            "pictures_per_second": 1000.0 + epoch,
-            "seconds": 20.0 + epoch,
-        }
+        EpochRow(
+            epoch=epoch,
+            stage=stages[epoch] if stages else "all",
+            loss=1.0,
+            accuracy=0.5,
+            val_loss=2 - accuracy,
+            val_accuracy=accuracy,
+            val_product_accuracy=accuracy + 0.1,
+            val_top5_accuracy=accuracy + 0.2,
+            learning_rate=0.001,
+            pictures_per_second=1000.0 + epoch,
+            seconds=20.0 + epoch,
+        )
         for epoch, accuracy in enumerate(accuracies)
     ]
 
@@ -36,7 +53,7 @@ def history(accuracies: list[float], stages: list[str] | None = None) -> list[di
 def write_run(
     path: pathlib.Path,
     data: SmallData,
-    rows: list[dict],
+    rows: list[EpochRow],
     *,
     finished: bool = True,
     config: Config | None = None,
@@ -50,11 +67,14 @@ def write_run(
     shutil.copyfile(data.categories_path, run.categories_path)
     label_map = LabelMap(data.categories, config.target, config.within_level1)
     write_json(run.label_map_path, {"digest": label_map.digest})
-    write_json(run.history_json, rows)
+    write_history(run, rows)
     if rows:
-        best = min(rows, key=lambda row: row["val_loss"])
-        state = {"finished": finished, "best": {"epoch": best["epoch"]}, "entries": []}
-        write_json(run.state_path, state)
+        best, last = (
+            WeightsFile("weights.h5", WEIGHTS_SHA256, row.epoch, row.val_loss)
+            for row in (min(rows, key=lambda row: row.val_loss), rows[-1])
+        )
+        newest = Checkpoint(finished=finished, best=best, last=last, history=tuple(rows))
+        run.state_path.write_text(RunState((newest,)).to_json())
     return run
 
 
@@ -68,7 +88,7 @@ def write_two_stage(
     for label, accuracy in specialists.items():
         folder = path / "specialists" / f"{label:02d}"
         write_run(folder, data, history([accuracy]), model="cnn", within_level1=label)
-    write_json(run.two_stage_path, {"level1": "level1", "specialists": {}, "priors": {}})
+    TwoStageParts("level1", {}, {}).write(run)
     return run
 
 
@@ -76,32 +96,33 @@ def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> No
     """An evaluation of a run of all categories, with the values in `changes`."""
     run.evaluation.mkdir(exist_ok=True)
     names = run.label_map.categories.level1_names
-    level = {"accuracy": 0.8125, "top5": 0.99, "picture_accuracy": 0.75, "picture_top5": 0.98}
-    result = {
-        "split": split,
-        "checkpoint": "best",
-        "flip": False,
-        "mean": "arithmetic",
-        "num_products": 1234,
-        "num_pictures": 2345,
-        "picture": {"accuracy": 0.4375, "top5": 0.625, "loss": 1.5},
-        "product": {"accuracy": 0.5625, "top5": 0.6875, "loss": 1.25},
-        "level1": level,
-        "level2": level | {"accuracy": 0.6562},
-        "deduplicated": {"num_products": 1000, "accuracy": 0.5432, "top5": 0.6},
-        "level1_names": names,
-        "level1_confusion": np.diag(np.arange(1, len(names) + 1)).tolist(),
-        "examples": [],
-    }
-    write_json(run.evaluation / f"{split}.json", result | changes)
+    level = LevelAccuracies(0.8125, 0.99, 0.75, 0.98)
+    method = Method(split, "best", False, "arithmetic", weights_sha256=WEIGHTS_SHA256)
+    counts = Counts(
+        num_products=1234,
+        num_pictures=2345,
+        num_without_picture=0,
+        num_unlabelled=0,
+        num_foreign=0,
+        picture=Accuracies(0.4375, 0.625, 1.5),
+        product=Accuracies(0.5625, 0.6875, 1.25),
+        level1=level,
+        level2=dataclasses.replace(level, accuracy=0.6562),
+        deduplicated=Deduplicated(1000, 0.5432, 0.6),
+        level1_names=names,
+        level1_confusion=np.diag(np.arange(1, len(names) + 1)).tolist(),
+        examples=[],
+    )
+    of_method = {field.name for field in dataclasses.fields(Method)}
+    method = dataclasses.replace(
+        method, **{name: value for name, value in changes.items() if name in of_method}
+    )
+    counts = dataclasses.replace(
+        counts, **{name: value for name, value in changes.items() if name not in of_method}
+    )
+    EvaluationResult(method, counts).write(run.evaluation / file_name(split))
 
 
-def example(product_id: int, category: int, predicted: int, probability: float) -> dict:
-    """A row of an evaluation's examples."""
-    return {
-        "product_id": product_id,
-        "category": category,
-        "predicted": predicted,
-        "probability": probability,
-        "correct": category == predicted,
-    }
+def example(product_id: int, category: int, predicted: int, probability: float) -> Example:
+    """One of an evaluation's examples."""
+    return Example(product_id, category, predicted, probability, category == predicted)

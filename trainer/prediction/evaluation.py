@@ -2,32 +2,14 @@
 
     python -m trainer.evaluate --run_dir=runs/cnn-adam --split='train[80%:]'
 
-Prints a table and writes RUN/evaluation/SPLIT.json:
-
-    split, checkpoint, flip, mean   what was measured, and how
-    decoder                         who decoded the pictures, tf or dali
-    num_products, num_pictures      products counted, and their readable pictures
-    num_without_picture             of these products, those that got the training prior
-    num_unlabelled, num_foreign     products left out: no label, or no class of this run
-    picture, product                {accuracy, top5, loss}: by picture; by product (probabilities
-                                    averaged over its pictures); loss in nats
-    level1, level2                  {accuracy, top5} by product and {picture_accuracy, picture_top5}
-                                    of the classes' probabilities added up to the level; null where
-                                    the run's classes are coarser
-    deduplicated                    {num_products, accuracy, top5} of the products none of whose
-                                    pictures is, byte for byte, in the run's training split; null if
-                                    there is none, or if it was not asked for
-    level1_names, level1_confusion  names, and counts of products [true][predicted]
-    examples                        [{product_id, category, predicted, probability, correct}]: the
-                                    wrong products with the highest probability, highest first, then
-                                    random products. `category` (true) and `predicted` are classes
-                                    of the run, places in `RunFolder.label_map.class_names`
+`trainer.runs.evaluation_file` says what the result holds.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -35,12 +17,23 @@ from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.duplicates import unseen_products
 from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.priors import training_split
 from trainer.prediction.scores import LevelSum, Tally, level_of_class
-from trainer.runs.folder import RunFolder, write_json
+from trainer.runs.evaluation_file import (
+    Accuracies,
+    Counts,
+    Deduplicated,
+    EvaluationResult,
+    Example,
+    LevelAccuracies,
+    Method,
+    file_name,
+)
+from trainer.runs.folder import RunFolder
 from trainer.terminal.progress import ProgressLine
 
 LEVELS = ("level1", "level2")
@@ -55,16 +48,16 @@ class Evaluation:
     """Counts over the products of a split, batch after batch.
 
     Args:
-      label_map: the run's classes.
-      split: the products.
+      labelled: the products and their classes.
       unseen: bool [products of the split], those that share no picture with training; None if
         that is not known.
     """
 
-    def __init__(self, label_map: LabelMap, split: Split, unseen: np.ndarray | None = None):
+    def __init__(self, labelled: LabelledSplit, unseen: np.ndarray | None = None):
+        split, label_map = labelled.split, labelled.label_map
         self._split, self._unseen = split, unseen
-        self._classes = label_map.classes_of(split.index.category)
-        self.products = np.flatnonzero(self._classes >= 0)
+        self._classes = labelled.classes
+        self.products = labelled.products
         self._unlabelled = int((split.index.category < 0).sum())
         self._check_labelled()
         self._picture, self._product, self._deduplicated = Tally(), Tally(), Tally()
@@ -113,26 +106,27 @@ class Evaluation:
         self._wrong.add(guesses[predicted != classes])
         self._random.add(guesses[self._drawn[batch.ordinals]])
 
-    def result(self) -> dict[str, Any]:
-        """The file's values from `num_products` on; see the module's docstring."""
+    def result(self) -> Counts:
+        """What was counted so far."""
         level1, level2 = self._levels
-        return {
-            "num_products": self._product.count,
-            "num_pictures": self._picture.count,
-            "num_without_picture": self._without_picture,
-            "num_unlabelled": self._unlabelled,
-            "num_foreign": self._split.num_products - self._unlabelled - len(self.products),
-            "picture": _accuracies(self._picture) | {"loss": self._picture.loss},
-            "product": _accuracies(self._product) | {"loss": self._product.loss},
-            "level1": level1.result(),
-            "level2": level2.result(),
-            "deduplicated": self._deduplicated.count
-            and {"num_products": self._deduplicated.count} | _accuracies(self._deduplicated)
-            or None,
-            "level1_names": self._level1_names,
-            "level1_confusion": level1.confusion.tolist(),
-            "examples": self._wrong.rows(self._split) + self._random.rows(self._split),
-        }
+        unique = self._deduplicated
+        return Counts(
+            num_products=self._product.count,
+            num_pictures=self._picture.count,
+            num_without_picture=self._without_picture,
+            num_unlabelled=self._unlabelled,
+            num_foreign=self._split.num_products - self._unlabelled - len(self.products),
+            picture=_accuracies(self._picture),
+            product=_accuracies(self._product),
+            level1=level1.result(),
+            level2=level2.result(),
+            deduplicated=Deduplicated(unique.count, unique.accuracy, unique.top5_accuracy)
+            if unique.count
+            else None,
+            level1_names=self._level1_names,
+            level1_confusion=level1.confusion.tolist(),
+            examples=self._wrong.rows(self._split) + self._random.rows(self._split),
+        )
 
 
 class _Level:
@@ -156,13 +150,13 @@ class _Level:
             self._sum(batch.picture_probabilities), self._label_of_class[picture_classes]
         )
 
-    def result(self) -> dict[str, float] | None:
+    def result(self) -> LevelAccuracies | None:
         if self._label_of_class is None:
             return None
-        by_picture = _accuracies(self._by_picture)
-        return _accuracies(self._by_product) | {
-            f"picture_{name}": value for name, value in by_picture.items()
-        }
+        product, picture = self._by_product, self._by_picture
+        return LevelAccuracies(
+            product.accuracy, product.top5_accuracy, picture.accuracy, picture.top5_accuracy
+        )
 
 
 class _Examples:
@@ -176,21 +170,21 @@ class _Examples:
         order = np.lexsort([best["ordinal"], -best["probability"]])
         self._best = best[order[:NUM_EXAMPLES]]
 
-    def rows(self, split: Split) -> list[dict[str, Any]]:
+    def rows(self, split: Split) -> list[Example]:
         return [
-            {
-                "product_id": int(split.index.product_id[guess["ordinal"]]),
-                "category": int(guess["category"]),
-                "predicted": int(guess["predicted"]),
-                "probability": float(guess["probability"]),
-                "correct": bool(guess["category"] == guess["predicted"]),
-            }
+            Example(
+                product_id=int(split.index.product_id[guess["ordinal"]]),
+                category=int(guess["category"]),
+                predicted=int(guess["predicted"]),
+                probability=float(guess["probability"]),
+                correct=bool(guess["category"] == guess["predicted"]),
+            )
             for guess in ([] if self._best is None else self._best)
         ]
 
 
-def _accuracies(tally: Tally) -> dict[str, float]:
-    return {"accuracy": tally.accuracy, "top5": tally.top5_accuracy}
+def _accuracies(tally: Tally) -> Accuracies:
+    return Accuracies(tally.accuracy, tally.top5_accuracy, tally.loss)
 
 
 def evaluate(
@@ -199,14 +193,14 @@ def evaluate(
     *,
     batch_size: int,
     unseen: np.ndarray | None = None,
-    decoder: str = "auto",
-) -> dict[str, Any]:
-    """Predicts the labelled products of a split and counts; see the module's docstring.
+    decoder: str = "tf",
+) -> Counts:
+    """Predicts the labelled products of a split and counts.
 
     Raises:
       EvaluationError: if no product of the split has a label that the run knows.
     """
-    evaluation = Evaluation(predictor.label_map, split, unseen)
+    evaluation = Evaluation(LabelledSplit(split, predictor.label_map), unseen)
     line = ProgressLine(f"evaluating {split.spec}", len(evaluation.products), "products")
     for batch in predict_products(
         predictor,
@@ -222,7 +216,7 @@ def evaluate(
 
 
 def evaluate_run(
-    run_dir: str,
+    run_dir: str | os.PathLike[str],
     split: str | None = None,
     *,
     data_dir: str | None = None,
@@ -232,8 +226,8 @@ def evaluate_run(
     mean: str = "arithmetic",
     decoder: str = "auto",
     deduplicate: bool = True,
-) -> dict[str, Any]:
-    """Evaluates a run's folder, writes the JSON into it, and returns its values.
+) -> EvaluationResult:
+    """Evaluates a run's folder. `write_result` keeps the result in it.
 
     Args:
       run_dir: the run's folder.
@@ -245,71 +239,97 @@ def evaluate_run(
       mean: how a product's pictures are averaged.
       decoder: who decodes JPEGs, one of `trainer.data.decoding.DECODERS`.
       deduplicate: also read the training split's picture hashes.
+
+    Raises:
+      EvaluationError: if the split has no labels, or the result could not be written afterwards.
     """
     run = RunFolder(run_dir)
     config = run.config
     data = open_dataset(data_dir or config.data_dir)
-    split = split or config.validation_split
-    products = data.split(split)
-    Evaluation(run.label_map, products)  # refuses an unlabelled split before the network is loaded
+    spec = split or config.validation_split
+    products = data.split(spec)
+    # Whatever can be refused is refused before the long work.
+    Evaluation(LabelledSplit(products, run.label_map))
+    _require_writable(output_path(run, spec))
     decoder = resolve_decoder(decoder)  # before the network takes the GPU's memory
+    weights = None if run.is_two_stage else run.state.weights(checkpoint)
     predictor = load_predictor(run, data, checkpoint=checkpoint, flip=flip, mean=mean)
     training = training_split(data, config) if deduplicate else None
     unseen = None if training is None else unseen_products(products, training)
-    how = {"checkpoint": checkpoint, "flip": flip, "mean": mean, "decoder": decoder}
-    result = (
-        {"split": split}
-        | how
-        | evaluate(
-            predictor,
-            products,
-            batch_size=batch_size or config.eval_batch_size,
-            unseen=unseen,
-            decoder=decoder,
-        )
+    counts = evaluate(
+        predictor,
+        products,
+        batch_size=batch_size or config.eval_batch_size,
+        unseen=unseen,
+        decoder=decoder,
     )
-    run.evaluation.mkdir(exist_ok=True)
-    write_json(output_path(run, split), result)
-    return result
+    method = Method(
+        split=spec,
+        checkpoint=checkpoint,
+        flip=flip,
+        mean=mean,
+        decoder=decoder,
+        epoch=weights.epoch if weights else None,
+        weights_sha256=weights.sha256 if weights else None,
+        data_digest=products.index.digest,
+    )
+    return EvaluationResult(method, counts)
+
+
+def write_result(run_dir: str | os.PathLike[str], result: EvaluationResult) -> pathlib.Path:
+    """Keeps a result in the run's folder, and returns the file."""
+    path = output_path(RunFolder(run_dir), result.method.split)
+    path.parent.mkdir(exist_ok=True)
+    result.write(path)
+    return path
 
 
 def output_path(run: RunFolder, split: str) -> pathlib.Path:
     """Where the evaluation of a split is kept, e.g. RUN/evaluation/train[80%:].json."""
-    return run.evaluation / f"{split}.json"
+    return run.evaluation / file_name(split)
 
 
-def table(result: dict[str, Any]) -> str:
+def _require_writable(path: pathlib.Path) -> None:
+    folder = path.parent if path.parent.exists() else path.parent.parent
+    if not os.access(folder, os.W_OK):
+        raise EvaluationError(
+            f"An evaluation is kept in the run's folder, which must be writable. Received: {folder}"
+            ". Copy the run to a folder of your own, or change its permissions."
+        )
+
+
+def table(result: EvaluationResult) -> str:
     """What a terminal shows of a result."""
+    method, counts = result.method, result.counts
     lines = [
-        f"{result['num_products']:,} products, {result['num_pictures']:,} pictures of "
-        f"{result['split']}, {result['checkpoint']} checkpoint"
-        + (", with mirror images" if result["flip"] else "")
-        + (", decoded by DALI" if result["decoder"] == "dali" else ""),
+        f"{counts.num_products:,} products, {counts.num_pictures:,} pictures of {method.split}, "
+        f"{method.checkpoint} checkpoint"
+        + (", with mirror images" if method.flip else "")
+        + (", decoded by DALI" if method.decoder == "dali" else ""),
         "",
         f"{'':<14}{'by product':^20}{'by picture':^20}",
         f"{'':<14}" + f"{'accuracy':>10}{'top 5':>10}" * 2,
     ]
-    rows = [("classes", result["product"] | _picture_columns(result["picture"]))]
-    rows += [(f"level {level[-1]}", result[level]) for level in reversed(LEVELS)]
+    product, picture = counts.product, counts.picture
+    classes = LevelAccuracies(
+        product.accuracy, product.top5_accuracy, picture.accuracy, picture.top5_accuracy
+    )
+    rows = (("classes", classes), ("level 2", counts.level2), ("level 1", counts.level1))
     for name, row in rows:
         if row is not None:
-            columns = ("accuracy", "top5", "picture_accuracy", "picture_top5")
-            lines.append(f"{name:<14}" + "".join(f"{row[column]:>10.4f}" for column in columns))
-    if unique := result["deduplicated"]:
-        lines.append(f"{'not in train':<14}{unique['accuracy']:>10.4f}{unique['top5']:>10.4f}")
+            values = dataclasses.astuple(row)
+            lines.append(f"{name:<14}" + "".join(f"{value:>10.4f}" for value in values))
+    if unique := counts.deduplicated:
+        lines.append(f"{'not in train':<14}{unique.accuracy:>10.4f}{unique.top5_accuracy:>10.4f}")
         lines += [
             "",
-            f"not in train: the {unique['num_products']:,} products none of whose pictures is in "
-            "the training split",
+            f"not in train: the {unique.num_products:,} products none of whose pictures is in the "
+            "training split",
         ]
     for count, reason in (
-        ("num_unlabelled", "without a label"),
-        ("num_foreign", "of categories that this run does not know"),
+        (counts.num_unlabelled, "without a label"),
+        (counts.num_foreign, "of categories that this run does not know"),
     ):
-        if result[count]:
-            lines.append(f"left out: {result[count]:,} products {reason}")
+        if count:
+            lines.append(f"left out: {count:,} products {reason}")
     return "\n".join(lines)
-
-
-def _picture_columns(picture: dict[str, float]) -> dict[str, float]:
-    return {f"picture_{name}": picture[name] for name in ("accuracy", "top5")}

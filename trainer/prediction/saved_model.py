@@ -97,7 +97,7 @@ def _endpoint(
         # No GPU holds strings: TensorFlow may still place a loop over them there, and then fail.
         with tf.device("/cpu:0"):
             pictures = _decoded(jpegs, predictor.image_size)
-        probabilities = _probabilities(predictor, pictures)
+        probabilities = predictor.forward(pictures)
         probability, classes = tf.math.top_k(probabilities, top)
         with tf.device("/cpu:0"):
             name = names.lookup(tf.cast(classes, tf.int64))
@@ -130,17 +130,6 @@ def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
     return tf.map_fn(
         decode, jpegs, fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.uint8)
     )
-
-
-def _probabilities(predictor: Predictor, pictures: tf.Tensor) -> tf.Tensor:
-    """uint8 [b, size, size, 3] -> float32 [b, classes], also for b = 0.
-
-    Some networks' operations refuse an empty batch: a black picture is added, and its row dropped.
-    """
-    size = tf.shape(pictures)[0]
-    padding = [[0, tf.cast(size == 0, tf.int32)], [0, 0], [0, 0], [0, 0]]
-    padded = tf.ensure_shape(tf.pad(pictures, padding), pictures.shape)
-    return predictor.forward(padded)[:size]
 
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:

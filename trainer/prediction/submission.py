@@ -18,12 +18,13 @@ from typing import IO
 import numpy as np
 from absl import logging
 
+from cdisc_tfds.whole_files import whole_file
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.predictor import Predictor, predict_products
-from trainer.runs.folder import RunFolder, whole_file
+from trainer.runs.folder import RunFolder
 from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from trainer.reporting.figures import confusion_figure, largest_confusions
 from trainer.reporting.page import (
@@ -20,6 +19,7 @@ from trainer.reporting.page import (
 )
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import ReportedRun
+from trainer.runs.evaluation_file import EvaluationResult, Example, Method
 
 _NAMED_CONFUSIONS = 5
 _NOTHING = markup("<p>No run has been evaluated yet.</p>")
@@ -27,11 +27,12 @@ _NOTHING = markup("<p>No run has been evaluated yet.</p>")
 
 def _evaluations(
     runs: Sequence[ReportedRun],
-) -> Iterator[tuple[ReportedRun, dict[str, Any], Html]]:
-    """(run, contents of the evaluation's file, heading)."""
+) -> Iterator[tuple[ReportedRun, EvaluationResult, Html]]:
+    """(run, evaluation, heading)."""
     for run in runs:
         for result in run.evaluations:
-            heading = markup("<h3>{} on {}</h3>", run_key(run.name, run.style), result["split"])
+            split = result.method.split
+            heading = markup("<h3>{} on {}</h3>", run_key(run.name, run.style), split)
             yield run, result, heading
 
 
@@ -53,16 +54,20 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Html:
     rows = [
         (
             run_key(run.name, run.style),
-            with_note(result["split"], _method(result)),
-            f"{result['num_products']:,}",
-            f"{result['num_pictures']:,}",
-            share(result["product"]["accuracy"]),
-            share(result["picture"]["accuracy"]),
-            share(result["product"]["top5"]),
-            share(result["picture"]["top5"]),
+            with_note(result.method.split, ", ".join(_remarks(run, result.method))),
+            f"{result.counts.num_products:,}",
+            f"{result.counts.num_pictures:,}",
+            share(result.counts.product.accuracy),
+            share(result.counts.picture.accuracy),
+            share(result.counts.product.top5_accuracy),
+            share(result.counts.picture.top5_accuracy),
             *(
-                share(result[part] and result[part]["accuracy"])
-                for part in ("level1", "level2", "deduplicated")
+                share(part.accuracy if part else None)
+                for part in (
+                    result.counts.level1,
+                    result.counts.level2,
+                    result.counts.deduplicated,
+                )
             ),
         )
         for run, result, _ in _evaluations(runs)
@@ -76,16 +81,20 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Html:
     return joined([table(columns, rows), markup('<p class="note">{}</p>', note), _missing(runs)])
 
 
-def _method(result: dict[str, Any]) -> str:
-    """What differs from the usual way to predict."""
+def _remarks(run: ReportedRun, method: Method) -> list[str]:
+    """What differs from the usual way to predict, and whether the figures are out of date."""
     parts = []
-    if result["checkpoint"] != "best":
-        parts.append(f"{result['checkpoint']} checkpoint")
-    if result["flip"]:
+    if run.is_stale(method):
+        parts.append("of older weights: evaluate again")
+    elif method.weights_sha256 is None and not run.is_two_stage:
+        parts.append("weights not recorded")
+    if method.checkpoint != "best":
+        parts.append(f"{method.checkpoint} checkpoint")
+    if method.flip:
         parts.append("with mirror images")
-    if result["mean"] != "arithmetic":
-        parts.append(f"{result['mean']} mean")
-    return ", ".join(parts)
+    if method.mean != "arithmetic":
+        parts.append(f"{method.mean} mean")
+    return parts
 
 
 def _missing(runs: Sequence[ReportedRun]) -> Html:
@@ -119,10 +128,10 @@ def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Html:
     return markup('<p class="note">{}</p><div class="beside">{}</div>', note, joined(parts))
 
 
-def _confusion(run: ReportedRun, result: dict[str, Any], figures: Figures) -> Html:
-    if result["level1"] is None:
+def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> Html:
+    if result.counts.level1 is None:
         return markup("<p>The run's classes say nothing about level 1.</p>")
-    matrix, names = result["level1_confusion"], result["level1_names"]
+    matrix, names = result.counts.level1_confusion, result.counts.level1_names
     pairs = largest_confusions(matrix)
     if not pairs:
         return markup("<p>Every product was put in its level-1 category.</p>")
@@ -137,7 +146,7 @@ def _confusion(run: ReportedRun, result: dict[str, Any], figures: Figures) -> Ht
         for pair in pairs[:_NAMED_CONFUSIONS]
     )
     png = confusion_figure(matrix, names)
-    name = f"confusions {run.name} {result['split']}"
+    name = f"confusions {run.name} {result.method.split}"
     return markup("{}<ol>{}</ol>", figures.add(name, png, "level-1 confusions"), named)
 
 
@@ -153,31 +162,32 @@ def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Html:
     return joined([markup('<p class="note">{}</p>', note), *parts])
 
 
-def _examples(run: ReportedRun, result: dict[str, Any], data: DataSets, number: int) -> Html:
-    if why_not := data.why_not(run, result["split"]):
-        return markup("<p>Left out, for want of the pictures: {}</p>", why_not)
-    chosen = chosen_examples(result["examples"], number)
-    pictures = data.pictures(run, result["split"], [row["product_id"] for row in chosen])
+def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number: int) -> Html:
+    split = result.method.split
+    if why_not := data.why_not(run, split):
+        return markup("<p>Pictures unavailable: {}</p>", why_not)
+    chosen = chosen_examples(result.counts.examples, number)
+    pictures = data.pictures(run, split, [row.product_id for row in chosen])
     names = full_names(run)
     cards = joined(
         product_card(
-            row["product_id"],
-            pictures.get(row["product_id"], []),
-            names[row["category"]],
-            names[row["predicted"]],
-            row["probability"],
+            row.product_id,
+            pictures.get(row.product_id, []),
+            names[row.category],
+            names[row.predicted],
+            row.probability,
         )
         for row in chosen
     )
     return markup('<div class="cards">{}</div>', cards)
 
 
-def chosen_examples(rows: Sequence[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+def chosen_examples(rows: Sequence[Example], number: int) -> list[Example]:
     """`number` wrong ones with the highest probability, then up to a third as many right ones."""
-    distinct = {row["product_id"]: row for row in rows}.values()
-    surest = sorted(distinct, key=lambda row: -row["probability"])
-    wrong = [row for row in surest if not row["correct"]]
-    right = [row for row in surest if row["correct"]]
+    distinct = {row.product_id: row for row in rows}.values()
+    surest = sorted(distinct, key=lambda row: -row.probability)
+    wrong = [row for row in surest if not row.correct]
+    right = [row for row in surest if row.correct]
     return wrong[:number] + right[: number // 3]
 
 

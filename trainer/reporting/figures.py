@@ -15,6 +15,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from trainer.runs.state import EpochRow
+
 # Okabe and Ito's colours for all kinds of colour vision, without their yellow (too light on white).
 # A later run with the same colour has another marker, and a hollow one.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#333333")
@@ -63,7 +65,7 @@ class Curve:
     Args:
       name: what stands beside its curves.
       style: its look.
-      history: its rows of history.json; may be empty.
+      history: its epochs; may be empty.
       best_epoch: the `epoch` of the row whose weights it keeps, or None.
       published: panel's key (`val_accuracy`, `val_product_accuracy`) -> the study's figures: one,
         or one for each of the first epochs.
@@ -71,7 +73,7 @@ class Curve:
 
     name: str
     style: Style
-    history: Sequence[dict]
+    history: Sequence[EpochRow]
     best_epoch: int | None
     published: dict[str, Sequence[float]]
 
@@ -197,8 +199,8 @@ def _label_lines(ax, name_ax, key: str, curves: Sequence[Curve]) -> None:
 
 def _points(curve: Curve, key: str) -> list[tuple[int, float]]:
     """(epoch counted from 1, value) of every epoch that has a finite one."""
-    values = [(row["epoch"] + 1, row.get(key)) for row in curve.history]
-    return [(epoch, value) for epoch, value in values if value is not None and np.isfinite(value)]
+    values = [(row.epoch + 1, getattr(row, key)) for row in curve.history]
+    return [(epoch, value) for epoch, value in values if np.isfinite(value)]
 
 
 def _published(curves: Sequence[Curve], key: str) -> list[tuple[float, str]]:

@@ -13,12 +13,12 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from cdisc_tfds.whole_files import whole_file
 from trainer.reporting import evaluation_sections as report_evaluation
 from trainer.reporting import training_sections as report_training
 from trainer.reporting.page import Figures, joined, page
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import by_target, load_runs
-from trainer.runs.folder import whole_file
 
 
 def write_report(

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import os
 import pathlib
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from trainer.data.label_map import LabelMap
 from trainer.reporting.figures import Style, style_of
+from trainer.runs.evaluation_file import EvaluationResult, Method
 from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.state import EpochRow, RunState
 from trainer.settings.config import Config
 from trainer.settings.experiments import EXPERIMENTS, Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Validated:
+    """Validation accuracies, by picture and by product."""
+
+    accuracy: float
+    product_accuracy: float
+    top5_accuracy: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,9 +48,9 @@ class ReportedRun:
     folder: RunFolder
     config: Config
     label_map: LabelMap
-    history: Sequence[dict[str, Any]]
-    state: dict[str, Any] | None
-    evaluations: Sequence[dict[str, Any]]
+    history: Sequence[EpochRow]
+    state: RunState | None
+    evaluations: Sequence[EvaluationResult]
     specialists: Sequence[ReportedRun] = ()
     is_two_stage: bool = False
     is_part: bool = False
@@ -70,39 +79,48 @@ class ReportedRun:
     @property
     def best_epoch(self) -> int | None:
         """The epoch (from 0) whose weights are kept."""
-        best = self.state and self.state["best"]
-        return best["epoch"] if best else None
+        best = self.state.best if self.state else None
+        return best.epoch if best else None
 
     @property
-    def best_row(self) -> dict[str, Any]:
-        """The history's row of the best epoch; empty before the first is finished."""
-        return next((row for row in self.history if row["epoch"] == self.best_epoch), {})
+    def best_row(self) -> EpochRow | None:
+        """The history's row of the best epoch; None before the first is finished."""
+        return next((row for row in self.history if row.epoch == self.best_epoch), None)
 
     @functools.cached_property
-    def validation(self) -> dict[str, float]:
-        """val_accuracy, val_product_accuracy, val_top5_accuracy of the weights that are kept.
+    def validation(self) -> Validated | None:
+        """How good the weights are that are kept; None if that was not measured.
 
-        A run of two stages has them once it was evaluated on its validation split.
+        A two-stage run has it once it was evaluated on its validation split.
         """
         if not self.is_two_stage:
-            return self.best_row
+            row = self.best_row
+            return row and Validated(
+                row.val_accuracy, row.val_product_accuracy, row.val_top5_accuracy
+            )
         for result in self.evaluations:
-            if result["split"] == self.config.validation_split:
-                return {
-                    "val_accuracy": result["picture"]["accuracy"],
-                    "val_product_accuracy": result["product"]["accuracy"],
-                    "val_top5_accuracy": result["picture"]["top5"],
-                }
-        return {}
+            if result.method.split == self.config.validation_split:
+                picture, product = result.counts.picture, result.counts.product
+                return Validated(picture.accuracy, product.accuracy, picture.top5_accuracy)
+        return None
+
+    def is_stale(self, method: Method) -> bool:
+        """Whether an evaluation is of other weights than those that the run has now."""
+        if self.state is None or method.weights_sha256 is None:
+            return False
+        weights = self.state.weights(method.checkpoint)
+        return weights is None or weights.sha256 != method.weights_sha256
 
     def last_stage_median(self, column: str) -> float | None:
         """Median of a history's column over the last stage's epochs: stages differ in speed."""
-        rows = [row[column] for row in self.history if row["stage"] == self.history[-1]["stage"]]
-        return statistics.median(rows) if rows else None
+        if not self.history:
+            return None
+        last = self.history[-1].stage
+        return statistics.median(getattr(row, column) for row in self.history if row.stage == last)
 
     @property
     def can_be_evaluated(self) -> bool:
-        return not self.shortfall if self.is_two_stage else bool(self.best_row)
+        return not self.shortfall if self.is_two_stage else self.best_row is not None
 
     @property
     def shortfall(self) -> str:
@@ -115,7 +133,7 @@ class ReportedRun:
         epochs = f"{len(self.history)} of {self.config.epochs} epochs"
         if self.state is None:
             return "unfinished, no checkpoint yet"
-        if not self.state["finished"]:
+        if not self.state.finished:
             return f"unfinished, {epochs}"
         return f"stopped early, {epochs}" if len(self.history) < self.config.epochs else ""
 
@@ -180,11 +198,8 @@ def _load_network(name: str, folder: RunFolder) -> ReportedRun:
             f"{folder.path} was stopped before training began: it has no label_map.json yet. Start "
             "the command that made it again, or leave it out of the report."
         )
-    evaluations = [
-        json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.evaluation.glob("*.json"))
-    ]
-    evaluations.sort(key=lambda result: result["split"] != config.validation_split)
+    evaluations = [EvaluationResult.read(path) for path in sorted(folder.evaluation.glob("*.json"))]
+    evaluations.sort(key=lambda result: result.method.split != config.validation_split)
     return ReportedRun(
         name,
         style_of(0),  # `load_runs` gives it its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -16,14 +17,14 @@ Groups = Sequence[Sequence[ReportedRun]]  # runs that tell the same classes apar
 def summary(group: Sequence[ReportedRun]) -> Html:
     """One sentence: the best of the runs."""
     title = group[0].target_title
-    measured = [run for run in group if "val_product_accuracy" in run.validation]
+    measured = [run for run in group if run.validation]
     if not measured:
         return markup("<p>{}: nothing measured yet.</p>", title)
-    best = max(measured, key=lambda run: run.validation["val_product_accuracy"])
+    best = max(measured, key=lambda run: run.validation.product_accuracy)
     return markup(
         "<p>{}: <b>{}</b> of the validation products right with {}{}.</p>",
         title,
-        f"{best.validation['val_product_accuracy']:.1%}",
+        f"{best.validation.product_accuracy:.1%}",
         run_key(best.name, best.style),
         f", best of {len(measured)} runs" if len(measured) > 1 else "",
     )
@@ -94,9 +95,7 @@ def _table(group: Sequence[ReportedRun], data: DataSets) -> Html:
             _rounded(run.last_stage_median("seconds")),
             _rounded(run.last_stage_median("pictures_per_second")),
             None if run.best_epoch is None else run.best_epoch + 1,
-            share(run.validation.get("val_accuracy")),
-            share(run.validation.get("val_product_accuracy")),
-            share(run.validation.get("val_top5_accuracy")),
+            *_validated(run),
             *_published(run),
         )
         for run in group
@@ -136,7 +135,7 @@ def _epochs(run: ReportedRun) -> Html | None:
     """Number of epochs, and of each stage where there are several."""
     if run.is_two_stage:
         return None
-    stages = [row["stage"] for row in run.history]
+    stages = [row.stage for row in run.history]
     counts = [f"{stages.count(stage)} {stage}" for stage in dict.fromkeys(stages)]
     return with_note(len(stages), ", ".join(counts) if len(counts) > 1 else "")
 
@@ -150,6 +149,13 @@ def _published(run: ReportedRun) -> tuple[str | None, ...]:
     if experiment.published_epoch:
         accuracy += f" ({experiment.published_epoch})"
     return (experiment.title.partition(":")[0], accuracy, share(experiment.kaggle_score))
+
+
+def _validated(run: ReportedRun) -> tuple[str | None, ...]:
+    """Accuracy by picture, by product, and top five by picture."""
+    if run.validation is None:
+        return (None, None, None)
+    return tuple(share(value) for value in dataclasses.astuple(run.validation))
 
 
 def _rounded(value: float | None) -> str | None:
@@ -180,14 +186,13 @@ def _specialists(run: ReportedRun, figures: Figures) -> Html:
             part.label_map.num_classes,
             len(part.history),
             None if part.best_epoch is None else part.best_epoch + 1,
-            share(part.validation.get("val_accuracy")),
-            share(part.validation.get("val_product_accuracy")),
+            *_validated(part)[:2],
         )
         for name, part in zip(names, run.specialists)
     ]
     parts = [markup("<h3>{}</h3>", run_key(run.name, run.style))]
     measured = [
-        (name, part.validation["val_product_accuracy"])
+        (name, part.validation.product_accuracy)
         for name, part in zip(names, run.specialists)
         if part.validation
     ]

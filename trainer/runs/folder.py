@@ -78,7 +78,7 @@ class RunFolder:
             with.
         """
         text = self.require().config_path.read_text(encoding="utf-8")
-        config = Config.from_json(text, self.config_path)
+        config = Config.from_json(text)
         if self.state_path.exists():
             trained = self.state.settings_sha256
             if trained is not None and trained != settings_digest(config):

@@ -1,0 +1,200 @@
+"""`evaluation/SPLIT.json`: what `trainer.evaluate` measured of a run on a split."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+from typing import Any
+
+from cdisc_tfds.whole_files import write_json
+
+FORMAT = 2  # 1, of versions up to 0.1, had no format number and wrote `top5`
+_LONGEST_NAME = 120  # bytes of a file's name without its ending; file systems allow 255
+
+
+class EvaluationFileError(ValueError):
+    """An evaluation's file that cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracies:
+    """Shares, 0 to 1, of right first guesses and of labels among the first five; loss in nats."""
+
+    accuracy: float
+    top5_accuracy: float
+    loss: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelAccuracies:
+    """Accuracies at a level of the hierarchy, by product and by picture."""
+
+    accuracy: float
+    top5_accuracy: float
+    picture_accuracy: float
+    picture_top5_accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Deduplicated:
+    """Accuracies by product over those that share no picture with the training split."""
+
+    num_products: int
+    accuracy: float
+    top5_accuracy: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A product and its first guess.
+
+    Attributes:
+      product_id: its `_id`.
+      category, predicted: classes of the run (places in `LabelMap.class_names`), true and guessed.
+      probability: of the guess.
+      correct: whether they are equal.
+    """
+
+    product_id: int
+    category: int
+    predicted: int
+    probability: float
+    correct: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """What was measured, and how.
+
+    Attributes:
+      split: the products, in TFDS's notation.
+      checkpoint: `best` or `last`.
+      flip: whether each picture was averaged with its mirror image.
+      mean: how the pictures of a product were averaged.
+      decoder: who decoded the pictures, `tf` or `dali`.
+      epoch: of the weights, counted from 0; None for a two-stage run or where it is not known.
+      weights_sha256: of the weights' file; None likewise.
+      data_digest: of the split's index; None in files of versions up to 0.1.
+    """
+
+    split: str
+    checkpoint: str
+    flip: bool
+    mean: str
+    decoder: str = "tf"
+    epoch: int | None = None
+    weights_sha256: str | None = None
+    data_digest: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What was counted over a split.
+
+    Attributes:
+      num_products, num_pictures: products counted, and their readable pictures.
+      num_without_picture: of these products, those that got the training prior.
+      num_unlabelled, num_foreign: products left out: no label, or no class of this run.
+      picture, product: by picture, and by product (probabilities averaged over its pictures).
+      level1, level2: the classes' probabilities added up to the level; None where the run's classes
+        are coarser.
+      deduplicated: of the products none of whose pictures is, byte for byte, in the run's training
+        split; None if there is none, or if nobody asked for it.
+      level1_names, level1_confusion: names, and counts of products [true][predicted].
+      examples: the wrong products with the highest probability, highest first, then random ones.
+    """
+
+    num_products: int
+    num_pictures: int
+    num_without_picture: int
+    num_unlabelled: int
+    num_foreign: int
+    picture: Accuracies
+    product: Accuracies
+    level1: LevelAccuracies | None
+    level2: LevelAccuracies | None
+    deduplicated: Deduplicated | None
+    level1_names: list[str]
+    level1_confusion: list[list[int]]
+    examples: list[Example]
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """The contents of an evaluation's file."""
+
+    method: Method
+    counts: Counts
+
+    def write(self, path: pathlib.Path) -> None:
+        """Writes the file, whole."""
+        content = {"format": FORMAT}
+        content |= dataclasses.asdict(self.method) | dataclasses.asdict(self.counts)
+        write_json(path, content)
+
+    @classmethod
+    def read(cls, path: pathlib.Path) -> EvaluationResult:
+        """Reads a file of this version or of an earlier one.
+
+        Raises:
+          EvaluationFileError: if it is damaged, or a newer version wrote it.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            number = content.get("format", 1)
+            if number > FORMAT:
+                raise EvaluationFileError(
+                    f"This version reads evaluations up to format {FORMAT}. {path} has format "
+                    f"{number}: a newer version of the project wrote it. Use that version, or "
+                    "evaluate the run again."
+                )
+            return cls(_method(content), _counts(_renamed(content)))
+        except EvaluationFileError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EvaluationFileError(
+                f"{path} cannot be read as an evaluation ({type(error).__name__}: {error}). Delete "
+                "it, or evaluate the run again: `python -m trainer.evaluate`."
+            ) from error
+
+
+def _method(content: dict[str, Any]) -> Method:
+    names = [field.name for field in dataclasses.fields(Method)]
+    return Method(**{name: content[name] for name in names if name in content})
+
+
+def _counts(content: dict[str, Any]) -> Counts:
+    values = {field.name: content.get(field.name) for field in dataclasses.fields(Counts)}
+    for name in ("num_without_picture", "num_unlabelled", "num_foreign"):
+        values[name] = values[name] or 0
+    for name in ("picture", "product"):
+        values[name] = Accuracies(**content[name])
+    for name in ("level1", "level2"):
+        values[name] = LevelAccuracies(**content[name]) if content[name] else None
+    unique = content["deduplicated"]
+    values["deduplicated"] = Deduplicated(**unique) if unique else None
+    values["examples"] = [Example(**row) for row in content["examples"]]
+    return Counts(**values)
+
+
+def _renamed(content: dict[str, Any]) -> dict[str, Any]:
+    """Format 1's names as format 2's."""
+    names = {"top5": "top5_accuracy", "picture_top5": "picture_top5_accuracy"}
+    return {
+        key: {names.get(name, name): item for name, item in value.items()}
+        if isinstance(value, dict)
+        else value
+        for key, value in content.items()
+    }
+
+
+def file_name(split: str) -> str:
+    """Name of the file for a split, e.g. `train[80%:].json`; long ones are cut and digested."""
+    name = split.replace("/", "-")
+    if len(name.encode()) > _LONGEST_NAME:
+        digest = hashlib.sha256(split.encode()).hexdigest()[:16]
+        name = f"{re.sub(r'[^A-Za-z0-9]+', '-', split)[: _LONGEST_NAME - 17]}-{digest}"
+    return f"{name}.json"
