@@ -1,53 +1,124 @@
-"""What is wrong with a picture, as far as its headers tell: no pixel is decoded.
+"""The headers of a JPEG file: its segments, its frame header, and whether a decoder would take it.
 
-A JPEG file is FF D8, then segments `FF marker length(2, big-endian) payload`, one of them the frame
-header (SOF: precision, height, width, components), then the scan data, and FF D9 at its end.
+No pixel is decoded. A JPEG file is FF D8, then segments `FF marker length(2, big-endian) payload`,
+one of them the frame header (SOF: precision, height, width, components), then the scan data, and
+FF D9 at the end. Segments may be preceded by padding bytes FF. (ITU-T T.81, annex B.)
 """
 
 from __future__ import annotations
 
+import dataclasses
 import struct
+from collections.abc import Iterator
 
-# Frame headers that libjpeg(-turbo), and so TensorFlow and Pillow, decode: baseline, extended and
-# progressive Huffman. The other kinds of SOF are lossless, hierarchical or arithmetic.
-_DECODABLE_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2))
-_FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
-_END, _START_OF_SCAN, _PADDING = 0xFFD9, 0xFFDA, 0xFFFF
+# Markers as 16-bit numbers, 0xFF included.
+FRAMES = frozenset(range(0xFFC0, 0xFFD0)) - {0xFFC4, 0xFFC8, 0xFFCC}
+END, START_OF_SCAN = 0xFFD9, 0xFFDA
+_LAST = (END, START_OF_SCAN)
+# The frames that libjpeg-turbo decodes as TensorFlow 2.21 and Pillow build it: baseline, extended
+# and progressive, with Huffman coding (C0 to C2) or arithmetic coding (C9, CA). The others are
+# lossless or hierarchical.
+_DECODABLE_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2, 0xFFC9, 0xFFCA))
+_PADDING = 0xFFFF
 _SEGMENT = struct.Struct(">HH")  # marker, length
-_FRAME = struct.Struct(">4xBHHB")  # behind these: precision, height, width, components
+_FRAME = struct.Struct(">4xBHHB")  # marker and length, then precision, height, width, components
 # Larger than any camera's picture; a header that claims more is damage or an attack on memory.
 MAX_PIXELS = 1 << 27
 
 
+class JpegError(ValueError):
+    """Bytes that are no JPEG segment where one must be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameHeader:
+    """What a frame header (SOF) says.
+
+    Attributes:
+      marker: the kind of frame, one of `FRAMES`.
+      precision: bits per sample.
+      height, width: in pixels.
+      components: number of colour components.
+    """
+
+    marker: int
+    precision: int
+    height: int
+    width: int
+    components: int
+
+
+def walk(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields (marker, position, length) of each segment behind the FF D8 at the start.
+
+    The last segment is the start of the scan (SOS); pixels follow it. A file that ends before its
+    scan has END as its last marker; END has no length field, and its length counts as 0.
+
+    Args:
+      data: a JPEG file. The first two bytes are not looked at.
+
+    Yields:
+      The marker (such as 0xFFC0), the position of its FF byte, and the segment's length field: the
+      bytes behind the marker, the field's own two included.
+
+    Raises:
+      JpegError: the bytes at some position are no segment, or `data` ends before the scan.
+    """
+    unpack, last = _SEGMENT.unpack_from, len(data) - _SEGMENT.size
+    position = 2
+    while position <= last:
+        marker, length = unpack(data, position)
+        if marker < 0xFF00:
+            raise JpegError(
+                f"the JPEG has no marker at byte {position}, where a segment must start"
+            )
+        if marker == _PADDING:
+            position += 1
+            continue
+        yield marker, position, 0 if marker == END else length
+        if marker in _LAST:
+            return
+        position += 2 + length
+    raise JpegError("the JPEG ends within its headers")
+
+
+def frame_header(data: bytes, position: int) -> FrameHeader:
+    """The frame header whose marker is at `position`, as `walk` yields it.
+
+    Raises:
+      JpegError: `data` ends within it.
+    """
+    return FrameHeader(_SEGMENT.unpack_from(data, position)[0], *_frame_fields(data, position))
+
+
+def _frame_fields(data: bytes, position: int) -> tuple[int, int, int, int]:
+    """Precision, height, width, components."""
+    try:
+        return _FRAME.unpack_from(data, position)  # type: ignore[return-value]
+    except struct.error:
+        raise JpegError("the JPEG ends within its headers") from None
+
+
 def jpeg_fault(data: bytes) -> str | None:
-    """Why no decoder will take `data`, or None. A picture cut short counts as damaged."""
+    """Why no decoder would take `data`, or None. A picture that was cut short counts as damaged."""
     if not data:
         return "the picture is empty"
     if data[:3] != b"\xff\xd8\xff":
         return f"the picture is not a JPEG: it starts with {data[:3].hex(' ')}, not with ff d8 ff"
-    size = len(data)
-    position = 2
-    while position + _SEGMENT.size <= size:
-        marker, length = _SEGMENT.unpack_from(data, position)
-        if marker in _FRAMES:
-            return _frame_fault(data, position, marker) or _end_fault(data, position)
-        if marker < 0xFF00:
-            return f"the JPEG has no marker at byte {position}, where a segment must start"
-        if marker == _PADDING:
-            position += 1
-        elif marker in (_START_OF_SCAN, _END):
-            return "the JPEG has no frame header before its pixels"
-        else:
-            position += 2 + length
-    return "the JPEG ends within its headers"
+    try:
+        for marker, position, _ in walk(data):
+            if marker in FRAMES:
+                return _frame_fault(data, position, marker) or _end_fault(data, position)
+    except JpegError as error:
+        return str(error)
+    return "the JPEG has no frame header before its pixels"
 
 
 def _frame_fault(data: bytes, position: int, marker: int) -> str | None:
-    if position + _FRAME.size > len(data):
-        return "the JPEG ends within its headers"
+    # Not as a FrameHeader: making one would take longer than all the rest.
+    precision, height, width, components = _frame_fields(data, position)
     if marker not in _DECODABLE_FRAMES:
         return f"the JPEG is of a kind that common decoders do not read (SOF{marker - 0xFFC0})"
-    precision, height, width, components = _FRAME.unpack_from(data, position)
     if precision != 8 or components not in (1, 3, 4):
         return f"the JPEG has {components} components of {precision} bits, not 1, 3 or 4 of 8"
     if not 0 < height * width <= MAX_PIXELS:
@@ -56,7 +127,7 @@ def _frame_fault(data: bytes, position: int, marker: int) -> str | None:
 
 
 def _end_fault(data: bytes, position: int) -> str | None:
-    # Writers may pad behind the end, so it is looked for, from the back.
+    # Some writers pad the file behind its end, so the end marker is searched for from the back.
     if data.rfind(b"\xff\xd9", position) < 0:
         return "the JPEG has no end marker (ff d9): it was cut short"
     return None

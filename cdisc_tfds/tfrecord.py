@@ -8,6 +8,7 @@ checksum of data that holds checksums is not weak.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 
@@ -33,3 +34,26 @@ def frame(pieces: Sequence[bytes]) -> list[bytes]:
     length = sum(map(len, pieces))
     header = _HEADER.pack(length, masked_crc(_LENGTH.pack(length)))
     return [header, *pieces, _FOOTER.pack(masked_crc(*pieces))]
+
+
+def count_records(path: str | os.PathLike[str], begin: int = 0) -> tuple[int, int]:
+    """Counts the records of a file by their lengths; it compares no checksum.
+
+    Args:
+      path: the file.
+      begin: byte where a record starts.
+
+    Returns:
+      (whole records from `begin` on, the byte behind the last of them). The latter is less than the
+      file's size if the file ends within a record.
+    """
+    count, end, size = 0, begin, os.path.getsize(path)
+    with open(path, "rb") as file:
+        while end + OVERHEAD_BYTES <= size:
+            file.seek(end)
+            (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+            if end + OVERHEAD_BYTES + length > size:
+                break
+            end += OVERHEAD_BYTES + length
+            count += 1
+    return count, end

@@ -2,44 +2,41 @@
 
     python -m trainer.evaluate --run_dir=runs/cnn-adam --split='train[80%:]'
 
-Prints a table and writes RUN/evaluation/SPLIT.json (`trainer.prediction.evaluation`).
+Prints a table and writes RUN/evaluation/SPLIT.json.
 """
 
 from __future__ import annotations
 
-from absl import app, flags
+import dataclasses
 
-from trainer.prediction.flags import define_prediction_flags, prediction_options
+from trainer.prediction.options import PredictionOptions, RunDirectory
 from trainer.terminal import command
+from trainer.terminal.option import option
 
 
-def main(argv: list[str]) -> None:
-    """Parses, calls, prints."""
-    if len(argv) > 1:
-        raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
-    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(PredictionOptions, RunDirectory):
+    """The flags of the command."""
+
+    split: str | None = option(
+        None, "The products. Default: the run's validation split.", group="Data"
+    )
+    deduplicate: bool = option(
+        True,
+        "Also count only the products that share no picture with the run's training split.",
+        group="Data",
+    )
+
+
+def main(options: Options) -> None:
+    """Evaluates, prints and keeps the result."""
+    # Imports TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
     from trainer.prediction.evaluation import evaluate_run, table, write_result
 
-    result = evaluate_run(
-        flags.FLAGS.run_dir,
-        flags.FLAGS.split,
-        deduplicate=flags.FLAGS.deduplicate,
-        **prediction_options(),
-    )
+    result = evaluate_run(options.run_dir, options.split, options, options.deduplicate)
     print(table(result), flush=True)
-    print(f"\n{write_result(flags.FLAGS.run_dir, result)}")
-
-
-def _define_flags() -> None:
-    define_prediction_flags()
-    flags.DEFINE_string("split", None, "The products. Default: the run's validation split.")
-    flags.DEFINE_bool(
-        "deduplicate",
-        True,
-        "Also count the products alone whose pictures are not in the run's training split.",
-    )
+    print(f"\n{write_result(options.run_dir, result)}")
 
 
 if __name__ == "__main__":
-    _define_flags()
-    command.run(main)
+    command.run(main, Options)

@@ -8,66 +8,55 @@ the same --run_dir continues a run that was stopped, and does nothing for one th
 
 from __future__ import annotations
 
-from absl import app, flags
+import dataclasses
+import pathlib
 
-from trainer.settings.experiments import EXPERIMENTS
-from trainer.settings.flags import config_from_flags, define_config_flags
+from trainer.settings.settings import Settings
 from trainer.terminal import command
-
-define_config_flags(tuple(EXPERIMENTS))
-flags.DEFINE_string(
-    "run_dir",
-    None,
-    "Folder of the run. Default: runs/EXPERIMENT, or runs/MODEL-OPTIMIZER.",
-)
-flags.DEFINE_bool(
-    "profile_input",
-    False,
-    "Do not train: measure how fast pictures arrive and how fast the network takes them, and say "
-    "which is the limit.",
-)
+from trainer.terminal.option import option
 
 
-def main(argv: list[str]) -> None:
-    """Parses, calls, prints what comes next."""
-    if len(argv) > 1:
-        raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
-    # TensorFlow is imported here, after the flags are checked: `--help` and a mistyped flag
-    # answer at once.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the settings of a run leave to the command."""
+
+    run_dir: str | None = option(
+        None,
+        "Folder of the run. Default: runs/EXPERIMENT, or runs/MODEL-OPTIMIZER.",
+        group="Run",
+        is_path=True,
+    )
+    profile_input: bool = option(
+        False,
+        "Do not train: measure how fast pictures arrive and how fast the network takes them, and "
+        "say which is the limit.",
+        group="Run",
+    )
+
+
+def main(options: Options, settings: Settings) -> None:
+    """Trains, and prints what comes next."""
+    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
     from trainer.data.dataset import open_dataset
     from trainer.settings.resolve import resolve
+    from trainer.training.profile_input import profile_input
     from trainer.training.train import train
 
-    config, explicit = config_from_flags(
-        {name: experiment.config for name, experiment in EXPERIMENTS.items()}
-    )
-    data = open_dataset(config.data_dir)
-    config = resolve(config, data, explicit)
-    run_dir = flags.FLAGS.run_dir or default_run_dir(config)
-    if flags.FLAGS.profile_input:
-        from trainer.training.profile_input import profile_input
-
+    data = open_dataset(settings.data_dir)
+    config = resolve(settings, data)
+    if options.profile_input:
         print(profile_input(config, data))
         return
-    run = train(config, run_dir, data)
-    best = run.state["best"]
-    row = run.history[best["epoch"]]
-    submit = f"  python -m trainer.submit --run_dir={run.path} --output=submission.csv.gz\n"
+    name = config.experiment or f"{config.model}-{config.optimizer}"
+    run = train(config, options.run_dir or pathlib.Path("runs", name), data)
+    state = run.state
+    row = state.newest.history[state.best.epoch]
     print(
-        f"Best epoch {best['epoch'] + 1}: validation accuracy {row['val_product_accuracy']:.4f} by "
-        f"product, {row['val_accuracy']:.4f} by picture.\n"
-        "Next:\n"
-        f"  python -m trainer.evaluate --run_dir={run.path}\n"
-        f"{submit if config.target == 'category' else ''}"
-        f"  python -m trainer.report {run.path} --output=report.html\n"
-        f"  tensorboard --logdir={run.path.parent}"
+        f"Best epoch {row.epoch + 1}: validation accuracy {row.val_product_accuracy:.4f} by "
+        f"product, {row.val_accuracy:.4f} by picture."
     )
-
-
-def default_run_dir(config) -> str:
-    """`runs/NAME` below the working directory."""
-    return f"runs/{config.experiment or f'{config.model}-{config.optimizer}'}"
+    command.print_next(run.path, submits=config.target == "category")
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, Options, Settings)

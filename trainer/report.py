@@ -9,36 +9,44 @@ tell the same classes apart.
 
 from __future__ import annotations
 
+import dataclasses
 import os
-
-from absl import flags
+import sys
 
 from trainer.terminal import command
+from trainer.terminal.option import local_path, option
 
 
-def main(argv: list[str]) -> None:
-    """Parses, calls, prints where the report lies."""
-    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
-    from trainer.reporting.report import write_report
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The flags of the command."""
 
-    values = flags.FLAGS
-    folder = write_report(argv[1:], values.output, values.data_dir, values.examples)
-    print(f"{os.path.abspath(values.output)}\nIts figures as PNGs: {folder.absolute()}/")
-
-
-def _define_flags() -> None:
-    flags.DEFINE_string("output", "report.html", "The page to write.")
-    flags.DEFINE_string(
-        "data_dir",
+    output: str = option("report.html", "The page to write.", group="Report", is_path=True)
+    data_dir: str | None = option(
         None,
         "Where `tfds build cdiscount` put the data set (its --data_dir), for the examples' "
         "pictures. Default: where each run found it.",
+        group="Report",
+        is_path=True,
     )
-    flags.DEFINE_integer(
-        "examples", 24, "Wrong predictions to show of each evaluation.", lower_bound=0
+    examples: int = option(
+        24, "Wrong predictions to show of each evaluation.", group="Report", at_least=0
     )
+
+
+def main(paths: list[str], options: Options) -> None:
+    """Writes the report, and prints where it lies."""
+    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    from trainer.reporting.report import write_report
+    from trainer.reporting.reported_runs import without_files
+
+    given = [local_path(path, "the folder of a run") for path in paths]
+    run_dirs, files = without_files(given)
+    if files:
+        print(f"Left out, for they are files: {', '.join(files)}", file=sys.stderr)
+    folder = write_report(run_dirs, options.output, options.data_dir, options.examples)
+    print(f"{os.path.abspath(options.output)}\nIts figures as PNGs: {folder.absolute()}/")
 
 
 if __name__ == "__main__":
-    _define_flags()
-    command.run(main)
+    command.run(main, Options, arguments="the folders of the runs, e.g. runs/*")

@@ -2,59 +2,57 @@
 
     python -m trainer.serving --run_dir=runs/cnn-adam --output=served/1
 
-`trainer.prediction.saved_model` says what its signature takes and gives.
+`trainer.prediction.saved_model` describes its signature.
 """
 
 from __future__ import annotations
 
-from absl import app, flags
+import dataclasses
 
 from trainer.models.precision import PRECISIONS
-from trainer.prediction.flags import CHECKPOINTS, define_run_flag
-from trainer.runs.folder import RunFolder
+from trainer.prediction.options import NetworkOptions, RunDirectory
 from trainer.terminal import command
+from trainer.terminal.option import option
 
 
-def main(argv: list[str]) -> None:
-    """Parses, calls, prints what comes next."""
-    if len(argv) > 1:
-        raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
-    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(NetworkOptions, RunDirectory):
+    """The flags of the command."""
+
+    output: str = option(
+        None, "Folder of the SavedModel; a new one.", group="Run", is_path=True, required=True
+    )
+    top: int = option(5, "How many classes to name.", group="Prediction", at_least=1)
+    precision: str = option(
+        "float32",
+        "Arithmetic of the exported network. float32 runs well everywhere; auto is the fastest on "
+        "this machine.",
+        group="Prediction",
+        choices=PRECISIONS,
+    )
+
+
+def main(options: Options) -> None:
+    """Exports, and prints how to look at the result."""
+    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
     from trainer.prediction.loading import load_predictor
     from trainer.prediction.saved_model import check_output, export
+    from trainer.runs.folder import RunFolder
 
-    check_output(flags.FLAGS.output)
-    run = RunFolder(flags.FLAGS.run_dir).require()
+    check_output(options.output)
     predictor = load_predictor(
-        run,
-        checkpoint=flags.FLAGS.checkpoint,
-        flip=flags.FLAGS.flip,
-        precision=flags.FLAGS.precision,
+        RunFolder(options.run_dir).require(),
+        checkpoint=options.checkpoint,
+        flip=options.flip,
+        precision=options.precision,
     )
-    output = export(predictor, flags.FLAGS.output, flags.FLAGS.top)
+    output = export(predictor, options.output, options.top)
+    show = ["saved_model_cli", "show", "--dir", output, "--tag_set", "serve"]
     print(
         f"SavedModel for {predictor.label_map.num_classes:,} classes: {output}\n"
-        f"  saved_model_cli show --dir {output} --tag_set serve --signature_def serving_default"
-    )
-
-
-def _define_flags() -> None:
-    define_run_flag()
-    flags.DEFINE_string("output", None, "Folder of the SavedModel; a new one.", required=True)
-    flags.DEFINE_enum(
-        "checkpoint", "best", CHECKPOINTS, "The best epoch by validation loss, or the last epoch."
-    )
-    flags.DEFINE_bool("flip", False, "Average each picture with its mirror image.")
-    flags.DEFINE_integer("top", 5, "How many classes are named.", lower_bound=1)
-    flags.DEFINE_enum(
-        "precision",
-        "float32",
-        PRECISIONS,
-        "Arithmetic of the exported network. float32 runs well everywhere; auto is what is fastest "
-        "on this machine.",
+        f"  {command.quoted(*show, '--signature_def', 'serving_default')}"
     )
 
 
 if __name__ == "__main__":
-    _define_flags()
-    command.run(main)
+    command.run(main, Options)

@@ -1,55 +1,59 @@
-"""Writes the predictions of a run as the competition's submission: one row a product.
+"""Writes the predictions of a run as the competition's submission: one row per product.
 
 python -m trainer.submit --run_dir=runs/cnn-adam --output=submission.csv.gz
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
-from absl import app, flags
-
-from trainer.prediction.flags import define_prediction_flags, prediction_options
+from trainer.prediction.options import PredictionOptions, RunDirectory
 from trainer.terminal import command
+from trainer.terminal.option import option
 
 
-def main(argv: list[str]) -> None:
-    """Parses, calls, prints what comes next."""
-    if len(argv) > 1:
-        raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
-    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(PredictionOptions, RunDirectory):
+    """The flags of the command."""
+
+    split: str = option("test", "The products to predict.", group="Data")
+    output: str = option(
+        None,
+        "The file to write, .csv or .csv.gz (compressed).",
+        group="Run",
+        is_path=True,
+        required=True,
+    )
+    sample_submission: str | None = option(
+        None,
+        "The competition's sample_submission.csv. The products must be the same, else nothing is "
+        "predicted.",
+        group="Data",
+        is_path=True,
+    )
+
+
+def main(options: Options) -> None:
+    """Predicts, and prints what comes next."""
+    # Imports TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
     from trainer.prediction.submission import COMPETITION, submit
 
-    output = flags.FLAGS.output
     rows = submit(
-        flags.FLAGS.run_dir,
-        output,
-        split=flags.FLAGS.split,
-        sample_submission=flags.FLAGS.sample_submission,
-        **prediction_options(),
+        options.run_dir,
+        options.output,
+        split=options.split,
+        sample_submission=options.sample_submission,
+        options=options,
     )
+    upload = ["kaggle", "competitions", "submit", "-c", COMPETITION, "-f", options.output]
+    name = pathlib.Path(options.run_dir).name
     print(
-        f"{output}: {rows:,} products, one row each, read back and checked.\n"
+        f"{options.output}: {rows:,} products, one row each, read back and checked.\n"
         "Upload it (`pip install kaggle`, with an API token):\n"
-        f"  kaggle competitions submit -c {COMPETITION} -f {output} "
-        f'-m "{pathlib.Path(flags.FLAGS.run_dir).name}"'
-    )
-
-
-def _define_flags() -> None:
-    define_prediction_flags()
-    flags.DEFINE_string("split", "test", "The products to predict.")
-    flags.DEFINE_string(
-        "output", None, "The file to write, .csv or .csv.gz (compressed).", required=True
-    )
-    flags.DEFINE_string(
-        "sample_submission",
-        None,
-        "The competition's sample_submission.csv: the products must be the same, else nothing is "
-        "predicted.",
+        f"  {command.quoted(*upload, '-m', name)}"
     )
 
 
 if __name__ == "__main__":
-    _define_flags()
-    command.run(main)
+    command.run(main, Options)

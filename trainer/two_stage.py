@@ -7,58 +7,56 @@ The same command again skips the networks that are finished and continues the on
 
 from __future__ import annotations
 
-from absl import app, flags
+import dataclasses
+import pathlib
 
-from trainer.settings.experiments import EXPERIMENTS
-from trainer.settings.flags import MODELS, config_from_flags, define_config_flags
+from trainer.models.network_table import MODELS
+from trainer.settings.settings import Settings
 from trainer.terminal import command
+from trainer.terminal.option import option
 
 
-def main(argv: list[str]) -> None:
-    """Parses, calls, prints what comes next."""
-    if len(argv) > 1:
-        raise app.UsageError(f"This command takes flags only. Received: {' '.join(argv[1:])}.")
-    # Imports TensorFlow: seconds that `--help` and a mistyped flag need not take.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the settings of the networks leave to the command."""
+
+    run_dir: str | None = option(
+        None,
+        "Folder of the run. Default: runs/two-stage-MODEL-OPTIMIZER.",
+        group="Run",
+        is_path=True,
+    )
+    specialist_model: str | None = option(
+        None,
+        "The specialists' network. Default: that of --model.",
+        group="Specialists",
+        choices=tuple(MODELS),
+    )
+    specialist_epochs: int | None = option(
+        None,
+        "Passes of each specialist over its products. Default: --epochs.",
+        group="Specialists",
+        at_least=1,
+    )
+
+
+def main(options: Options, settings: Settings) -> None:
+    """Trains the networks, and prints what comes next."""
+    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
     from trainer.data.dataset import open_dataset
     from trainer.training.two_stage import stage_configs, train_two_stage
 
-    config, explicit = config_from_flags(
-        {name: experiment.config for name, experiment in EXPERIMENTS.items()}
-    )
-    data = open_dataset(config.data_dir)
+    data = open_dataset(settings.data_dir)
     level1, specialist = stage_configs(
-        config,
+        settings,
         data,
-        explicit,
-        specialist_model=flags.FLAGS.specialist_model,
-        specialist_epochs=flags.FLAGS.specialist_epochs,
+        specialist_model=options.specialist_model,
+        specialist_epochs=options.specialist_epochs,
     )
-    run_dir = flags.FLAGS.run_dir or f"runs/two-stage-{config.model}-{config.optimizer}"
+    run_dir = options.run_dir or pathlib.Path(f"runs/two-stage-{level1.model}-{level1.optimizer}")
     run = train_two_stage(level1, specialist, run_dir, data)
-    print(
-        "Next:\n"
-        f"  python -m trainer.evaluate --run_dir={run.path}\n"
-        f"  python -m trainer.submit --run_dir={run.path} --output=submission.csv.gz\n"
-        f"  python -m trainer.report {run.path} --output=report.html"
-    )
-
-
-def _define_flags() -> None:
-    define_config_flags(tuple(EXPERIMENTS))
-    flags.DEFINE_string(
-        "run_dir", None, "Folder of the run. Default: runs/two-stage-MODEL-OPTIMIZER."
-    )
-    flags.DEFINE_enum(
-        "specialist_model", None, MODELS, "The specialists' network. Default: that of --model."
-    )
-    flags.DEFINE_integer(
-        "specialist_epochs",
-        None,
-        "Passes of each specialist over its products. Default: --epochs.",
-        lower_bound=1,
-    )
+    command.print_next(run.path, submits=True)
 
 
 if __name__ == "__main__":
-    _define_flags()
-    command.run(main)
+    command.run(main, Options, Settings)

@@ -226,7 +226,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self._rejections.clear()
         self._inputs = self._read_inputs(dl_manager, download_config)
         if self._needs_stock_writer(download_config):
-            super()._download_and_prepare(dl_manager, download_config)
+            self._build_with_tfds(dl_manager, download_config)
             facts = self._facts_read_back()
         else:
             facts = self._build(download_config)
@@ -242,6 +242,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 folder.dataset_dir / rejections.FILE,
             )
         folder.mark_complete()
+
+    def _build_with_tfds(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ) -> None:
+        """TFDS's own writer, in one process."""
+        super()._download_and_prepare(dl_manager, download_config)
 
     def _build(self, download_config: tfds.download.DownloadConfig) -> dict[str, SplitFacts]:
         """The parallel build."""

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdisc_tfds.tfrecord import OVERHEAD_BYTES, frame, masked_crc
+from cdisc_tfds.tfrecord import OVERHEAD_BYTES, count_records, frame, masked_crc
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))
@@ -24,3 +24,18 @@ def test_known_checksum():
     assert (
         masked_crc(b"123456789") == (((0xE3069283 >> 15) | (0xE3069283 << 17)) + 0xA282EAD8) % 2**32
     )
+
+
+def test_records_are_counted_up_to_where_the_file_is_cut(tmp_path):
+    path = tmp_path / "file"
+    lengths = [5, 0, 300]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for length in lengths:
+            writer.write(bytes(length))
+    whole = path.read_bytes()
+    assert len(whole) == 353
+    assert count_records(path) == (3, 353)
+    assert count_records(path, begin=21) == (2, 353)
+    for cut, expected in ((352, (2, 37)), (38, (2, 37)), (36, (1, 21)), (3, (0, 0)), (0, (0, 0))):
+        path.write_bytes(whole[:cut])
+        assert count_records(path) == expected

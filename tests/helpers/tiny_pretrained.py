@@ -8,7 +8,7 @@ from trainer.models import networks as models
 NAME = "tiny"
 
 
-def _body(x, dropout):
+def body(x, dropout):
     inner = pictures = keras.Input(x.shape[1:])
     inner = layers.Conv2D(8, 3, strides=2, activation="relu")(inner)
     inner = layers.BatchNormalization()(inner)
@@ -20,5 +20,5 @@ def _body(x, dropout):
 
 def add_to_models(monkeypatch):
     """Puts the network among `trainer.models.networks.MODELS`."""
-    entry = models.ModelEntry(_body, 8, dropout=0.2)
+    entry = models.ModelEntry(f"{__name__}:body", 8, dropout=0.2)
     monkeypatch.setitem(models.MODELS, NAME, entry)

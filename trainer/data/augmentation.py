@@ -1,10 +1,12 @@
-"""Random changes to training pictures: which there are, what they draw, what they do."""
+"""Random changes to training pictures: what they draw and what they do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import tensorflow as tf
+
+from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
 
 
 def augmentation_draws(
@@ -20,14 +22,15 @@ def augmentation_draws(
       seed: of an epoch's draws.
       image_size: side of the pictures in pixels; a shift reaches a tenth of it.
     """
+    augmentation = AUGMENTATIONS[augment]
     reach = round(image_size / 10)
 
     def draw(step: tf.Tensor, size: tf.Tensor) -> tuple[tf.Tensor, ...]:
         key = tf.stack([tf.constant(seed, tf.int64), step])
         flip = tf.random.stateless_uniform([size], key) < 0.5
-        if augment == "none":
+        if not augmentation.flip:
             return ()
-        if augment == "flip":
+        if not augmentation.shift:
             return (flip,)
         shift = tf.random.stateless_uniform([size, 2], key + [1, 0], -reach, reach + 1, tf.int32)
         return flip, shift
@@ -49,10 +52,11 @@ def _flip_shift(picture: tf.Tensor, flip: tf.Tensor, shift: tf.Tensor) -> tf.Ten
     return _flip(moved, flip)
 
 
+def _transform(augmentation: Augmentation) -> Callable[..., tf.Tensor] | None:
+    if augmentation.shift:
+        return _flip_shift
+    return _flip if augmentation.flip else None
+
+
 # Called on each picture, uint8 [size, size, 3], with what was drawn for it.
-TRANSFORMS: dict[str, Callable[..., tf.Tensor] | None] = {
-    "none": None,
-    "flip": _flip,
-    "flip_shift": _flip_shift,
-}
-AUGMENTATIONS = tuple(TRANSFORMS)
+TRANSFORMS = {name: _transform(augmentation) for name, augmentation in AUGMENTATIONS.items()}

@@ -256,17 +256,26 @@ def _folder(split: Split) -> str:
     return os.path.dirname(split.files[0].path)
 
 
+def data_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
+    """TFDS's data folder, absolute.
+
+    Args:
+      data_dir: the folder; None for TFDS's default (`~/tensorflow_datasets`, or the environment
+        variable TFDS_DATA_DIR).
+    """
+    return pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser().absolute()
+
+
 def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountData:
     """Opens the newest version of the `cdiscount` data set below `data_dir`.
 
     Args:
-      data_dir: TFDS's data folder; None for its default (`~/tensorflow_datasets`, or the
-        environment variable TFDS_DATA_DIR).
+      data_dir: TFDS's data folder, as in `data_root`.
 
     Raises:
       DatasetError: if it has not been built there.
     """
-    root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    root = data_root(data_dir)
     versions = tfds.core.utils.version.list_all_versions(root / NAME)
     # A build that was stopped leaves a folder without this file.
     built = [v for v in versions if (root / NAME / str(v) / "dataset_info.json").exists()]

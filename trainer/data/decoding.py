@@ -14,10 +14,8 @@ import tensorflow as tf
 from absl import logging
 
 from trainer.data import tf_decoding
+from trainer.data.decoder_table import DECODERS, MODULES, RESOLVED
 from trainer.data.tf_decoding import Transform
-
-DECODERS = ("auto", "tf", "dali")
-RESOLVED = ("tf", "dali")
 
 
 class DecoderError(ValueError):
@@ -97,7 +95,7 @@ def _has_dali() -> bool:
 def _dali() -> types.ModuleType:
     """The module that needs DALI, an optional package; raises DecoderError without it."""
     try:
-        return importlib.import_module("trainer.data.dali_decoding")
+        return importlib.import_module(MODULES["dali"])
     # The plugin is compiled for one TensorFlow version and fails to load in another.
     except (ImportError, OSError, tf.errors.OpError) as error:
         raise DecoderError(

@@ -17,7 +17,6 @@ IMAGENET_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/" + IMAGENET_FILE
 )
-IMAGENET_RANGE = (-1.0, 1.0)
 # Checked by Keras too, which names no constant for it.
 _IMAGENET_MD5 = "bcbd6486424b2319ff4ef7d526e38f63"
 _DOWNLOAD_TIMEOUT = 15.0  # seconds without a byte; urllib would wait for ever

@@ -1,107 +1,26 @@
-"""The networks, by name: uint8 pictures [b, size, size, 3] to float32 logits [b, classes].
+"""Builds the networks of `network_table`: uint8 pictures [b, size, size, 3] to float32 logits.
 
-The first layer scales the pixels to the range that the network was made for; the softmax belongs to
-the loss, and to `with_probabilities` for use. Not published by the study, chosen here: the dropout
-rate, and ReLU for the two dense layers.
+The first layer scales the pixels to the range that the network was made for. The logits are
+[b, classes]; the softmax belongs to the loss, and to `with_probabilities` for use.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import importlib
 from collections.abc import Callable
 
 import keras
 from keras import layers
 
 from trainer.models import inception
+from trainer.models.network_table import MODELS, PARTS, ModelEntry
+from trainer.terminal.keras_settings import apply_keras_settings
 
-PARTS = ("head", "top_blocks", "all")
-
-_DROPOUT = 0.2
-_LOGISTIC_SIZE = 36
+apply_keras_settings()  # before any layer takes on a person's own default
 
 
 class ModelError(ValueError):
     """A network that cannot be built as asked."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelEntry:
-    """One network.
-
-    Attributes:
-      body: (scaled pictures [b, s, s, 3], dropout rate) -> what the last dense layer reads.
-      min_image_size: smallest picture, in pixels a side, of which its layers leave something.
-      dropout: default dropout rate; None for a network that has none.
-      input_range: what the pixel values 0 and 255 become.
-      default_weights: `imagenet`, or `none` for a network that has no pretrained part.
-    """
-
-    body: Callable[[keras.KerasTensor, float], keras.KerasTensor]
-    min_image_size: int
-    dropout: float | None = _DROPOUT
-    input_range: tuple[float, float] = (0.0, 1.0)
-    default_weights: str = "none"
-
-    @property
-    def pretrained(self) -> bool:
-        return self.default_weights != "none"
-
-
-def _study_body(
-    *convolutions: tuple[int, int, int], dense: tuple[int, int]
-) -> Callable[[keras.KerasTensor, float], keras.KerasTensor]:
-    """The study's own networks; a convolution is (filters, kernel size, stride)."""
-
-    def body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-        for number, (filters, kernel, stride) in enumerate(convolutions, 1):
-            x = layers.Conv2D(
-                filters, kernel, strides=stride, activation="relu", name=f"conv_{number}"
-            )(x)
-            x = layers.Dropout(dropout, name=f"dropout_{number}")(x)
-            x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
-        # On the last axis of the feature map: each place by itself, the places not yet flattened.
-        for number, units in enumerate(dense, 1):
-            x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-        return layers.Flatten(name="features")(x)
-
-    return body
-
-
-def _inception_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-    """As keras.io's fine-tuning example: the base, pooled, and a dense layer of 1024."""
-    x = inception.build_base(x.shape[1])(x)
-    x = layers.GlobalAveragePooling2D(name="features")(x)
-    x = layers.Dense(1024, activation="relu", name="dense_1")(x)
-    return layers.Dropout(dropout, name="dropout_1")(x)
-
-
-def _logistic_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-    """Logistic regression on the picture averaged down to 36x36.
-
-    On all 97,200 values of a 180x180 picture, 5270 classes would have 512 million weights: 2 GB,
-    and 8 GB with gradients and Adam's moments. On 36x36 pixels they are 20 million.
-    """
-    x = layers.AveragePooling2D(max(1, x.shape[1] // _LOGISTIC_SIZE), name="thumbnail")(x)
-    return layers.Flatten(name="features")(x)
-
-
-_CNN = ModelEntry(_study_body((100, 4, 1), (80, 2, 1), (60, 2, 1), dense=(40, 20)), 17)
-
-MODELS: dict[str, ModelEntry] = {
-    "cnn": _CNN,
-    "cnn_small": ModelEntry(_study_body((64, 4, 1), (32, 2, 1), dense=(20, 10)), 9),
-    "inception": ModelEntry(
-        _inception_body,
-        75,
-        dropout=0.0,
-        input_range=inception.IMAGENET_RANGE,
-        default_weights="imagenet",
-    ),
-    "logistic": ModelEntry(_logistic_body, 1, dropout=None),
-    "solution1_1": ModelEntry(_study_body((80, 4, 2), (60, 2, 1), dense=(40, 20)), 14),
-    "solution1_2": _CNN,
-}
 
 
 def build_model(
@@ -152,7 +71,8 @@ def build_model(
     pictures = keras.Input((image_size, image_size, 3), dtype="uint8", name="pictures")
     # In float32: a 16-bit float would round the pixels themselves.
     x = layers.Rescaling((high - low) / 255, offset=low, dtype="float32", name="scale")(pictures)
-    x = entry.body(x, entry.dropout if dropout is None else dropout)
+    rate = entry.dropout if dropout is None else dropout
+    x = _function(entry.body)(x, rate, **entry.body_settings)
     x = layers.Dense(num_classes, name="classes")(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     model = keras.Model(pictures, logits, name=name)
@@ -174,6 +94,12 @@ def resolve_input_range(
     """
     weights = _check_weights(name, weights)
     return input_range or _range_of_weights(_entry(name), weights)
+
+
+def _function(name: str) -> Callable[..., keras.KerasTensor]:
+    """What `module:function` names; imported only where a network is built of it."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def _range_of_weights(entry: ModelEntry, weights: str) -> tuple[float, float]:

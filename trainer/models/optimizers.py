@@ -1,15 +1,12 @@
-"""The optimizers by name, and the course of the learning rate."""
+"""Builds optimizers and the course of the learning rate, by their names in `optimizer_table`."""
 
 from __future__ import annotations
-
-import dataclasses
-from typing import Any
 
 import keras
 from keras import ops
 from keras.optimizers import schedules
 
-SCHEDULES = ("constant", "cosine", "step")
+from trainer.models.optimizer_table import OPTIMIZERS, SCHEDULES
 
 # `step`: share of the steps after which, and factor by which, the peak is multiplied from there on.
 # The competition's best networks gained most at such drops.
@@ -21,39 +18,6 @@ _NOT_DECAYED = ["bias", "beta", "gamma"]
 
 class OptimizerError(ValueError):
     """An optimizer that cannot be built as asked."""
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimizerEntry:
-    """One optimizer.
-
-    Attributes:
-      create: class in `keras.optimizers`.
-      learning_rate: default, from random weights.
-      fine_tune_learning_rate: default peak when all layers of a pretrained network are trained.
-      weight_decay: default.
-      settings: what differs from the defaults of Keras 3.
-    """
-
-    create: type[keras.optimizers.Optimizer]
-    learning_rate: float
-    fine_tune_learning_rate: float
-    weight_decay: float = 0.0
-    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-# Learning rates are Keras's defaults, in Keras 3 as in the Keras 1 and 2 of the study, but for
-# Adadelta: 1.0 there and in the paper (arXiv:1212.5701), 0.001 in Keras 3, with which it hardly
-# learns (https://keras.io/api/optimizers/adadelta/). Rates for fine-tuning: Adam's is measured,
-# Nadam's and AdamW's take after it, the others keep Adam's proportion or are the usual ones.
-OPTIMIZERS: dict[str, OptimizerEntry] = {
-    "rmsprop": OptimizerEntry(keras.optimizers.RMSprop, 1e-3, 5e-4),
-    "adam": OptimizerEntry(keras.optimizers.Adam, 1e-3, 5e-4),
-    "adadelta": OptimizerEntry(keras.optimizers.Adadelta, 1.0, 0.5),
-    "sgd": OptimizerEntry(keras.optimizers.SGD, 1e-2, 1e-2, settings={"momentum": 0.9}),
-    "nadam": OptimizerEntry(keras.optimizers.Nadam, 1e-3, 5e-4),
-    "adamw": OptimizerEntry(keras.optimizers.AdamW, 1e-3, 5e-4, weight_decay=4e-3),
-}
 
 
 @keras.saving.register_keras_serializable("trainer")
@@ -153,7 +117,7 @@ def build_optimizer(
     peak = entry.learning_rate if learning_rate is None else learning_rate
     decay = entry.weight_decay if weight_decay is None else weight_decay
     average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
-    optimizer = entry.create(
+    optimizer = getattr(keras.optimizers, entry.class_name)(
         build_schedule(peak, schedule, total_steps, warmup_steps),
         # None spares a pass over the weights; AdamW does not take it.
         weight_decay=decay if decay or name == "adamw" else None,

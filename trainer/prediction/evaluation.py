@@ -20,6 +20,7 @@ from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.loading import load_predictor
+from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.priors import training_split
 from trainer.prediction.scores import LevelSum, Tally, level_of_class
@@ -218,13 +219,7 @@ def evaluate(
 def evaluate_run(
     run_dir: str | os.PathLike[str],
     split: str | None = None,
-    *,
-    data_dir: str | None = None,
-    batch_size: int | None = None,
-    checkpoint: str = "best",
-    flip: bool = False,
-    mean: str = "arithmetic",
-    decoder: str = "auto",
+    options: PredictionOptions | None = None,
     deduplicate: bool = True,
 ) -> EvaluationResult:
     """Evaluates a run's folder. `write_result` keeps the result in it.
@@ -232,48 +227,48 @@ def evaluate_run(
     Args:
       run_dir: the run's folder.
       split: TFDS sub-split; default: the run's validation split.
-      data_dir: where the data set is; default: where the run found it.
-      batch_size: pictures a step; default: the run's `eval_batch_size`.
-      checkpoint: `best` or `last`.
-      flip: average each picture with its mirror image.
-      mean: how a product's pictures are averaged.
-      decoder: who decodes JPEGs, one of `trainer.data.decoding.DECODERS`.
+      options: how to predict; default: each option's own.
       deduplicate: also read the training split's picture hashes.
 
     Raises:
       EvaluationError: if the split has no labels, or the result could not be written afterwards.
     """
-    run = RunFolder(run_dir)
+    run, options = RunFolder(run_dir), options or PredictionOptions()
     config = run.config
-    data = open_dataset(data_dir or config.data_dir)
+    data = open_dataset(options.data_dir or config.data_dir)
     spec = split or config.validation_split
     products = data.split(spec)
-    # Whatever can be refused is refused before the long work.
+    # Refuse whatever can be refused before the long work.
     Evaluation(LabelledSplit(products, run.label_map))
     _require_writable(output_path(run, spec))
-    decoder = resolve_decoder(decoder)  # before the network takes the GPU's memory
-    weights = None if run.is_two_stage else run.state.weights(checkpoint)
-    predictor = load_predictor(run, data, checkpoint=checkpoint, flip=flip, mean=mean)
+    decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
+    predictor = load_predictor(
+        run, data, checkpoint=options.checkpoint, flip=options.flip, mean=options.mean
+    )
     training = training_split(data, config) if deduplicate else None
-    unseen = None if training is None else unseen_products(products, training)
     counts = evaluate(
         predictor,
         products,
-        batch_size=batch_size or config.eval_batch_size,
-        unseen=unseen,
+        batch_size=options.batch_size or config.eval_batch_size,
+        unseen=None if training is None else unseen_products(products, training),
         decoder=decoder,
     )
-    method = Method(
-        split=spec,
-        checkpoint=checkpoint,
-        flip=flip,
-        mean=mean,
+    return EvaluationResult(_method(run, products, options, decoder), counts)
+
+
+def _method(run: RunFolder, products: Split, options: PredictionOptions, decoder: str) -> Method:
+    """What was evaluated, and how."""
+    weights = None if run.is_two_stage else run.state.weights(options.checkpoint)
+    return Method(
+        split=products.spec,
+        checkpoint=options.checkpoint,
+        flip=options.flip,
+        mean=options.mean,
         decoder=decoder,
         epoch=weights.epoch if weights else None,
         weights_sha256=weights.sha256 if weights else None,
         data_digest=products.index.digest,
     )
-    return EvaluationResult(method, counts)
 
 
 def write_result(run_dir: str | os.PathLike[str], result: EvaluationResult) -> pathlib.Path:

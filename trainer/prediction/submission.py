@@ -23,6 +23,7 @@ from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
 from trainer.prediction.loading import load_predictor
+from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.runs.folder import RunFolder
 from trainer.terminal.progress import ProgressLine
@@ -222,33 +223,44 @@ def require_all_categories(label_map: LabelMap) -> None:
 
 
 def submit(
-    run_dir: str,
-    output: str,
+    run_dir: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     split: str = "test",
-    sample_submission: str | None = None,
-    data_dir: str | None = None,
-    batch_size: int | None = None,
-    checkpoint: str = "best",
-    flip: bool = False,
-    mean: str = "arithmetic",
-    decoder: str = "auto",
+    sample_submission: str | os.PathLike[str] | None = None,
+    options: PredictionOptions | None = None,
 ) -> int:
-    """Predicts a split and writes the submission; returns its number of rows."""
-    # Whatever can be refused is refused before the long work.
+    """Predicts a split and writes the submission.
+
+    Args:
+      run_dir: the run's folder.
+      output: the file, as in `check_output`.
+      split: TFDS sub-split.
+      sample_submission: the competition's own, whose products must be those of the split.
+      options: how to predict; default: each option's own.
+
+    Returns:
+      The number of rows.
+
+    Raises:
+      SubmissionError: if the run, the split or the file cannot make a submission.
+    """
+    # Refuse whatever can be refused before the long work.
     check_output(output)
-    run = RunFolder(run_dir).require()
+    run, options = RunFolder(run_dir).require(), options or PredictionOptions()
     require_all_categories(run.label_map)
-    data = open_dataset(data_dir or run.config.data_dir)
+    data = open_dataset(options.data_dir or run.config.data_dir)
     products = data.split(split)
     check_products(products.index.product_id, sample_submission)
-    decoder = resolve_decoder(decoder)  # before the network takes the GPU's memory
+    decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
-    predictor = load_predictor(run, data, checkpoint=checkpoint, flip=flip, mean=mean)
+    predictor = load_predictor(
+        run, data, checkpoint=options.checkpoint, flip=options.flip, mean=options.mean
+    )
     category_ids = predict_categories(
         predictor,
         products,
-        batch_size=batch_size or run.config.eval_batch_size,
+        batch_size=options.batch_size or run.config.eval_batch_size,
         decoder=decoder,
     )
     write_submission(output, products.index.product_id, category_ids)

@@ -138,6 +138,14 @@ class ReportedRun:
         return f"stopped early, {epochs}" if len(self.history) < self.config.epochs else ""
 
 
+def without_files(
+    paths: Sequence[str | os.PathLike[str]],
+) -> tuple[list[str | os.PathLike[str]], list[str]]:
+    """(those that may be folders of runs, names of plain files), so that `runs/*` can be given."""
+    files = [path for path in paths if os.path.isfile(path)]
+    return [path for path in paths if path not in files], [os.path.basename(path) for path in files]
+
+
 def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
     """Reads runs' folders; one of two stages gives itself and its level-1 network.
 

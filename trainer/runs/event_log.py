@@ -7,18 +7,17 @@ each event file is. A resumed run cuts the files back to those lengths and goes 
 from __future__ import annotations
 
 import collections
-import dataclasses
 import errno
 import math
 import os
 import pathlib
-import struct
 
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from trainer.settings.config import MAY_CHANGE_ON_RESUME, Config
+from cdisc_tfds.tfrecord import count_records
+from trainer.settings.config import Config
 
 _FILES = "events.out.tfevents.*"
 
@@ -42,20 +41,10 @@ class EventFileError(OSError):
     """Points that did not reach their event file."""
 
 
-def count_records(path: pathlib.Path, begin: int = 0) -> tuple[int, int]:
-    """(whole records from byte `begin` on, the file's size) of an event file, by their lengths.
-
-    | length: uint64 | its crc: uint32 | record | its crc: uint32 |, little-endian.
-
-    Raises EventFileError if the last record is cut.
-    """
-    count, end, size = 0, begin, path.stat().st_size
-    with open(path, "rb") as file:
-        file.seek(begin)
-        while end + 16 <= size:
-            (length,) = struct.unpack("<Q", file.read(8))
-            end = file.seek(4 + length + 4, os.SEEK_CUR)
-            count += 1
+def _count_whole(path: pathlib.Path, begin: int) -> tuple[int, int]:
+    """(records from byte `begin` on, the file's size); raises EventFileError if the last is cut."""
+    count, end = count_records(path, begin)
+    size = path.stat().st_size
     if end != size:
         raise _incomplete(path, f"a last record that is cut off at byte {size}")
     return count, size
@@ -102,8 +91,8 @@ class EventLog:
         """The settings, and which metrics the HParams table compares runs by."""
         values = {
             name: value if isinstance(value, int | float | str) else str(value)
-            for name, value in dataclasses.asdict(config).items()
-            if value is not None and name != "chunks" and name not in MAY_CHANGE_ON_RESUME
+            for name, value in config.of_result().items()
+            if value is not None and name != "chunks"
         }
         with self._writer(".").as_default(step=0):
             hparams.hparams_config(
@@ -131,7 +120,7 @@ class EventLog:
         self._held.clear()
         for curve, writer in self._writers.items():
             writer.flush()
-            found, self._size[curve] = count_records(self._path[curve], self._size[curve])
+            found, self._size[curve] = _count_whole(self._path[curve], self._size[curve])
             if found != self._records[curve]:
                 raise _incomplete(self._path[curve], f"{found} of {self._records[curve]} records")
         self._records.clear()

@@ -16,7 +16,6 @@ network (`level1/`) and one for each specialist (`specialists/NN/`).
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -27,7 +26,7 @@ from absl import logging
 from cdisc_tfds.categories import Categories
 from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.runs.state import EpochRow, RunState, StateError
-from trainer.settings.config import MAY_CHANGE_ON_RESUME, Config
+from trainer.settings.config import Config
 
 
 class RunFolderError(ValueError):
@@ -78,7 +77,7 @@ class RunFolder:
             with.
         """
         text = self.require().config_path.read_text(encoding="utf-8")
-        config = Config.from_json(text)
+        config = Config.from_json(text, self.config_path)
         if self.state_path.exists():
             trained = self.state.settings_sha256
             if trained is not None and trained != settings_digest(config):
@@ -156,12 +155,7 @@ class RunFolder:
 
 def settings_digest(config: Config) -> str:
     """SHA-256 over the settings that make a run: all but those that may change on resume."""
-    values = {
-        name: value
-        for name, value in dataclasses.asdict(config).items()
-        if name not in MAY_CHANGE_ON_RESUME
-    }
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(config.of_result(), sort_keys=True).encode()).hexdigest()
 
 
 def _read_state(path: pathlib.Path) -> RunState:

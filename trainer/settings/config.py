@@ -1,4 +1,4 @@
-"""Every setting of a training run, in one value that a run's folder keeps as JSON."""
+"""The resolved settings of a run, which its folder keeps in config.json."""
 
 from __future__ import annotations
 
@@ -6,100 +6,110 @@ import dataclasses
 import json
 from typing import Any
 
-# Settings that may differ when a run is continued: they change how long it goes on, where its
-# data lie or what is logged, never the result of a step already taken. `decoder` is among them so
-# that a run outlives a picture that DALI refuses; `trainer.training.train` warns of the change.
-MAY_CHANGE_ON_RESUME = frozenset(
-    {
-        "data_dir",
-        "epochs",
-        "checkpoint_minutes",
-        "checkpoint_steps",
-        "decoder",
-        "early_stopping",
-        "eval_batch_size",
-        "features_dir",
-        "log_every_steps",
-        "profile_steps",
-    }
-)
+from trainer.settings.settings import MAY_CHANGE_ON_RESUME, RunOptions
+from trainer.terminal.option import OptionError, options, require_allowed
+
+# 1: version 0.1 of the project, which wrote no number.
+FORMAT = 2
 
 
 class ConfigError(ValueError):
     """A setting that cannot be used, or that contradicts the run it is given for."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """A run's settings. None stands for "the default of the chosen network or machine"."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunOptions):
+    """A run's settings, with nothing left open.
 
-    # Data.
-    data_dir: str | None = None
-    train_split: str = "train[:80%]"
-    validation_split: str = "train[80%:]"
-    # One (train, validation) pair an epoch instead: the study's training in chunks.
+    Attributes:
+      data_dir: absolute; None in a run that version 0.1 began with TFDS's default.
+      chunks: one (train, validation) pair of splits an epoch, instead of the same pair always: the
+        study's training in chunks.
+      within_level1: a two-stage run's specialist tells the categories of this level-1 label apart.
+    """
+
+    # `field()`: without the default that the base class has.
+    weights: str = dataclasses.field()
+    trainable: str = dataclasses.field()
+    input_range: tuple[float, float] = dataclasses.field()
+    learning_rate: float = dataclasses.field()
+    fine_tune_learning_rate: float = dataclasses.field()
+    schedule: str = dataclasses.field()
+    warmup_epochs: float = dataclasses.field()
+    augment: str = dataclasses.field()
+    eval_batch_size: int = dataclasses.field()
     chunks: tuple[tuple[str, str], ...] | None = None
-    target: str = "category"
     within_level1: int | None = None
-    # Network.
-    model: str = "cnn"
-    weights: str | None = None
-    trainable: str | None = None
-    head_epochs: int = 2
-    cache_features: bool = True
-    image_size: int = 180
-    input_range: tuple[float, float] | None = None
-    dropout: float | None = None
-    # Training.
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    fine_tune_learning_rate: float | None = None
-    schedule: str | None = None
-    warmup_epochs: float | None = None
-    weight_decay: float | None = None
-    label_smoothing: float = 0.0
-    augment: str | None = None
-    batch_size: int = 32
-    epochs: int = 10
-    early_stopping: int = 0
-    ema_momentum: float = 0.0
-    precision: str = "auto"
-    seed: int = 0
-    shuffle_buffer: int = 16384
-    experiment: str | None = None
-    # The machine and the log.
-    decoder: str = "auto"
-    features_dir: str | None = None
-    eval_batch_size: int | None = None
-    log_every_steps: int = 50
-    checkpoint_minutes: float = 10.0
-    checkpoint_steps: int = 0
-    profile_steps: int = 0
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+        """What `from_json` reads."""
+        return json.dumps({"format": FORMAT} | dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Config:
-        """Reads what `to_json` wrote; a setting this version does not know is an error."""
-        values: dict[str, Any] = json.loads(text)
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
+    def from_json(cls, text: str, path: object = "config.json") -> Config:
+        """Reads what `to_json` wrote, in this version or in 0.1.
+
+        Args:
+          text: the file's content.
+          path: the file, for errors.
+
+        Raises:
+          ConfigError: if it is not readable, of a newer format, or holds settings that do not
+            exist or values that they may not have.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            number = values.pop("format", 1)
+        except (ValueError, AttributeError, TypeError) as error:
             raise ConfigError(
-                f"A run's config may hold only the settings of this version. Received also: "
-                f"{', '.join(unknown)}. Use the version of the project that wrote it."
+                f"{path} must hold a run's settings as JSON. It cannot be read "
+                f"({type(error).__name__}). Restore the file."
+            ) from error
+        if not isinstance(number, int) or number > FORMAT:
+            raise ConfigError(
+                f"{path} is of format {number}, which a newer version of the project wrote. This "
+                f"one reads formats up to {FORMAT}. Update the project."
             )
+        _require_names(cls, values, path)
         if values.get("input_range") is not None:
             values["input_range"] = tuple(values["input_range"])
         if values.get("chunks") is not None:
             values["chunks"] = tuple(tuple(pair) for pair in values["chunks"])
-        return cls(**values)
+        config = cls(**values)
+        try:
+            require_allowed(options(RunOptions).values(), config)
+        except OptionError as error:
+            raise ConfigError(f"{path}: {error} Restore the file.") from None
+        return config
+
+    def of_result(self) -> dict[str, Any]:
+        """The settings on which a run's result depends: those that a resume may not change."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in MAY_CHANGE_ON_RESUME
+        }
 
     def differences(self, other: Config) -> dict[str, tuple[Any, Any]]:
         """Settings that make `other` a different run: name -> (this value, other's value)."""
+        theirs = other.of_result()
         return {
-            field.name: (getattr(self, field.name), getattr(other, field.name))
-            for field in dataclasses.fields(self)
-            if field.name not in MAY_CHANGE_ON_RESUME
-            and getattr(self, field.name) != getattr(other, field.name)
+            name: (value, theirs[name])
+            for name, value in self.of_result().items()
+            if value != theirs[name]
         }
+
+
+def _require_names(cls: type[Config], values: dict[str, Any], path: object) -> None:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - set(fields)):
+        raise ConfigError(
+            f"{path} may hold only the settings of this version. It also holds "
+            f"{', '.join(unknown)}. Use the version of the project that wrote it."
+        )
+    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if missing := sorted(name for name in needed if values.get(name) is None):
+        raise ConfigError(
+            f"{path} must hold every setting of the run. It lacks {', '.join(missing)}. Restore "
+            "the file."
+        )

@@ -24,7 +24,7 @@ class Experiment:
 
     Attributes:
       title: what it is, for a table's row.
-      config: the settings of `trainer.settings.config.Config` that it fixes.
+      settings: those of `trainer.settings.settings` that it fixes.
       train_products: products that the study trained on, all chunks together; None: all there are.
       validation_products: products that it validated on, likewise.
       num_chunks: parts of the data that are trained on one after the other, an epoch each.
@@ -35,7 +35,7 @@ class Experiment:
     """
 
     title: str
-    config: dict[str, Any]
+    settings: dict[str, Any]
     train_products: int | None = None
     validation_products: int | None = None
     num_chunks: int = 1
@@ -161,7 +161,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Splits:
+class PresetSplits:
     """What a preset trains and validates on, in TFDS's notation.
 
     Attributes:
@@ -177,7 +177,7 @@ class Splits:
     message: str
 
 
-def resolve_splits(experiment: Experiment, num_products: int) -> Splits:
+def resolve_splits(experiment: Experiment, num_products: int) -> PresetSplits:
     """Fits an experiment's products to a data set.
 
     Args:
@@ -211,7 +211,7 @@ def resolve_splits(experiment: Experiment, num_products: int) -> Splits:
             + (f"{experiment.num_chunks} chunks of " if experiment.num_chunks > 1 else "")
             + f"{train:,} and {size - train:,}."
         )
-    return Splits(
+    return PresetSplits(
         train="+".join(train for train, _ in pairs),
         validation="+".join(validation for _, validation in pairs),
         chunks=pairs if experiment.num_chunks > 1 else None,

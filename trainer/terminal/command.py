@@ -1,19 +1,27 @@
-"""Terminal output of the commands: quiet libraries, and errors as one clear sentence."""
+"""Runs a command: its flags, quiet libraries, and errors as one clear sentence."""
 
 from __future__ import annotations
 
 import os
+import pathlib
+import shlex
 import signal
 import sys
 import tempfile
 import types
 from collections.abc import Callable
+from typing import Any
 
-from absl import app, flags, logging
+from absl import logging
+
+from trainer.terminal.command_line import EveryCommand, parse
+from trainer.terminal.option import OptionError
+from trainer.terminal.signals import heeded_signals
 
 # Exit status of a run that was asked to stop (SIGTERM) and can be continued: EX_TEMPFAIL of
 # sysexits.h, so that a supervisor can tell it from a failure and start the command again.
 EXIT_PREEMPTED = 75
+_EXIT_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
 class Preempted(Exception):
@@ -61,38 +69,85 @@ class _ShortFormatter(logging.PythonFormatter):
         return f"{record.levelname}: {record.getMessage()}"
 
 
-def run(main: Callable[[list[str]], int | None]) -> None:
-    """Runs a command: parses flags, calls `main`, prints an expected error as one line.
+def run(main: Callable[..., int | None], *option_types: type, arguments: str | None = None) -> None:
+    """Reads the command line, calls `main`, prints an expected error as one line, and exits.
 
-    Errors that carry their own explanation (subclasses of ValueError, OSError) end with exit
-    status 1 and no traceback; set `--traceback` to see where they came from.
+    Errors that carry their own explanation (the project's subclasses of ValueError, and OSError)
+    end with exit status 1 and no traceback; `--traceback` shows where they came from.
+
+    Args:
+      main: called with the values of `option_types`; and first with the list of words that are no
+        flags, if there may be any.
+      option_types: dataclasses whose options are the command's flags.
+      arguments: what those words stand for; None: there may be none.
     """
     setup()
-    if "traceback" not in flags.FLAGS:
-        flags.DEFINE_bool("traceback", False, "On an error, show where in the code it came from.")
+    description = sys.modules["__main__"].__doc__ or ""
+    try:
+        words, values = parse(sys.argv, (*option_types, EveryCommand), description, arguments)
+    except OptionError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)
+    *values, every_command = values
+    if arguments is not None:
+        values.insert(0, words)
+    sys.exit(_guarded(main, values, every_command.traceback))
 
-    def guarded(argv: list[str]) -> int | None:
-        signal.signal(signal.SIGTERM, _stop)
-        try:
-            import_tensorflow()
-            return main(argv)
-        except Preempted as stop:
-            print(stop, file=sys.stderr)
-            return EXIT_PREEMPTED
-        except KeyboardInterrupt:
-            print("Stopped by the keyboard.", file=sys.stderr)
-            return 130
-        except (ValueError, OSError) as error:
-            if flags.FLAGS.traceback or not _explains_itself(error):
-                raise
-            print(f"Error: {error}", file=sys.stderr)
-            return 1
 
-    app.run(guarded)
+def quoted(*words: object) -> str:
+    """A command line that a shell reads as `words`, for a user to copy."""
+    return shlex.join(map(str, words))
+
+
+def print_next(run_dir: pathlib.Path, *, submits: bool) -> None:
+    """Prints the commands that a finished run is for.
+
+    Args:
+      run_dir: its folder.
+      submits: whether the competition takes its predictions.
+    """
+    commands = [
+        ["python", "-m", "trainer.evaluate", f"--run_dir={run_dir}"],
+        ["python", "-m", "trainer.report", run_dir, "--output=report.html"],
+        ["tensorboard", f"--logdir={run_dir.parent}"],
+    ]
+    if submits:
+        submit = ["python", "-m", "trainer.submit", f"--run_dir={run_dir}"]
+        commands.insert(1, [*submit, "--output=submission.csv.gz"])
+    print("Next:")
+    for words in commands:
+        print(f"  {quoted(*words)}")
+
+
+def _guarded(main: Callable[..., int | None], values: list[Any], traceback: bool) -> int | None:
+    """Calls `main`, and returns the exit status."""
+    for number in heeded_signals():
+        if number != signal.SIGINT:  # Python's own KeyboardInterrupt
+            signal.signal(number, _stop)
+    try:
+        import_tensorflow()
+        status = main(*values)
+        sys.stdout.flush()  # here, where a closed pipe is expected
+        return status
+    except Preempted as stop:
+        print(stop, file=sys.stderr)
+        return EXIT_PREEMPTED
+    except KeyboardInterrupt:
+        print("Stopped by the keyboard. The same command does what is left.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`| head`) has what it wanted. Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_PIPE
+    except (ValueError, OSError) as error:
+        if traceback or not _explains_itself(error):
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
 
 
 def _stop(signum: int, frame: types.FrameType | None) -> None:
-    """SIGTERM while no training step is under way (training has a handler of its own)."""
+    """A signal while no training step is under way (training has a handler of its own)."""
     raise Preempted("Stopped as asked. Start the same command again: it does what is left.")
 
 

@@ -14,6 +14,11 @@ SIGNALS = tuple(
 )
 
 
+def heeded_signals() -> tuple[signal.Signals, ...]:
+    """`SIGNALS` without those that whoever started the process has it ignore, as `nohup` does."""
+    return tuple(number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
+
+
 class StopAsked(Exception):
     """A signal came during work that can be left between two batches."""
 
@@ -49,7 +54,7 @@ def stop_signals() -> Iterator[StopFlag]:
         flag.signal = number
 
     try:
-        before = {number: signal.signal(number, handle) for number in SIGNALS}
+        before = {number: signal.signal(number, handle) for number in heeded_signals()}
     except ValueError:  # not the main thread: a program that embeds us handles its own signals
         yield flag
         return

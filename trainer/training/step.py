@@ -149,12 +149,13 @@ class TrainStep:
         trained = self.model.trainable_variables
         with tf.GradientTape() as tape:
             logits = self.model(inputs, training=True)
-            loss = self._loss(labels, logits, sample_weight=weights)
-            # The optimizer sums the devices' gradients: each gives its share of the mean.
-            share = loss / self._strategy.num_replicas_in_sync
+            # A Keras loss is this device's share: the mean over its pictures, divided by the number
+            # of devices. The optimizer sums the devices' gradients.
+            share = self._loss(labels, logits, sample_weight=weights)
             scaled = self.optimizer.scale_loss(share)
         gradients = tape.gradient(scaled, trained)
         self.optimizer.apply(gradients, trained)
         if self.averages is not None:
             self.averages.update(self.optimizer.iterations)
+        loss = share * self._strategy.num_replicas_in_sync
         self.metrics.update(loss, labels, logits, weights)

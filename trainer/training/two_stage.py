@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +27,8 @@ from trainer.data.dataset import CdiscountData, Split
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.two_stage_file import TwoStageParts
 from trainer.settings.config import Config
-from trainer.settings.resolve import resolve
+from trainer.settings.resolve import resolve, with_preset
+from trainer.settings.settings import Settings
 from trainer.training.admission import open_run_folder, sole_writer
 from trainer.training.train import train
 
@@ -60,7 +63,7 @@ def fixed_second_stage(training: Split, inside: np.ndarray) -> np.ndarray:
 def train_two_stage(
     level1_config: Config,
     specialist_config: Config,
-    run_dir: str,
+    run_dir: str | os.PathLike[str],
     data: CdiscountData,
 ) -> RunFolder:
     """Trains, or continues, all networks of a two-stage run.
@@ -124,9 +127,8 @@ def _forget_last_network() -> None:
 
 
 def stage_configs(
-    config: Config,
+    settings: Settings,
     data: CdiscountData,
-    explicit: frozenset[str],
     *,
     specialist_model: str | None = None,
     specialist_epochs: int | None = None,
@@ -134,9 +136,8 @@ def stage_configs(
     """Resolved settings of the level-1 network and of the specialists.
 
     Args:
-      config: settings as the user gave them, for the networks of both stages.
+      settings: as the user gave them, for the networks of both stages.
       data: the data set.
-      explicit: names of the settings that the user gave.
       specialist_model: another network for the specialists.
       specialist_epochs: another number of epochs for them.
 
@@ -144,20 +145,24 @@ def stage_configs(
       TwoStageError: if `--target` was given and is not level1.
       ConfigError: as of `trainer.settings.resolve.resolve`.
     """
-    if "target" in explicit and config.target != "level1":
+    if "target" in settings.given and settings.target != "level1":
         raise TwoStageError(
             "A two-stage run tells level-1 categories apart first, then the categories within "
-            f"each. Received: --target={config.target}. Leave --target out."
+            f"each. Received: --target={settings.target}. Leave --target out."
         )
-    level1 = resolve(dataclasses.replace(config, target="level1"), data, explicit)
-    specialist = dataclasses.replace(
-        config,
-        experiment=None,
+    settings = with_preset(settings)
+    level1 = resolve(_with(settings, target="level1"), data)
+    specialist = _with(
+        dataclasses.replace(settings, experiment=None),
         target="category",
-        model=specialist_model or config.model,
-        epochs=specialist_epochs or config.epochs,
+        model=specialist_model or settings.model,
+        epochs=specialist_epochs or settings.epochs,
         train_split=level1.train_split,
         validation_split=level1.validation_split,
-        chunks=None,
     )
-    return level1, resolve(specialist, data, explicit)
+    return level1, resolve(specialist, data)
+
+
+def _with(settings: Settings, **changes: Any) -> Settings:
+    """`settings` with `changes`, which a preset does not replace."""
+    return dataclasses.replace(settings, **changes, given=settings.given | set(changes))

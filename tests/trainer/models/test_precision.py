@@ -8,7 +8,6 @@ from trainer.models.precision import (
     detect_hardware,
     resolve_precision,
 )
-from trainer.settings import flags
 
 A100, V100, PASCAL = (8, 0), (7, 0), (6, 1)
 
@@ -64,10 +63,6 @@ def test_unknown_precisions_are_refused():
         "'float8'",
     ):
         resolve_precision("float8")
-
-
-def test_the_flag_offers_the_same_names():
-    assert flags.PRECISIONS == PRECISIONS
 
 
 def test_the_processors_flags_are_read(tmp_path):

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from cdisc_tfds.whole_files import write_json
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
 from trainer.data.duplicates import unseen_products
@@ -12,7 +13,7 @@ from trainer.prediction import evaluation as evaluation_module
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.evaluation import Evaluation, EvaluationError
 from trainer.runs.checkpoint import save_weights
-from trainer.runs.folder import RunFolder, write_json
+from trainer.runs.folder import RunFolder
 
 
 @pytest.fixture

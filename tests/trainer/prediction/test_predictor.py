@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdisc_tfds.records import Product
+from cdisc_tfds.whole_files import write_json
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
@@ -22,7 +23,7 @@ from trainer.prediction.predictor import PredictionError, Predictor, predict_pro
 from trainer.prediction.priors import training_prior
 from trainer.prediction.validation import Evaluator
 from trainer.runs.checkpoint import CheckpointError, save_weights
-from trainer.runs.folder import RunFolder, RunFolderError, write_json
+from trainer.runs.folder import RunFolder, RunFolderError
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from cdisc_tfds.whole_files import write_json
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
@@ -14,7 +15,7 @@ from trainer.prediction import submission
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.submission import SubmissionError, check_products, write_submission
 from trainer.runs.checkpoint import CheckpointError, save_weights
-from trainer.runs.folder import RunFolder, RunFolderError, write_json
+from trainer.runs.folder import RunFolder, RunFolderError
 
 
 @pytest.fixture

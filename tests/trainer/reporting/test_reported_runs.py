@@ -2,11 +2,12 @@ import os
 
 import pytest
 
+from cdisc_tfds.whole_files import write_json
 from tests.helpers.fake_runs import history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData
 from trainer.reporting.figures import style_of
 from trainer.reporting.reported_runs import by_target, load_runs
-from trainer.runs.folder import RunFolderError, write_json
+from trainer.runs.folder import RunFolderError
 from trainer.settings.experiments import EXPERIMENTS
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -8,28 +9,25 @@ import pytest
 
 from trainer.runs.checkpoint import (
     CheckpointError,
-    CheckpointStore,
     CheckpointWriteError,
     restore_variables,
     save_weights,
     sha256_of,
-    training_variables,
     verified_path,
     write_arrays,
 )
-from trainer.runs.folder import RunFolder
+from trainer.runs.checkpoint_store import CheckpointStore
+from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.state import Checkpoint, CheckpointFile, Position, StateError
 
 
-def _entry(**changes):
-    return {
-        "finished": False,
-        "stage": 0,
-        "epoch": 0,
-        "step": 0,
-        "training_state": None,
-        "best": None,
-        "last": None,
-    } | changes
+def _at(step):
+    """A checkpoint after some steps of the first epoch."""
+    return Checkpoint(Position(step=step))
+
+
+def _steps(run):
+    return [entry.position.step for entry in run.state.entries]
 
 
 def _model(units=3):
@@ -41,6 +39,14 @@ def _model(units=3):
     x, y = np.ones([8, 4], np.float32), np.ones([8, units], np.float32)
     model.fit(x, y, verbose=0)
     return model
+
+
+def training_variables(model):
+    return [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+
+
+def _uncompiled():
+    return keras.Sequential([keras.Input([4]), keras.layers.Dense(3)])
 
 
 def _values(model):
@@ -78,41 +84,41 @@ def test_a_shorter_and_a_longer_file_are_refused(tmp_path):
 
 def test_write_arrays_names_the_digest_of_the_bytes(tmp_path):
     entry = write_arrays(tmp_path / "state.npy", [np.arange(10**6), np.zeros([])])
-    assert entry == {"file": "state.npy", "sha256": sha256_of(tmp_path / "state.npy")}
+    assert entry == CheckpointFile("state.npy", sha256_of(tmp_path / "state.npy"))
 
 
 def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
     run, model = RunFolder(tmp_path), _model()
     store = CheckpointStore(run)
     for step in (5, 10, 15):
-        (run.checkpoints / "state-left-by-a-kill.npy").write_bytes(b"half")
-        store.commit(_entry(step=step), training_variables(model))
+        (run.checkpoints / "state-0-0000-00000099.npy").write_bytes(b"half")
+        store.commit(_at(step), training_variables(model))
     assert sorted(path.name for path in run.checkpoints.iterdir()) == [
         "state-0-0000-00000010.npy",
         "state-0-0000-00000015.npy",
     ]
-    assert CheckpointStore(run).newest_intact()["step"] == 15
+    assert CheckpointStore(run).newest_intact().position.step == 15
 
 
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     run, model = RunFolder(tmp_path), _model()
     store = CheckpointStore(run)
-    store.commit(_entry(step=5), training_variables(model))
-    store.commit(_entry(step=10), training_variables(model))
+    store.commit(_at(5), training_variables(model))
+    store.commit(_at(10), training_variables(model))
     path = run.checkpoints / "state-0-0000-00000010.npy"
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
     store = CheckpointStore(run)
-    assert store.newest_intact()["step"] == 5
+    assert store.newest_intact().position.step == 5
     # Reaching step 10 again must not touch what state.json still names.
-    store.commit(_entry(step=10), training_variables(model))
-    assert CheckpointStore(run).newest_intact()["step"] == 10
+    store.commit(_at(10), training_variables(model))
+    assert CheckpointStore(run).newest_intact().position.step == 10
 
 
 def test_no_intact_checkpoint_is_an_error_that_says_what_to_do(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
+    CheckpointStore(run).commit(_at(5), training_variables(_model()))
     for path in run.checkpoints.iterdir():
         path.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"has none: .* the file is damaged\. Restore the"):
@@ -124,15 +130,15 @@ def test_a_fresh_folder_has_no_checkpoint(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    text = "file that state.json names must exist: no .*weights.h5"
+    text = "file that state.json names must exist. Missing: .*weights.h5"
     with pytest.raises(CheckpointError, match=text):
-        verified_path(tmp_path, {"file": "weights.h5", "sha256": ""})
+        verified_path(tmp_path, CheckpointFile("weights.h5", ""))
 
 
 def test_state_json_appears_whole(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_entry(step=5), training_variables(_model()))
-    assert json.loads(run.state_path.read_text())["entries"][0]["step"] == 5
+    CheckpointStore(run).commit(_at(5), training_variables(_model()))
+    assert json.loads(run.state_path.read_text())["entries"][0]["position"]["step"] == 5
     assert not list(tmp_path.glob(".*partial"))
 
 
@@ -147,41 +153,77 @@ def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
         patch.setattr(os, "replace", full)
         text = "whole. Received: No space left on device. .* has none before it; nothing half-writ"
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
-            store.commit(_entry(step=5), variables)
+            store.commit(_at(5), variables)
     assert list(run.checkpoints.iterdir()) == [] and not run.state_path.exists()
 
-    store.commit(_entry(step=5), variables)
+    store.commit(_at(5), variables)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
         text = "keeps the one before it; nothing half-written counts. Make room"
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
-            save_weights(_model(), store.weights_path(1))
+            save_weights(_uncompiled(), store.weights_path(1))
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
-            store.commit(_entry(step=10), variables)
+            store.commit(_at(10), variables)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    store.commit(_entry(step=10), variables)
-    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
+    store.commit(_at(10), variables)
+    assert _steps(run) == [10, 5]
 
 
 def test_the_end_of_a_run_keeps_a_state_to_go_back_to(tmp_path):
     run, variables = RunFolder(tmp_path), training_variables(_model())
     store = CheckpointStore(run)
-    store.commit(_entry(step=5), variables)
-    entry = store.commit(_entry(step=10), variables)
-    store.commit(dict(entry, finished=True))
-    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
-    newest = run.checkpoints / run.state["entries"][0]["training_state"]["file"]
+    store.commit(_at(5), variables)
+    entry = store.commit(_at(10), variables)
+    store.commit(dataclasses.replace(entry, finished=True))
+    assert _steps(run) == [10, 5]
+    newest = run.checkpoints / run.state.newest.training_state.file
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert CheckpointStore(run).newest_intact()["step"] == 5
+    assert CheckpointStore(run).newest_intact().position.step == 5
 
 
-def test_what_is_done_with_an_entry_does_not_change_the_one_on_disk(tmp_path):
-    """A resumed run updates its entry; the checkpoint before it must stay as it was."""
-    run, variables = RunFolder(tmp_path), training_variables(_model())
-    CheckpointStore(run).commit(_entry(step=5), variables)
+def test_other_files_are_left_alone(tmp_path):
+    """A notebook's folder, or what a network file system leaves in place of an open file."""
+    run = RunFolder(tmp_path)
     store = CheckpointStore(run)
-    entry = store.newest_intact()
-    entry.update(step=10)
-    store.commit(dict(entry), variables)
-    assert [entry["step"] for entry in run.state["entries"]] == [10, 5]
+    (run.checkpoints / ".ipynb_checkpoints").mkdir()
+    (run.checkpoints / ".nfs0001").write_bytes(b"")
+    (run.checkpoints / "notes.txt").write_text("mine")
+    store.commit(_at(5), training_variables(_model()))
+    names = {path.name for path in run.checkpoints.iterdir()}
+    assert {".ipynb_checkpoints", ".nfs0001", "notes.txt"} < names
+
+
+def test_a_state_that_another_process_has_written_is_not_replaced(tmp_path):
+    run, variables = RunFolder(tmp_path), training_variables(_model())
+    suspended = CheckpointStore(run)
+    suspended.commit(_at(5), variables)
+    CheckpointStore(run).commit(_at(10), variables)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(RunFolderError, match="another one has continued the run"):
+        suspended.commit(_at(7), variables)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("left", [0, 0.5, -1])
+def test_a_damaged_state_gives_way_to_its_predecessor(tmp_path, left, caplog):
+    run, variables = RunFolder(tmp_path), training_variables(_model())
+    store = CheckpointStore(run)
+    for step in (5, 10, 15):
+        store.commit(_at(step), variables)
+    content = run.state_path.read_bytes()
+    run.state_path.write_bytes(content[: int(len(content) * left) if left >= 0 else -2])
+    with caplog.at_level("WARNING"):
+        store = CheckpointStore(run)
+    assert store.newest_intact().position.step == 10
+    assert "Going back to state.previous.json" in caplog.text
+    store.commit(_at(15), variables)
+    assert _steps(run) == [15, 10]
+
+
+def test_a_state_without_a_predecessor_that_is_damaged_is_named(tmp_path):
+    run = RunFolder(tmp_path)
+    CheckpointStore(run).commit(_at(5), training_variables(_model()))
+    run.state_path.write_text("")
+    with pytest.raises(StateError, match="state.json cannot be read as a run's state"):
+        CheckpointStore(run)

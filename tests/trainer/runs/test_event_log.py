@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.runs.event_log import EventFileError, EventLog, count_records, picture_grid
+from trainer.runs import event_log
+from trainer.runs.event_log import EventFileError, EventLog, picture_grid
 from trainer.settings.config import Config
 
 
@@ -97,7 +98,7 @@ def test_points_that_a_full_disk_swallowed_are_missed(tmp_path, monkeypatch):
     with pytest.raises(
         EventFileError, match=r"a last record that is cut off at byte \d+. Make room"
     ):
-        count_records(path)
+        event_log._count_whole(path, 0)
 
 
 def test_a_folder_that_takes_no_event_file_is_named(tmp_path):

@@ -1,8 +1,9 @@
 import pytest
 
+from cdisc_tfds.whole_files import whole_file, write_json
 from tests.helpers.small_data import CSV, small_config
 from trainer.data.label_map import LabelMapError
-from trainer.runs.folder import RunFolder, RunFolderError, whole_file, write_json
+from trainer.runs.folder import RunFolder, RunFolderError
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -45,6 +46,4 @@ def test_a_folder_whose_own_files_disagree_is_refused(tmp_path):
 
 def test_history_is_empty_before_the_first_epoch(tmp_path):
     run = RunFolder(tmp_path)
-    assert run.history == []
-    write_json(run.history_json, [{"epoch": 0, "loss": 1.5}])
-    assert run.history == [{"epoch": 0, "loss": 1.5}]
+    assert run.history == ()

@@ -1,11 +1,11 @@
-import dataclasses
 import subprocess
 import sys
 
 import pytest
 
-from trainer.settings.config import Config
 from trainer.settings.experiments import EXPERIMENTS, Experiment, ExperimentError, resolve_splits
+from trainer.settings.settings import Settings
+from trainer.terminal.option import options, require_allowed
 
 # The study's table, typed from it: network, optimizer, target, products to train and to validate
 # on, epochs, published accuracies, best epoch, Kaggle score, parameters.
@@ -46,7 +46,7 @@ def test_the_studys_eight_experiments_come_first_in_order():
 @pytest.mark.parametrize("name", STUDY)
 def test_each_preset_is_the_published_experiment(name):
     experiment = EXPERIMENTS[name]
-    config = Config(**experiment.config)
+    config = Settings(**experiment.settings)
     model, optimizer, target, train, validation, epochs, *published = STUDY[name]
     assert (config.model, config.target, config.epochs) == (model, target, epochs)
     assert optimizer in (None, config.optimizer)
@@ -66,23 +66,17 @@ def test_each_preset_is_the_published_experiment(name):
 
 @pytest.mark.parametrize("name", ["solution2_exp5", "solution2_exp6"])
 def test_transfer_learning_starts_from_imagenet_and_trains_in_stages(name):
-    config = EXPERIMENTS[name].config
+    config = EXPERIMENTS[name].settings
     assert (config["weights"], config["trainable"]) == ("imagenet", "staged")
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_each_preset_has_settings_that_exist_in_the_tables(name):
-    from trainer.models.networks import MODELS
-    from trainer.models.optimizers import OPTIMIZERS
-
-    config = EXPERIMENTS[name].config
-    assert set(config) <= {field.name for field in dataclasses.fields(Config)}
-    assert config["model"] in MODELS
-    assert config["optimizer"] in OPTIMIZERS
+def test_each_preset_has_settings_that_are_allowed(name):
+    require_allowed(options(Settings).values(), Settings(**EXPERIMENTS[name].settings))
 
 
 def test_the_table_can_be_read_without_tensorflow():
-    code = "import sys, trainer.experiments; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, trainer.settings.experiments; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -1,18 +1,99 @@
-"""What `resolve` refuses; what it chooses is tested with the models and the experiments."""
+"""What `resolve` chooses where the user left it open, and what it refuses."""
 
 import pytest
 
-from trainer.settings.config import Config, ConfigError
+from tests.helpers.small_data import SmallData, make_products
+from trainer.models.precision import resolve_precision
+from trainer.settings.config import ConfigError
 from trainer.settings.resolve import resolve
+from trainer.settings.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    data = SmallData(tmp_path_factory.mktemp("data"))
+    data.add("train", make_products([0, 1] * 30))
+    return data
+
+
+def test_a_network_from_random_weights(data):
+    config = resolve(Settings(), data)
+    assert (config.model, config.weights, config.trainable) == ("cnn", "none", "all")
+    assert (config.optimizer, config.learning_rate, config.schedule) == ("adam", 1e-3, "constant")
+    assert (config.warmup_epochs, config.augment) == (0.0, "none")
+    assert (config.input_range, config.precision) == ((0.0, 1.0), resolve_precision("auto"))
+    assert config.chunks is None and config.within_level1 is None
+
+
+def test_all_layers_of_a_pretrained_network(data):
+    """Warm-up, cosine and a small peak: a constant 1e-3 destroys what the weights know."""
+    config = resolve(Settings(model="inception"), data)
+    assert (config.weights, config.trainable) == ("imagenet", "all")
+    assert (config.learning_rate, config.schedule, config.warmup_epochs) == (5e-4, "cosine", 1.0)
+    assert (config.augment, config.input_range) == ("flip_shift", (-1.0, 1.0))
+    assert resolve(Settings(model="inception", epochs=4), data).warmup_epochs == 0.4
+
+
+def test_a_part_of_a_pretrained_network(data):
+    config = resolve(Settings(model="inception", trainable="staged"), data)
+    assert (config.learning_rate, config.schedule, config.warmup_epochs) == (1e-3, "constant", 0.0)
+    assert config.fine_tune_learning_rate == pytest.approx(1e-4)
+
+
+def test_what_is_given_stays(data):
+    given = {
+        "learning_rate": 0.3,
+        "fine_tune_learning_rate": 0.2,
+        "schedule": "step",
+        "warmup_epochs": 0.0,
+        "augment": "none",
+        "precision": "float32",
+        "input_range": (0.0, 1.0),
+        "weights": "none",
+        "eval_batch_size": 3,
+    }
+    config = resolve(Settings.of(model="inception", **given), data)
+    assert {name: getattr(config, name) for name in given} == given
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(7, 64), (64, 64), (200, 200)])
+def test_validation_takes_larger_batches(data, batch_size, expected):
+    assert resolve(Settings(batch_size=batch_size), data).eval_batch_size == expected
+
+
+def test_where_the_data_lie_is_kept_absolute(data, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert resolve(Settings(data_dir="d"), data).data_dir == str(tmp_path / "d")
+
+
+def test_a_preset_gives_way_to_what_the_user_gave(data):
+    settings = Settings.of(experiment="solution2_exp1", optimizer="adam", epochs=2)
+    config = resolve(settings, data)
+    assert (config.optimizer, config.epochs) == ("adam", 2)  # given; the preset's: rmsprop, 8
+    assert (config.batch_size, config.schedule) == (20, "constant")
+    assert (config.train_split, config.validation_split) == ("train[0:48]", "train[48:60]")
+
+
+def test_given_splits_replace_a_presets_products(data):
+    settings = Settings.of(experiment="solution1_exp1", train_split="train[:9]")
+    config = resolve(settings, data)
+    assert (config.train_split, config.chunks, config.epochs) == ("train[:9]", None, 6)
+
+
+def test_chunks_set_the_number_of_epochs(data):
+    assert resolve(Settings.of(experiment="solution1_exp1"), data).epochs == 6
+    given = resolve(Settings.of(experiment="solution1_exp1", epochs=9), data)
+    assert (given.epochs, len(given.chunks)) == (9, 6)
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"model": "vgg"}, r"--model must be one of .*inception.*\. Received: 'vgg'\.$"),
-        ({"optimizer": "lion"}, r"--optimizer must be one of .*adam.*\. Received: 'lion'\.$"),
-        ({"trainable": "none"}, r"--trainable must be one of .*all.*\. Received: 'none'\.$"),
-        ({"batch_size": 0}, r"--batch_size must be at least 1\. Received: 0\.$"),
+        ({"model": "vgg"}, r"^--model must be one of .*inception.*\. Received: vgg\.$"),
+        ({"optimizer": "lion"}, r"^--optimizer must be one of .*adam.*\. Received: lion\.$"),
+        ({"trainable": "none"}, r"^--trainable must be one of .*all.*\. Received: none\.$"),
+        ({"experiment": "mine"}, r"^--experiment must be one of .*\. Received: 'mine'\.$"),
+        ({"batch_size": 0}, r"^--batch_size must be a whole number of at least 1\. Received: 0\.$"),
         (
             {"trainable": "head"},
             r"--trainable=head trains a part of a pretrained network; --model=cnn has no "
@@ -20,6 +101,6 @@ from trainer.settings.resolve import resolve
         ),
     ],
 )
-def test_settings_that_cannot_be(changes, text):
+def test_settings_that_cannot_be(data, changes, text):
     with pytest.raises(ConfigError, match=text):
-        resolve(Config(**changes), data=None, explicit=frozenset(changes))
+        resolve(Settings.of(**changes), data)

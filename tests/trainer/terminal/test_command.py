@@ -1,15 +1,16 @@
-import importlib
 import subprocess
 import sys
 
 import pytest
-from absl import app
+
+from trainer.terminal.command import quoted
 
 _PROGRAM = """
+import dataclasses
 from trainer.terminal import command
 from trainer.settings.config import ConfigError
 
-def main(argv):
+def main():
     {body}
 
 command.run(main)
@@ -31,12 +32,19 @@ def _run(body, *flags):
         ("raise ConfigError('--epochs must be 1.')", 1, "Error: --epochs must be 1.\n"),
         ("raise OSError(28, 'No space left')", 1, "Error: [Errno 28] No space left\n"),
         ("raise command.Preempted('Stopped as asked.')", 75, "Stopped as asked.\n"),
-        (
-            "import os; os.kill(os.getpid(), 15)",
-            75,
-            "Stopped as asked. Start the same command again: it does what is left.\n",
+        *(
+            (
+                f"import os; os.kill(os.getpid(), {number})",
+                75,
+                "Stopped as asked. Start the same command again: it does what is left.\n",
+            )
+            for number in (15, 1)
         ),
-        ("raise KeyboardInterrupt", 130, "Stopped by the keyboard.\n"),
+        (
+            "raise KeyboardInterrupt",
+            130,
+            "Stopped by the keyboard. The same command does what is left.\n",
+        ),
     ],
 )
 def test_expected_ends_are_one_line(body, status, text):
@@ -49,16 +57,58 @@ def test_a_librarys_error_and_traceback_flag_show_where():
     assert "Traceback" in _run("raise ConfigError('no')", "--traceback").stderr
 
 
-@pytest.mark.parametrize("module", ["evaluate", "serving", "submit", "two_stage"])
+def test_a_reader_that_has_enough_ends_a_command_quietly():
+    command = [sys.executable, "-c", _PROGRAM.format(body="print('line\\n' * 200_000)")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"line\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_nohup_is_respected():
+    body = "import os, time; os.kill(os.getpid(), 1); print('still here')"
+    shell = f"trap '' HUP; exec {quoted(sys.executable, '-c', _PROGRAM.format(body=body))}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "still here\n")
+
+
+def test_printed_commands_survive_the_shell():
+    words = ["echo", "--run_dir=my runs/it's", "train[80%:]"]
+    done = subprocess.run(quoted(*words), shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout == " ".join(words[1:]) + "\n"
+
+
+@pytest.mark.parametrize("module", ["main", "evaluate", "serving", "submit", "two_stage"])
 def test_a_word_that_is_no_flag_is_refused(module):
-    with pytest.raises(
-        app.UsageError, match=r"This command takes flags only. Received: -epochs 3\."
-    ):
-        importlib.import_module(f"trainer.{module}").main([module, "-epochs", "3"])
-
-
-def test_training_refuses_a_word_that_is_no_flag():
-    command = [sys.executable, "-m", "trainer.main", "epochs=3"]
+    command = [sys.executable, "-m", f"trainer.{module}", "-epochs", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "This command takes flags only. Received: epochs=3." in done.stdout + done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+
+
+COMMANDS = {
+    "main": ["--run_dir=PATH", "--model=cnn|", "--learning_rate=X", "--[no]profile_input"],
+    "two_stage": ["--specialist_model=cnn|", "--specialist_epochs=N", "--image_size=N"],
+    "evaluate": ["--split=TEXT", "--mean=arithmetic|geometric", "--[no]deduplicate"],
+    "submit": ["--sample_submission=PATH", "--checkpoint=best|last", "--output=PATH"],
+    "serving": ["--top=N", "--precision=auto|", "--[no]flip"],
+    "report": ["--examples=N", "Arguments: the folders of the runs"],
+}
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_help_lists_the_commands_own_flags_without_importing_tensorflow(module):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['{module}', '--help']\n"
+        "try:\n"
+        f"    runpy.run_module('trainer.{module}', run_name='__main__', alter_sys=True)\n"
+        "finally:\n"
+        "    assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in [*COMMANDS[module], "--[no]traceback", f"python -m trainer.{module}"]:
+        assert text in done.stdout
+    assert "alsologtostderr" not in done.stdout  # absl's own

@@ -78,15 +78,15 @@ def test_two_devices_learn_what_one_learns(folder, seen):
     """Batches of 7, and a last one of 1: neither can be shared equally."""
     assert seen["last_batch"] == 1
     one, two = RunFolder(folder / "one"), RunFolder(folder / "two")
-    for name, ours in weights_of(one, one.state["last"]).items():
-        theirs = weights_of(two, two.state["last"])[name]  # averaged ones
+    for name, ours in weights_of(one, one.state.last).items():
+        theirs = weights_of(two, two.state.last)[name]  # averaged ones
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=2e-6, err_msg=name)
     for row, other in zip(one.history, two.history, strict=True):
         for name in ("val_loss", "val_accuracy", "val_product_accuracy", "learning_rate"):
-            assert other[name] == pytest.approx(row[name], rel=1e-5), name
+            assert getattr(other, name) == pytest.approx(getattr(row, name), rel=1e-5), name
         # The last batch of 1 counts as 2 of 156 pictures in these means.
-        assert other["loss"] == pytest.approx(row["loss"], rel=5e-3)
-        assert other["accuracy"] == pytest.approx(row["accuracy"], abs=0.02)
+        assert other.loss == pytest.approx(row.loss, rel=5e-3)
+        assert other.accuracy == pytest.approx(row.accuracy, abs=0.02)
 
 
 def test_a_run_killed_on_two_devices_ends_bit_for_bit(folder):

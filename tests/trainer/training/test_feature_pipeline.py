@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers.small_data import SmallData, make_products
-from trainer.data.input_pipeline import count_pictures
 from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
 from trainer.training import feature_pipeline
 from trainer.training.feature_pipeline import inference_features, train_features
 
@@ -47,7 +47,7 @@ def data(tmp_path_factory):
 def _batches(data, features, label_map=None, **changes):
     label_map = label_map or LabelMap(data.categories)
     arguments = dict(batch_size=4, seed=0, epoch=0) | changes
-    dataset = train_features(features, data.split("train"), label_map, **arguments)
+    dataset = train_features(features, LabelledSplit(data.split("train"), label_map), **arguments)
     return [(rows.numpy(), labels.numpy()) for rows, labels in dataset]
 
 
@@ -115,7 +115,7 @@ def test_products_without_a_class_are_not_missing(data):
     label_map = LabelMap(data.categories, "category", 0)
     known = np.flatnonzero(label_map.classes_of(split.index.category) >= 0)
     rows, labels = _joined(_batches(data, _Features(split, known), label_map))
-    assert len(rows) == count_pictures(split, label_map) < split.num_pictures
+    assert len(rows) == LabelledSplit(split, label_map).num_pictures < split.num_pictures
     assert (rows >= 0).all() and (labels >= 0).all()
 
 
@@ -124,7 +124,7 @@ def test_inference_in_the_records_order(data):
     batches = list(inference_features(features, 3))
     assert max(len(batch["product"]) for batch in batches) == 3
     products = np.concatenate([batch["product"] for batch in batches])
-    rows = np.concatenate([batch["image"] for batch in batches])
+    rows = np.concatenate([batch["inputs"] for batch in batches])
     np.testing.assert_array_equal(products, features.ordinals)
     np.testing.assert_array_equal(rows[:, 0], features.ordinals)
     assert rows[:, 1].tolist() == sorted(rows[:, 1].tolist())

@@ -13,6 +13,7 @@ from tests.helpers.small_data import SIZE, SmallData, make_products, small_confi
 from trainer.data.dataset import DatasetError
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.label_map import LabelMap
+from trainer.data.labelled_split import LabelledSplit
 from trainer.training import feature_store
 from trainer.training.feature_store import FeatureError, FeatureStore
 
@@ -20,7 +21,7 @@ from trainer.training.feature_store import FeatureError, FeatureStore
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
     monkeypatch.setattr(feature_store, "_BATCH_SIZE", 4)
-    monkeypatch.setattr(feature_store, "_BATCHES_A_FILE", 3)
+    monkeypatch.setattr(feature_store, "_BATCHES_PER_FILE", 3)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +45,20 @@ def _base(seed=0, policy="float32"):
 
 
 def _store(data, folder, base=None, within_level1=None, **changes):
+    """A store, and with it the function that gives a split's features."""
     label_map = LabelMap(data.categories, "category", within_level1)
-    return FeatureStore(base or _base(), small_config(**changes), label_map, folder)
+    store = FeatureStore(base or _base(), small_config(**changes), folder)
+    return _OfSplits(store, label_map)
+
+
+class _OfSplits:
+    """Takes plain splits, seen with one label map."""
+
+    def __init__(self, store, label_map):
+        self._store, self._label_map = store, label_map
+
+    def of(self, split, *arguments):
+        return self._store.of(LabelledSplit(split, self._label_map), *arguments)
 
 
 def _all_rows(features):
@@ -55,7 +68,7 @@ def _all_rows(features):
 def _expected(split, base, products=None):
     """Each picture's features and product, computed without files."""
     batches = list(inference_dataset(split, batch_size=4, image_size=SIZE, products=products))
-    rows = np.concatenate([base(batch["image"]).numpy() for batch in batches])
+    rows = np.concatenate([base(batch["inputs"]).numpy() for batch in batches])
     return rows, np.concatenate([batch["product"] for batch in batches])
 
 
@@ -101,9 +114,15 @@ def _spy(monkeypatch):
     decoded = collections.Counter()
 
     def spied(split, **arguments):
-        for batch in inference_dataset(split, **arguments):
-            decoded[split.spec] += len(batch["product"])
-            yield batch
+        def count(ordinals):
+            decoded[split.spec] += len(ordinals)
+            return ordinals
+
+        def counted(batch):
+            product = tf.numpy_function(count, [batch["product"]], tf.int64)
+            return batch | {"product": tf.ensure_shape(product, [None])}
+
+        return inference_dataset(split, **arguments).map(counted)
 
     monkeypatch.setattr(feature_store, "inference_dataset", spied)
     return decoded
@@ -170,23 +189,35 @@ def test_stopped_computing_goes_on(data, tmp_path, monkeypatch, batches):
     np.testing.assert_array_equal(features.ordinals, expected.ordinals)
 
 
-def test_a_damaged_file_is_recognised(data, tmp_path):
+def _cut(path, size):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: _cut(folder / "00001.npy", 0),
+        lambda folder: _cut(folder / "00001.npy", -1),
+        lambda folder: (folder / "00001.npy").unlink(),
+        lambda folder: _cut(folder / "index.json", 0),
+        lambda folder: _cut(folder / "index.json", -20),
+        lambda folder: (folder / "index.json").write_text("[]"),
+    ],
+    ids=["empty", "cut", "gone", "no index", "cut index", "another index"],
+)
+def test_what_is_damaged_is_computed_again(data, tmp_path, monkeypatch, damage, caplog):
     split = data.split("train")
-    _store(data, tmp_path).of(split)
-    (path,) = tmp_path.glob("*/00001.npy")
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    features = _store(data, tmp_path).of(split)
-    features.rows(0)
-    message = (
-        f"Cached features must be as they were written. The bytes of {path} are not those that "
-        "were written (SHA-256 differs from state.json's): the file is damaged. Delete "
-        f"{path.parent} and start the same command again: they are computed anew."
-    )
-    with pytest.raises(FeatureError, match=f"^{re.escape(message)}$"):
-        features.rows(1)
-    path.unlink()
-    with pytest.raises(FeatureError, match="must exist: no .*00001.npy.* they are computed anew"):
-        _store(data, tmp_path).of(split)
+    expected = _all_rows(_store(data, tmp_path).of(split))
+    (folder,) = tmp_path.iterdir()
+    damage(folder)
+    decoded = _spy(monkeypatch)
+    with caplog.at_level("WARNING"):
+        features = _store(data, tmp_path).of(split)
+    np.testing.assert_array_equal(_all_rows(features), expected)
+    assert "computed again" in caplog.text and decoded["train"] > 0
+    decoded.clear()
+    np.testing.assert_array_equal(_all_rows(_store(data, tmp_path).of(split)), expected)
+    assert not decoded
 
 
 def test_no_room_for_them(data, tmp_path, monkeypatch):

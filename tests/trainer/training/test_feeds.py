@@ -2,19 +2,25 @@
 
 import collections
 import pathlib
+import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.helpers.finished_runs import assert_same_run
+from tests.helpers.killing import Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
 from tests.helpers.tiny_pretrained import NAME, add_to_models
 from trainer.data.input_pipeline import inference_dataset
+from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import build_model
 from trainer.prediction.validation import Evaluator
 from trainer.terminal.command import Preempted
-from trainer.training import feature_store
-from trainer.training import train as train_module
+from trainer.terminal.signals import StopFlag
+from trainer.training import feature_files, feature_store, training
+from trainer.training.feeds import FeatureFeed
+from trainer.training.hooks import Hook
 from trainer.training.train import train
 
 
@@ -24,7 +30,7 @@ def small_world():
     with pytest.MonkeyPatch.context() as patch:
         add_to_models(patch)
         patch.setattr(feature_store, "_BATCH_SIZE", 8)
-        patch.setattr(feature_store, "_BATCHES_A_FILE", 2)
+        patch.setattr(feature_store, "_BATCHES_PER_FILE", 2)
         yield
 
 
@@ -64,9 +70,15 @@ def _spy(monkeypatch):
     decoded = collections.Counter()
 
     def spied(split, **arguments):
-        for batch in inference_dataset(split, **arguments):
-            decoded[split.spec] += len(batch["product"])
-            yield batch
+        def count(ordinals):
+            decoded[split.spec] += len(ordinals)
+            return ordinals
+
+        def counted(batch):
+            product = tf.numpy_function(count, [batch["product"]], tf.int64)
+            return batch | {"product": tf.ensure_shape(product, [None])}
+
+        return inference_dataset(split, **arguments).map(counted)
 
     monkeypatch.setattr(feature_store, "inference_dataset", spied)
     return decoded
@@ -80,8 +92,8 @@ def test_the_base_sees_each_picture_once(data, tmp_path, monkeypatch):
         "validation": data.split("validation").num_pictures,
     }
     history = run.history
-    assert [row["stage"] for row in history] == ["head"] * 3
-    assert history[-1]["val_loss"] < history[0]["val_loss"]
+    assert [row.stage for row in history] == ["head"] * 3
+    assert history[-1].val_loss < history[0].val_loss
     assert (tmp_path / ".features").is_dir()
     # Another run on the same base and data; in a folder where others' features are.
     train(_config(epochs=3, optimizer="sgd"), tmp_path / "other", data)
@@ -95,11 +107,12 @@ def test_validation_is_that_of_the_whole_network(data, tmp_path):
     config = _config(epochs=3, trainable="head")
     run = train(config, tmp_path / "cached", data)
     model = build_model(NAME, run.label_map.num_classes, 16, (0.0, 1.0), "none", 0.3)
-    model.load_weights(run.checkpoints / run.state["last"]["file"])
-    found = Evaluator(model, run.label_map, config).evaluate(data.split("validation"))
+    model.load_weights(run.checkpoints / run.state.last.file)
+    labelled = LabelledSplit(data.split("validation"), run.label_map)
+    found = Evaluator(model, run.label_map, config).evaluate(labelled)
     row = run.history[-1]
-    assert found["loss"] == pytest.approx(row["val_loss"], rel=1e-5)
-    assert found["product_accuracy"] == row["val_product_accuracy"]
+    assert found.loss == pytest.approx(row.val_loss, rel=1e-5)
+    assert found.product_accuracy == row.val_product_accuracy
 
 
 def test_learns_as_without_the_cache(data, tmp_path):
@@ -111,12 +124,8 @@ def test_learns_as_without_the_cache(data, tmp_path):
         data,
     ).history
     # Other orders of the same pictures.
-    assert cached[-1]["val_loss"] == pytest.approx(plain[-1]["val_loss"], rel=0.1)
-    assert cached[0]["loss"] == pytest.approx(plain[0]["loss"], rel=0.1)
-
-
-class _Killed(BaseException):
-    pass
+    assert cached[-1].val_loss == pytest.approx(plain[-1].val_loss, rel=0.1)
+    assert cached[0].loss == pytest.approx(plain[0].loss, rel=0.1)
 
 
 def _kill(monkeypatch, owner, name, call):
@@ -126,7 +135,7 @@ def _kill(monkeypatch, owner, name, call):
     def killed(*arguments, **keywords):
         calls[0] += 1
         if calls[0] == call:
-            raise _Killed
+            raise Killed
         return original(*arguments, **keywords)
 
     monkeypatch.setattr(owner, name, killed)
@@ -135,35 +144,36 @@ def _kill(monkeypatch, owner, name, call):
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        (feature_store, "write_arrays", 2),
-        (train_module._StepHooks, "on_train_batch_begin", 2),
-        (train_module._StepHooks, "on_train_batch_begin", 17),
-        (train_module.FeatureFeed, "evaluate", 2),
-        (train_module._Training, "_compile", 2),
-        (train_module._StepHooks, "on_train_batch_begin", 42),
+        (feature_files, "write_arrays", 2),
+        (Hook, "before_step", 2),
+        (Hook, "before_step", 17),
+        (FeatureFeed, "evaluate", 2),
+        (training, "set_trainable", 2),
+        (Hook, "before_step", 42),
     ],
     ids=["features", "first epoch", "second epoch", "validation", "between stages", "top blocks"],
 )
 def test_killed_runs_end_as_the_undisturbed(
     data, undisturbed, tmp_path, monkeypatch, owner, name, call
 ):
-    with monkeypatch.context() as patch, pytest.raises(_Killed):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
         _kill(patch, owner, name, call)
-        train(_config(), tmp_path / "run", data)
+        train(_config(), tmp_path / "run", data, hooks=[Hook()])
     assert_same_run(train(_config(), tmp_path / "run", data), undisturbed)
 
 
 def test_sigterm_while_features_are_computed(data, undisturbed, tmp_path, monkeypatch):
-    original = train_module._Flag.check
+    original = StopFlag.check
     calls = [0]
 
     def check(self):
         calls[0] += 1
-        self.raised = self.raised or calls[0] == 4
+        if calls[0] == 4:
+            self.signal = signal.SIGTERM
         original(self)
 
     with monkeypatch.context() as patch, pytest.raises(Preempted, match="epoch 1, step 0"):
-        patch.setattr(train_module._Flag, "check", check)
+        patch.setattr(StopFlag, "check", check)
         train(_config(), tmp_path / "run", data)
     finished = list(pathlib.Path(tmp_path / ".features").glob("*/*.npy"))
     assert len(finished) == 2

@@ -14,7 +14,8 @@ from trainer.prediction.evaluation import evaluate_run
 from trainer.prediction.loading import load_network, load_predictor
 from trainer.prediction.submission import submit
 from trainer.runs.folder import RunFolder, RunFolderError
-from trainer.settings.config import Config, ConfigError
+from trainer.settings.config import ConfigError
+from trainer.settings.settings import Settings
 from trainer.training import two_stage
 from trainer.training.two_stage import (
     TwoStageError,
@@ -161,10 +162,10 @@ def test_a_finished_run_is_evaluated_and_submitted_as_any_other(
     for module in ("evaluation", "submission"):
         name = f"trainer.prediction.{module}.open_dataset"
         monkeypatch.setattr(name, lambda data_dir: data)
-    result = evaluate_run(finished.path)
-    alone = evaluate_run(finished.path / "level1")
-    assert result["num_products"] == 12
-    assert result["level1"] == pytest.approx(alone["level1"])
+    result = evaluate_run(finished.path).counts
+    alone = evaluate_run(finished.path / "level1").counts
+    assert result.num_products == 12
+    assert result.level1 == alone.level1
     assert submit(finished.path, tmp_path / "submission.csv") == 4
 
 
@@ -232,7 +233,7 @@ def test_a_part_in_anothers_place_is_refused(finished, data, tmp_path):
 
 
 def test_both_stages_have_the_given_settings(data):
-    config = Config(
+    settings = Settings.of(
         train_split="train",
         validation_split="validation",
         model="solution1_2",
@@ -241,16 +242,15 @@ def test_both_stages_have_the_given_settings(data):
         precision="float32",
     )
     level1, specialist = stage_configs(
-        config, data, frozenset(), specialist_model="logistic", specialist_epochs=5
+        settings, data, specialist_model="logistic", specialist_epochs=5
     )
     assert (level1.target, level1.model, level1.epochs) == ("level1", "solution1_2", 3)
     assert (specialist.target, specialist.model, specialist.epochs) == ("category", "logistic", 5)
     assert level1.optimizer == specialist.optimizer == "rmsprop"
-    _, same = stage_configs(config, data, frozenset())
+    _, same = stage_configs(settings, data)
     assert (same.model, same.epochs) == ("solution1_2", 3)
 
 
 def test_another_target_is_refused(data):
-    config = Config(target="level2")
     with pytest.raises(TwoStageError, match="Received: --target=level2. Leave --target out."):
-        stage_configs(config, data, frozenset({"target"}))
+        stage_configs(Settings.of(target="level2"), data)

@@ -1,0 +1,50 @@
+"""The layers between a network's scaled pictures and its last dense layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from trainer.models import inception
+
+_LOGISTIC_SIZE = 36
+
+
+def study_body(
+    x: keras.KerasTensor,
+    dropout: float,
+    *,
+    convolutions: Sequence[tuple[int, int, int]],
+    dense: Sequence[int],
+) -> keras.KerasTensor:
+    """The study's own networks; a convolution is (filters, kernel size, stride)."""
+    for number, (filters, kernel, stride) in enumerate(convolutions, 1):
+        x = layers.Conv2D(
+            filters, kernel, strides=stride, activation="relu", name=f"conv_{number}"
+        )(x)
+        x = layers.Dropout(dropout, name=f"dropout_{number}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
+    # On the last axis of the feature map: each place by itself, the places not yet flattened.
+    for number, units in enumerate(dense, 1):
+        x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
+    return layers.Flatten(name="features")(x)
+
+
+def inception_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
+    """As keras.io's fine-tuning example: the base, pooled, and a dense layer of 1024."""
+    x = inception.build_base(x.shape[1])(x)
+    x = layers.GlobalAveragePooling2D(name="features")(x)
+    x = layers.Dense(1024, activation="relu", name="dense_1")(x)
+    return layers.Dropout(dropout, name="dropout_1")(x)
+
+
+def logistic_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
+    """Logistic regression on the picture averaged down to 36x36.
+
+    On all 97,200 values of a 180x180 picture, 5270 classes would have 512 million weights: 2 GB,
+    and 8 GB with gradients and Adam's moments. On 36x36 pixels they are 20 million.
+    """
+    x = layers.AveragePooling2D(max(1, x.shape[1] // _LOGISTIC_SIZE), name="thumbnail")(x)
+    return layers.Flatten(name="features")(x)

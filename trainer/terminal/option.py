@@ -1,0 +1,205 @@
+"""Options of a command, each described in one place: a field of a dataclass.
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Options:
+        epochs: int = option(10, "Passes over the data.", group="Training", at_least=1)
+
+`options(Options)` gives the descriptions, and flags, `--help`, checks and the refusal on resume all
+use them. The field's type decides what a flag's text becomes: str, int, float, bool, or a pair of
+floats; with `| None` the user may leave it open.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+import re
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+_KEY = "option"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_KINDS = {str: "TEXT", int: "N", float: "X", bool: ""}
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """What is known of one option.
+
+    Attributes:
+      help: for people: what it does, and what its default is where that depends on others.
+      group: title in `--help`.
+      choices: the values it may have; empty: any.
+      at_least, at_most, above, below: bounds of a number.
+      is_path: names a file or folder of this machine.
+      required: a command cannot do without it.
+      may_change_on_resume: a run that is continued may have another value.
+      name: of the field and of the flag.
+      kind: str, int, float, bool or tuple (a pair of floats).
+      optional: may be None.
+      default: its value where the user says nothing.
+    """
+
+    help: str
+    group: str
+    choices: tuple[str, ...] = ()
+    at_least: float | None = None
+    at_most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    is_path: bool = False
+    required: bool = False
+    may_change_on_resume: bool = False
+    name: str = ""
+    kind: type = str
+    optional: bool = False
+    default: Any = None
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in `--help`."""
+        if self.choices:
+            return "|".join(self.choices)
+        if self.kind is tuple:
+            return "LOW,HIGH"
+        return "PATH" if self.is_path else _KINDS[self.kind]
+
+    @property
+    def rule(self) -> str:
+        """What a value must be, to go after `must be`."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.kind is tuple:
+            return f"two numbers, the lower first, e.g. --{self.name}=0,1"
+        if self.kind is bool:
+            return "true or false"
+        if self.kind is str:
+            return "a path of this machine" if self.is_path else "a text"
+        number = "a whole number" if self.kind is int else "a number"
+        bounds = [
+            f"{words} {bound:g}"
+            for words, bound in (
+                ("of at least", self.at_least),
+                ("above", self.above),
+                ("of at most", self.at_most),
+                ("below", self.below),
+            )
+            if bound is not None
+        ]
+        return " ".join([number, " and ".join(bounds)]) if bounds else number
+
+    def allows(self, value: Any) -> bool:
+        """Whether the option may have `value`, which may come from code or from a file."""
+        if value is None:
+            return self.optional
+        if self.kind is tuple:
+            return (
+                isinstance(value, tuple)
+                and len(value) == 2
+                and all(_is_number(number) for number in value)
+                and value[0] < value[1]
+            )
+        if self.kind in (int, float):
+            right = _is_number(value) if self.kind is float else _is_whole(value)
+            return right and self._within_bounds(value)
+        return isinstance(value, self.kind) and (not self.choices or value in self.choices)
+
+    def parse(self, text: str) -> Any:
+        """The value that a flag's text stands for.
+
+        Raises:
+          OptionError: if the option may not have it.
+        """
+        if self.is_path:
+            return local_path(text, f"--{self.name}")
+        try:
+            value = self._parse(text)
+        except ValueError:
+            value = None
+        if value is None or not self.allows(value):
+            raise self.error(text)
+        return value
+
+    def error(self, received: object) -> OptionError:
+        """Says that the option may not have the value `received`."""
+        return OptionError(f"--{self.name} must be {self.rule}. Received: {received}.")
+
+    def _within_bounds(self, value: float) -> bool:
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def _parse(self, text: str) -> Any:
+        if self.kind is tuple:
+            return tuple(float(number) for number in text.split(","))
+        return self.kind(text)
+
+
+class OptionError(ValueError):
+    """An option that may not have a value, or that is missing."""
+
+
+def option(default: Any, text: str, *, group: str, **description: Any) -> Any:
+    """A field of a dataclass that is an option; `description` as in `Option`."""
+    described = Option(help=text, group=group, default=default, **description)
+    return dataclasses.field(default=default, metadata={_KEY: described})
+
+
+@functools.cache
+def options(cls: type) -> dict[str, Option]:
+    """The options among the fields of a dataclass, by name, in their order."""
+    hints = typing.get_type_hints(cls)
+    found = {}
+    for field in dataclasses.fields(cls):
+        if described := field.metadata.get(_KEY):
+            kind, optional = _kind(hints[field.name])
+            found[field.name] = dataclasses.replace(
+                described, name=field.name, kind=kind, optional=optional
+            )
+    return found
+
+
+def require_allowed(described: Iterable[Option], values: object) -> None:
+    """Raises OptionError unless the attributes of `values` are allowed by their descriptions."""
+    for one in described:
+        value = getattr(values, one.name)
+        if not one.allows(value):
+            raise one.error(value)
+
+
+def local_path(text: str, name: str) -> str:
+    """`text` with `~` expanded.
+
+    Raises:
+      OptionError: if it names a scheme (gs://, s3://, ...), which would become a local folder.
+    """
+    if _SCHEME.match(text):
+        raise OptionError(
+            f"{name} must be a path of this machine, without a scheme. Received: {text}. Copy the "
+            "files here, or mount the storage."
+        )
+    return os.path.expanduser(text)
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    """(the type of a value, whether None is allowed too)."""
+    optional = False
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        arguments = [part for part in typing.get_args(hint) if part is not type(None)]
+        hint, optional = arguments[0], True
+    return typing.get_origin(hint) or hint, optional
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
