@@ -1,8 +1,6 @@
 """Measures a finished run on a split: every labelled product once, exactly.
 
-    python -m trainer.evaluate --run_dir=runs/cnn-adam --split='train[80%:]'
-
-`trainer.runs.evaluation_file` says what the result holds.
+`trainer.runs.evaluation_file` describes the result.
 """
 
 from __future__ import annotations
@@ -16,176 +14,21 @@ import numpy as np
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.duplicates import unseen_products
-from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.prediction.averaging import ProductBatch
+from trainer.prediction.counting import Evaluation, EvaluationError
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.priors import training_split
-from trainer.prediction.scores import LevelSum, Tally, level_of_class
 from trainer.runs.evaluation_file import (
-    Accuracies,
     Counts,
-    Deduplicated,
     EvaluationResult,
-    Example,
     LevelAccuracies,
     Method,
     file_name,
 )
 from trainer.runs.folder import RunFolder
 from trainer.terminal.progress import ProgressLine
-
-LEVELS = ("level1", "level2")
-NUM_EXAMPLES = 60  # of each kind
-
-
-class EvaluationError(ValueError):
-    """A split that a run cannot be evaluated on."""
-
-
-class Evaluation:
-    """Counts over the products of a split, batch after batch.
-
-    Args:
-      labelled: the products and their classes.
-      unseen: bool [products of the split], those that share no picture with training; None if
-        that is not known.
-    """
-
-    def __init__(self, labelled: LabelledSplit, unseen: np.ndarray | None = None):
-        split, label_map = labelled.split, labelled.label_map
-        self._split, self._unseen = split, unseen
-        self._classes = labelled.classes
-        self.products = labelled.products
-        self._unlabelled = int((split.index.category < 0).sum())
-        self._check_labelled()
-        self._picture, self._product, self._deduplicated = Tally(), Tally(), Tally()
-        self._levels = [_Level(label_map, level) for level in LEVELS]
-        self._level1_names = label_map.categories.level1_names
-        self._without_picture = 0
-        self._wrong = _Examples()
-        self._random = _Examples()
-        drawn = np.random.default_rng(0).permutation(self.products)[:NUM_EXAMPLES]
-        self._drawn = np.zeros(split.num_products, bool)
-        self._drawn[drawn] = True
-
-    def _check_labelled(self) -> None:
-        if self._unlabelled == self._split.num_products:
-            raise EvaluationError(
-                f"The split {self._split.spec!r} has no labels to compare with. Write its "
-                "predictions with `python -m trainer.submit`, or choose a labelled --split."
-            )
-        if not len(self.products):
-            raise EvaluationError(
-                f"No product of the split {self._split.spec!r} belongs to a class of this run. "
-                "Choose another --split."
-            )
-
-    @property
-    def num_done(self) -> int:
-        return self._product.count
-
-    def add(self, batch: ProductBatch) -> None:
-        """Counts a batch in."""
-        classes = self._classes[batch.ordinals]
-        predicted = self._product.add(batch.probabilities, classes)
-        picture_classes = self._classes[batch.picture_ordinals]
-        self._picture.add(batch.picture_probabilities, picture_classes)
-        for level in self._levels:
-            level.add(batch, classes, picture_classes)
-        if self._unseen is not None:
-            rows = self._unseen[batch.ordinals]
-            self._deduplicated.add(batch.probabilities[rows], classes[rows])
-        self._without_picture += int((batch.num_pictures == 0).sum())
-        sureness = batch.probabilities[np.arange(len(predicted)), predicted]
-        guesses = np.rec.fromarrays(
-            [batch.ordinals, classes, predicted, sureness],
-            names="ordinal,category,predicted,probability",
-        )
-        self._wrong.add(guesses[predicted != classes])
-        self._random.add(guesses[self._drawn[batch.ordinals]])
-
-    def result(self) -> Counts:
-        """What was counted so far."""
-        level1, level2 = self._levels
-        unique = self._deduplicated
-        return Counts(
-            num_products=self._product.count,
-            num_pictures=self._picture.count,
-            num_without_picture=self._without_picture,
-            num_unlabelled=self._unlabelled,
-            num_foreign=self._split.num_products - self._unlabelled - len(self.products),
-            picture=_accuracies(self._picture),
-            product=_accuracies(self._product),
-            level1=level1.result(),
-            level2=level2.result(),
-            deduplicated=Deduplicated(unique.count, unique.accuracy, unique.top5_accuracy)
-            if unique.count
-            else None,
-            level1_names=self._level1_names,
-            level1_confusion=level1.confusion.tolist(),
-            examples=self._wrong.rows(self._split) + self._random.rows(self._split),
-        )
-
-
-class _Level:
-    """Counts at one level of the hierarchy; none if the run's classes are coarser."""
-
-    def __init__(self, label_map: LabelMap, level: str):
-        self._label_of_class = level_of_class(label_map, level)
-        self._by_product, self._by_picture = Tally(), Tally()
-        num_labels = len(getattr(label_map.categories, f"{level}_names"))
-        self.confusion = np.zeros([num_labels, num_labels], np.int64)
-        if self._label_of_class is not None:
-            self._sum = LevelSum(self._label_of_class, num_labels)
-
-    def add(self, batch: ProductBatch, classes: np.ndarray, picture_classes: np.ndarray) -> None:
-        if self._label_of_class is None:
-            return
-        labels = self._label_of_class[classes]
-        predicted = self._by_product.add(self._sum(batch.probabilities), labels)
-        np.add.at(self.confusion, (labels, predicted), 1)
-        self._by_picture.add(
-            self._sum(batch.picture_probabilities), self._label_of_class[picture_classes]
-        )
-
-    def result(self) -> LevelAccuracies | None:
-        if self._label_of_class is None:
-            return None
-        product, picture = self._by_product, self._by_picture
-        return LevelAccuracies(
-            product.accuracy, product.top5_accuracy, picture.accuracy, picture.top5_accuracy
-        )
-
-
-class _Examples:
-    """The guesses with the highest probability so far, at most NUM_EXAMPLES."""
-
-    def __init__(self):
-        self._best: np.ndarray | None = None
-
-    def add(self, guesses: np.ndarray) -> None:
-        best = guesses if self._best is None else np.concatenate([self._best, guesses])
-        order = np.lexsort([best["ordinal"], -best["probability"]])
-        self._best = best[order[:NUM_EXAMPLES]]
-
-    def rows(self, split: Split) -> list[Example]:
-        return [
-            Example(
-                product_id=int(split.index.product_id[guess["ordinal"]]),
-                category=int(guess["category"]),
-                predicted=int(guess["predicted"]),
-                probability=float(guess["probability"]),
-                correct=bool(guess["category"] == guess["predicted"]),
-            )
-            for guess in ([] if self._best is None else self._best)
-        ]
-
-
-def _accuracies(tally: Tally) -> Accuracies:
-    return Accuracies(tally.accuracy, tally.top5_accuracy, tally.loss)
 
 
 def evaluate(

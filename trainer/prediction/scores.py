@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from trainer.data.label_map import LabelMap
+from trainer.prediction.averaging import ProductBatch
 
 _TOP = 5
 # exp() of a float32 logit difference below -87 underflows; such a label counts with this loss.
@@ -20,7 +21,7 @@ class Tally:
     same of every class is not right about all of them.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
         self._correct = 0
         self._in_top = 0
@@ -65,6 +66,27 @@ class Tally:
     def loss(self) -> float:
         """Mean of -log(probability of the true class), in nats; NaN without rows."""
         return self._loss / self.count if self.count else math.nan
+
+
+class ProductTally:
+    """Counts predictions by picture, and by product.
+
+    Args:
+      classes: integers [products of a split], the true classes.
+
+    Attributes:
+      by_picture: over the pictures.
+      by_product: over the products, whose pictures' probabilities are averaged.
+    """
+
+    def __init__(self, classes: np.ndarray):
+        self._classes = classes
+        self.by_picture, self.by_product = Tally(), Tally()
+
+    def add(self, batch: ProductBatch) -> np.ndarray:
+        """Counts a batch in; returns int64 [products of the batch], the predicted classes."""
+        self.by_picture.add(batch.picture_probabilities, self._classes[batch.picture_ordinals])
+        return self.by_product.add(batch.probabilities, self._classes[batch.ordinals])
 
 
 def level_of_class(label_map: LabelMap, level: str) -> np.ndarray | None:

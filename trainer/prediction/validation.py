@@ -1,4 +1,4 @@
-"""Validation of a network that is being trained, after each epoch."""
+"""Validates a network that is being trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
-from trainer.prediction.scores import Tally
+from trainer.prediction.scores import ProductTally
 from trainer.settings.config import Config
 from trainer.terminal.progress import ProgressLine
 
@@ -34,11 +34,11 @@ class Validation:
     product_top5_accuracy: float
 
 
-class Evaluator:
-    """Validation of a network that is being trained, after each epoch.
+class Validator:
+    """Validates a network that is being trained, after each epoch.
 
     Args:
-      model: the network; the evaluator follows its weights.
+      model: the network; the validator follows its weights.
       label_map: what its classes mean.
       config: the run's resolved settings.
     """
@@ -53,7 +53,7 @@ class Evaluator:
         """Pictures to probabilities, as TensorFlow runs it."""
         return self._predictor.function
 
-    def evaluate(
+    def validate(
         self,
         labelled: LabelledSplit,
         label: str = "evaluating",
@@ -65,7 +65,7 @@ class Evaluator:
         Args:
           labelled: the products.
           label: what the progress line calls it.
-          between_batches: is called after each batch; what it raises ends the evaluation.
+          between_batches: is called after each batch; what it raises ends the validation.
           dataset: as in `predict_products`.
 
         Raises:
@@ -77,7 +77,7 @@ class Evaluator:
                 "Validation needs products with labels of this run's classes. The split "
                 f"{split.spec!r} has none. Choose another --validation_split."
             )
-        by_picture, by_product = Tally(), Tally()
+        tally = ProductTally(classes)
         line = ProgressLine(label, labelled.num_products, "products")
         for batch in predict_products(
             self._predictor,
@@ -87,11 +87,11 @@ class Evaluator:
             decoder=self._decoder,
             dataset=dataset,
         ):
-            by_picture.add(batch.picture_probabilities, classes[batch.picture_ordinals])
-            by_product.add(batch.probabilities, classes[batch.ordinals])
-            line.update(by_product.count)
+            tally.add(batch)
+            line.update(tally.by_product.count)
             between_batches()
         line.close()
+        by_picture, by_product = tally.by_picture, tally.by_product
         return Validation(
             by_picture.loss,
             by_picture.accuracy,

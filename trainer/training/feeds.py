@@ -14,7 +14,7 @@ from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import split_at_features
-from trainer.prediction.validation import Evaluator
+from trainer.prediction.validation import Validation, Validator
 from trainer.settings.config import Config
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.feature_files import Features
@@ -36,13 +36,13 @@ class PictureFeed:
         self._splits, self._label_map, self._config = splits, label_map, config
 
     @functools.cached_property
-    def _evaluator(self) -> Evaluator:
+    def _validator(self) -> Validator:
         """Built lazily: tracing would delay the first step."""
-        return Evaluator(self.model, self._label_map, self._config)
+        return Validator(self.model, self._label_map, self._config)
 
     def graph(self) -> tf.types.experimental.ConcreteFunction:
         """The network's operations when it predicts."""
-        return self._evaluator.function
+        return self._validator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Does what an epoch needs and its time does not include."""
@@ -62,9 +62,9 @@ class PictureFeed:
             decoder=config.decoder,
         )
 
-    def evaluate(self, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
-        """Validates after an epoch; see `Evaluator.evaluate`."""
-        return self._evaluator.evaluate(
+    def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
+        """Validates after an epoch; see `Validator.validate`."""
+        return self._validator.validate(
             self._splits.pair(epoch)[1], label="validating", between_batches=between_batches
         )
 
@@ -90,11 +90,11 @@ class FeatureFeed:
         self._splits, self._label_map, self._config = splits, label_map, config
         self._folder = pathlib.Path(folder)
         self._store: FeatureStore | None = None
-        self._evaluator = Evaluator(self.model, label_map, config)
+        self._validator = Validator(self.model, label_map, config)
 
     def graph(self) -> tf.types.experimental.ConcreteFunction:
         """As `PictureFeed.graph`: of the layers behind the base."""
-        return self._evaluator.function
+        return self._validator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Computes the features of the epoch's pictures, unless they are there."""
@@ -115,11 +115,11 @@ class FeatureFeed:
             skip_steps=skip_steps,
         )
 
-    def evaluate(self, epoch: int, between_batches: Callable[[], None]) -> dict[str, float]:
-        """As `PictureFeed.evaluate`, after `prepare`."""
+    def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
+        """As `PictureFeed.validate`, after `prepare`."""
         split = self._splits.pair(epoch)[1]
         batch_size = self._config.eval_batch_size
-        return self._evaluator.evaluate(
+        return self._validator.validate(
             split,
             label="validating",
             between_batches=between_batches,

@@ -23,6 +23,7 @@ from trainer.data.record_reading import clear_record_errors
 from trainer.models.losses import SparseCrossentropy
 from trainer.models.networks import build_model, set_trainable
 from trainer.models.optimizers import build_optimizer
+from trainer.prediction.validation import Validation
 from trainer.runs.checkpoint import restore_variables, save_weights
 from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.event_log import EventLog
@@ -275,10 +276,10 @@ class Training:
             hooks.Checkpoints(self._clock, self._save),
         ]
 
-    def _validate(self, end: hooks.Place, stop: StopFlag):
+    def _validate(self, end: hooks.Place, stop: StopFlag) -> Validation:
         try:
             with self._step.averaged():
-                return self._feed.evaluate(end.epoch, stop.check)
+                return self._feed.validate(end.epoch, stop.check)
         except StopAsked:
             self._preempt(end)
 

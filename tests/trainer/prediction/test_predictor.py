@@ -9,21 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdisc_tfds.records import Product
-from cdisc_tfds.whole_files import write_json
+from tests.helpers.network_runs import write_network_run, write_state
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
+from trainer.data.labelled_split import LabelledSplit
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.models.networks import build_model
-from trainer.prediction import flags as prediction_flags
-from trainer.prediction import predictor
-from trainer.prediction.averaging import average_products
+from trainer.prediction.averaging import MEANS, AveragingError, average_products
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
 from trainer.prediction.priors import training_prior
-from trainer.prediction.validation import Evaluator
-from trainer.runs.checkpoint import CheckpointError, save_weights
-from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.prediction.validation import Validator
+from trainer.runs.checkpoint import CheckpointError
+from trainer.runs.folder import RunFolderError
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_records_of_other_products_are_refused(data):
     swapped = dataclasses.replace(split, index=index)
     for products in (None, np.array([1])):
         with pytest.raises(
-            DatasetError, match="those of its index, in the index's order. In 'test' there are oth"
+            DatasetError, match="those of its index, in the index's order. The shards of 'test' in .* hold oth"
         ):
             list(predict_products(network, swapped, batch_size=3, products=products))
 
@@ -74,7 +73,7 @@ def _stream(lengths, num_classes, cuts, seed):
 @given(
     lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12),
     cuts=st.lists(st.integers(1, 60), max_size=10),
-    mean=st.sampled_from(predictor.MEANS),
+    mean=st.sampled_from(MEANS),
     seed=st.integers(0, 1000),
 )
 def test_averages_do_not_depend_on_where_batches_end(lengths, cuts, mean, seed):
@@ -107,13 +106,13 @@ def test_geometric_mean_survives_probabilities_of_zero():
 
 
 def test_a_product_in_two_pieces_is_an_error():
-    with pytest.raises(PredictionError, match="must follow each other.*product 3 after product 4"):
+    with pytest.raises(AveragingError, match="must follow each other.*product 3 after product 4"):
         list(average_products([(np.array([3, 4, 3]), np.ones([3, 2], np.float32))]))
 
 
 def test_a_product_that_comes_back_in_a_later_batch_is_an_error():
     one = np.ones([1, 2], np.float32)
-    with pytest.raises(PredictionError, match="must follow each other.*product 1 after product 2"):
+    with pytest.raises(AveragingError, match="must follow each other.*product 1 after product 2"):
         list(average_products([(np.array([2]), one), (np.array([1]), one)]))
 
 
@@ -218,27 +217,29 @@ def test_a_network_must_fit_its_label_map(data):
 
 def test_validation_counts_by_picture_and_by_product(data):
     model = _model()
-    result = Evaluator(model, LabelMap(data.categories), small_config()).evaluate(
-        data.split("validation")
+    label_map = LabelMap(data.categories)
+    result = Validator(model, label_map, small_config()).validate(
+        LabelledSplit(data.split("validation"), label_map)
     )
     products = make_products([0, 1, 2, 3, 4, 5, 0], seed=1, first_id=100)
     by_picture = [(row, p.category) for p in products for row in _expected(model, p)]
     by_product = [(_expected(model, p).mean(axis=0), p.category) for p in products]
-    assert result["accuracy"] == np.mean([row.argmax() == label for row, label in by_picture])
-    assert result["product_accuracy"] == np.mean([r.argmax() == label for r, label in by_product])
-    assert result["loss"] == pytest.approx(
+    assert result.accuracy == np.mean([row.argmax() == label for row, label in by_picture])
+    assert result.product_accuracy == np.mean([r.argmax() == label for r, label in by_product])
+    assert result.loss == pytest.approx(
         -np.mean([np.log(row[label]) for row, label in by_picture]), rel=1e-5
     )
     in_top5 = [label in np.argsort(-row)[:5] for row, label in by_picture]
-    assert result["top5_accuracy"] == np.mean(in_top5)
+    assert result.top5_accuracy == np.mean(in_top5)
 
 
 def test_a_specialist_is_validated_on_its_own_products(data):
     label_map = LabelMap(data.categories, within_level1=1)
-    result = Evaluator(_model(2), label_map, small_config()).evaluate(data.split("validation"))
-    assert result["product_accuracy"] in (0.0, 0.5, 1.0)  # categories 2 and 4, one product each
+    validator = Validator(_model(2), label_map, small_config())
+    result = validator.validate(LabelledSplit(data.split("validation"), label_map))
+    assert result.product_accuracy in (0.0, 0.5, 1.0)  # categories 2 and 4, one product each
     with pytest.raises(PredictionError, match="needs products with labels of this run's classes"):
-        Evaluator(_model(2), label_map, small_config()).evaluate(data.split("test"))
+        validator.validate(LabelledSplit(data.split("test"), label_map))
 
 
 # Loading a run.
@@ -247,17 +248,7 @@ def test_a_specialist_is_validated_on_its_own_products(data):
 @pytest.fixture
 def run(data, tmp_path):
     """A finished run whose two epochs have different weights."""
-    run = RunFolder(tmp_path / "run")
-    run.checkpoints.mkdir(parents=True)
-    run.config_path.write_text(small_config().to_json())
-    run.categories_path.write_bytes(data.categories_path.read_bytes())
-    write_json(run.label_map_path, {"digest": LabelMap(data.categories).digest})
-    state = {
-        name: save_weights(_model(seed=seed), run.checkpoints / f"{name}.weights.h5")
-        for seed, name in enumerate(("best", "last"))
-    }
-    write_json(run.state_path, {"finished": True, "entries": [], **state})
-    return run
+    return write_network_run(tmp_path / "run", data, best=_model(seed=0), last=_model(seed=1))
 
 
 @pytest.mark.parametrize(("seed", "checkpoint"), enumerate(("best", "last")))
@@ -277,7 +268,7 @@ def test_without_its_training_split_the_prior_is_uniform(run, data, caplog):
 
 def test_a_missing_checkpoint_is_named(run):
     (run.checkpoints / "best.weights.h5").unlink()
-    with pytest.raises(CheckpointError, match="must exist: no .*best.weights.h5"):
+    with pytest.raises(CheckpointError, match="must exist. Missing: .*best.weights.h5"):
         load_predictor(run.path)
 
 
@@ -291,8 +282,7 @@ def test_a_damaged_checkpoint_is_refused(run):
 
 
 def test_another_networks_checkpoint_is_refused(run):
-    entry = save_weights(_model(5), run.checkpoints / "best.weights.h5")
-    write_json(run.state_path, {"best": entry, "last": None})
+    write_state(run, _model(5), None)
     with pytest.raises(
         CheckpointError, match="holds those of another than --model=logistic with 6 classes"
     ):
@@ -320,8 +310,3 @@ def test_an_unfinished_two_stage_run_says_so(run):
     (run.path / "level1").mkdir()
     with pytest.raises(RunFolderError, match="two-stage run that is not finished.*two_stage"):
         load_predictor(run.path)
-
-
-def test_the_flags_offer_what_there_is():
-    assert prediction_flags.CHECKPOINTS == predictor.CHECKPOINTS
-    assert prediction_flags.MEANS == predictor.MEANS

@@ -6,16 +6,17 @@ import sys
 import numpy as np
 import pytest
 
-from cdisc_tfds.whole_files import write_json
-from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
+from tests.helpers.network_runs import write_network_run
+from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.models.networks import build_model
 from trainer.prediction import submission
+from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor
 from trainer.prediction.submission import SubmissionError, check_products, write_submission
-from trainer.runs.checkpoint import CheckpointError, save_weights
-from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.checkpoint import CheckpointError
+from trainer.runs.folder import RunFolderError
 
 
 @pytest.fixture
@@ -24,26 +25,13 @@ def data(tmp_path, monkeypatch):
     data = SmallData(tmp_path / "data")
     data.add("train", make_products([0, 1, 2, 3, 4, 5, 3, 3]))
     data.add("test", make_products([0, 1, 2, 3, 4] * 4, seed=2, first_id=200, unlabelled=True))
-    monkeypatch.setattr("trainer.data.dataset.open_dataset", lambda data_dir: data)
+    monkeypatch.setattr("trainer.prediction.submission.open_dataset", lambda data_dir: data)
     return data
-
-
-def _make_run(path, data, **changes) -> RunFolder:
-    run, config = RunFolder(path), small_config(**changes)
-    run.checkpoints.mkdir(parents=True)
-    run.config_path.write_text(config.to_json())
-    run.categories_path.write_bytes(data.categories_path.read_bytes())
-    label_map = LabelMap(data.categories, config.target, config.within_level1)
-    write_json(run.label_map_path, {"digest": label_map.digest})
-    model = build_model("logistic", label_map.num_classes, image_size=SIZE)
-    entry = save_weights(model, run.checkpoints / "best.weights.h5")
-    write_json(run.state_path, {"finished": True, "entries": [], "best": entry, "last": entry})
-    return run
 
 
 @pytest.fixture
 def run(data, tmp_path):
-    return _make_run(tmp_path / "run", data)
+    return write_network_run(tmp_path / "run", data)
 
 
 def _sample(path, ids):
@@ -58,7 +46,9 @@ def test_a_submission_has_the_most_probable_category_of_each_product(
     output = tmp_path / "submission.csv"
     split = data.split("test")
     sample = _sample(tmp_path / "sample.csv", sorted(split.index.product_id))
-    rows = submission.submit(run.path, output, sample_submission=sample, batch_size=batch_size)
+    rows = submission.submit(
+        run.path, output, sample_submission=sample, options=PredictionOptions(batch_size=batch_size)
+    )
     assert rows == split.num_products == 20
 
     network = _network_of(run, data)
@@ -103,7 +93,7 @@ def test_a_product_without_pictures_keeps_its_row(run, data, tmp_path):
 
 @pytest.mark.parametrize("changes", [{"target": "level1"}, {"target": "level2"}])
 def test_a_run_of_a_level_is_refused(data, tmp_path, changes):
-    run = _make_run(tmp_path / "run", data, **changes)
+    run = write_network_run(tmp_path / "run", data, **changes)
     with pytest.raises(
         SubmissionError, match=rf"tells all categories apart.*one has target={changes['target']}\."
     ):
@@ -111,7 +101,7 @@ def test_a_run_of_a_level_is_refused(data, tmp_path, changes):
 
 
 def test_a_specialist_is_refused(data, tmp_path):
-    run = _make_run(tmp_path / "run", data, within_level1=1)
+    run = write_network_run(tmp_path / "run", data, within_level1=1)
     with pytest.raises(SubmissionError, match="target=category within level-1 category 1"):
         submission.submit(run.path, tmp_path / "submission.csv")
 

@@ -15,7 +15,7 @@ from tests.helpers.tiny_pretrained import NAME, add_to_models
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import build_model
-from trainer.prediction.validation import Evaluator
+from trainer.prediction.validation import Validator
 from trainer.terminal.command import Preempted
 from trainer.terminal.signals import StopFlag
 from trainer.training import feature_files, feature_store, training
@@ -109,7 +109,7 @@ def test_validation_is_that_of_the_whole_network(data, tmp_path):
     model = build_model(NAME, run.label_map.num_classes, 16, (0.0, 1.0), "none", 0.3)
     model.load_weights(run.checkpoints / run.state.last.file)
     labelled = LabelledSplit(data.split("validation"), run.label_map)
-    found = Evaluator(model, run.label_map, config).evaluate(labelled)
+    found = Validator(model, run.label_map, config).validate(labelled)
     row = run.history[-1]
     assert found.loss == pytest.approx(row.val_loss, rel=1e-5)
     assert found.product_accuracy == row.val_product_accuracy
