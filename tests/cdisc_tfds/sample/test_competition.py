@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.sample import __main__ as command
 from cdisc_tfds.sample import competition as sample
 from cdisc_tfds.sample.pictures import PATTERNS, SHAPES, TONES, Appearance, draw_jpeg
 
@@ -258,10 +259,10 @@ def test_interrupted_run_leaves_no_file(tmp_path):
 def test_command(tmp_path, capsys):
     out = str(tmp_path / "new")
     argv = [f"--output_dir={out}", "--products=6", "--test_products=2", "--categories=3"]
-    sample.main(argv)
+    command.main(argv)
     printed = capsys.readouterr()
     assert f"{out}: 6 train products" in printed.out
     assert "2 test products" in printed.out
     assert printed.err == ""  # No progress line where there is no terminal.
     with pytest.raises(SystemExit, match="error: The sample is never written over other files"):
-        sample.main(argv)
+        command.main(argv)
