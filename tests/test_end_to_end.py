@@ -150,8 +150,8 @@ def _place(run_dir) -> tuple[int, int]:
     """Epoch and step of the newest checkpoint."""
     if not (run_dir / "state.json").exists():
         return 0, 0
-    entry = RunFolder(run_dir).state["entries"][0]
-    return entry["epoch"], entry["step"]
+    position = RunFolder(run_dir).state.newest.position
+    return position.epoch, position.step
 
 
 @pytest.mark.parametrize(

@@ -114,13 +114,21 @@ def size_of(folder):
 
 
 @pytest.mark.parametrize(
-    "room",
+    "of_state",
     [
-        pytest.param(750_000, id="for the weights, not for the training state"),
-        pytest.param(100_000, id="not for the weights", marks=pytest.mark.torture),
+        pytest.param(0.5, id="for the weights, not for the training state"),
+        pytest.param(-0.5, id="not for the weights", marks=pytest.mark.torture),
     ],
 )
-def test_a_full_disk_keeps_the_checkpoint_before(folder, short_run, undisturbed, small_disk, room):
+def test_a_full_disk_keeps_the_checkpoint_before(
+    folder, short_run, undisturbed, small_disk, of_state
+):
+    checkpoint = RunFolder(short_run).state.newest
+    weights, state = (
+        (short_run / "checkpoints" / file.file).stat().st_size
+        for file in (checkpoint.last, checkpoint.training_state)
+    )
+    room = round(weights + of_state * min(weights, state))
     run_dir = small_disk(size_of(short_run) + room) / "run"
     shutil.copytree(short_run, run_dir)
     before = contents(run_dir)
@@ -149,7 +157,7 @@ def test_a_submission_that_does_not_fit_is_not_there(short_run, tmp_path, earlie
         output.write_bytes(earlier)
     status, stderr = submit(short_run, output, limit=2000)
     assert status == 1
-    kept = f"the one of before is untouched in {output}" if earlier else "there is no file"
+    kept = f"the previous submission is unchanged: {output}" if earlier else "there is no file"
     assert stderr.splitlines()[-1] == (
         f"Error: A submission must be written whole. Received: [Errno 27] File too large; {kept}. "
         "Make room (or choose another --output) and start the same command again."
@@ -167,9 +175,9 @@ def test_a_submission_killed_before_it_has_its_name(short_run, tmp_path):
     """Between the last prediction and the renaming there is a partial file, and no submission."""
     output = tmp_path / "submission.csv"
     script = (
-        "import os, signal, sys, trainer.submit as s; from trainer.terminal import command\n"
-        "s._check_written = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "s._define_flags(); sys.argv[0] = 'submit'; command.run(s.main)"
+        "import os, runpy, signal, sys; from trainer.prediction import submission\n"
+        "submission._check_written = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "runpy.run_module('trainer.submit', run_name='__main__', alter_sys=True)"
     )
     flags = (f"--run_dir={short_run}", f"--output={output}")
     status, _ = command(sys.executable, "-c", script, *flags)

@@ -59,16 +59,25 @@ KILLS = {
     "transfer": {
         **{"anywhere": 3, "head: features": 2, "head: training": 1},
         **{"head: validation": 1, "head: checkpoint": 1},
-        **{"top_blocks: compiling": 2, "top_blocks: checkpoint": 1},
+        **{"top_blocks: preparing the stage": 2, "top_blocks: checkpoint": 1},
     },
     "two_stage": {
         **{"anywhere": 4, "level 1: training": 1, "level 1: checkpoint": 1},
-        **{"specialist: compiling": 1, "specialist: training": 1, "specialist: validation": 1},
+        **{
+            "specialist: preparing the stage": 1,
+            "specialist: training": 1,
+            "specialist: validation": 1,
+        },
         **{"specialist: checkpoint": 1, "between networks": 2},
     },
 }
 # No phase is worth more than this wait in it before the kill, in seconds.
-_LONGEST_STAY = {"checkpoint": 0.05, "weights file": 0.02, "validation": 0.3, "compiling": 0.3}
+_LONGEST_STAY = {
+    "checkpoint": 0.05,
+    "weights file": 0.02,
+    "validation": 0.3,
+    "preparing the stage": 0.3,
+}
 
 
 @pytest.fixture(scope="module")

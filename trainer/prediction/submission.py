@@ -57,7 +57,9 @@ def write_submission(
     try:
         _write_and_check(path, rows)
     except OSError as error:
-        kept = f"the one of before is untouched in {path}" if path.exists() else "there is no file"
+        kept = (
+            f"the previous submission is unchanged: {path}" if path.exists() else "there is no file"
+        )
         raise SubmissionError(
             f"A submission must be written whole. Received: {error}; {kept}. Make room (or choose "
             "another --output) and start the same command again."

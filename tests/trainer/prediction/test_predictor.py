@@ -53,7 +53,8 @@ def test_records_of_other_products_are_refused(data):
     swapped = dataclasses.replace(split, index=index)
     for products in (None, np.array([1])):
         with pytest.raises(
-            DatasetError, match="those of its index, in the index's order. The shards of 'test' in .* hold oth"
+            DatasetError,
+            match="those of its index, in the index's order. The shards of 'test' in .* hold oth",
         ):
             list(predict_products(network, swapped, batch_size=3, products=products))
 
