@@ -1,7 +1,7 @@
-"""Which files DALI may have: JPEGs of the plain kind that no decoder stumbles over.
+"""Which files DALI may decode: plain JPEGs that every decoder accepts.
 
-libjpeg-turbo, and so TensorFlow, looks for the next marker where one is missing, and shows what it
-has of a picture that is cut short. DALI refuses both, and with them the batch that they are in.
+Where a marker is missing, libjpeg-turbo (and so TensorFlow) looks for the next one, and it decodes
+whatever is left of a truncated picture. DALI refuses both, and the whole batch with them.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-# Larger ones are TensorFlow's: a batch of them would not fit in a GPU's memory.
+from cdisc_tfds.jpeg import END, FRAMES, START_OF_SCAN, FrameHeader, JpegError, frame_header, walk
+
+# TensorFlow decodes larger ones: a batch of them would not fit in a GPU's memory.
 _MAX_PIXELS = 1 << 24
-_START_OF_SCAN = 0xDA
-_PLAIN_FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended, progressive
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PLAIN_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2))  # baseline, extended, progressive
 
 
 def is_plain(jpegs: tf.Tensor) -> tf.Tensor:
-    """string [b] -> bool [b]: which files DALI may have."""
+    """string [b] -> bool [b]: which files DALI may decode."""
     plain = tf.numpy_function(_have_plain_headers, [jpegs], tf.bool, stateful=False)
     plain = tf.ensure_shape(plain, jpegs.shape)
 
     def first_pixel(position: tf.Tensor, jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The pixel is an output, or TensorFlow would leave the decoding out.
+        # Without the pixel as an output TensorFlow would optimize the decoding away.
         return position, tf.io.decode_and_crop_jpeg(jpeg, [0, 0, 1, 1], channels=3)
 
-    # It reads the tables that the headers name, which costs a fraction of decoding.
+    # Decoding one pixel reads the tables that the headers name, at a fraction of the cost.
     size = tf.size(jpegs, tf.int64)
     nothing = (tf.zeros([0], tf.int64), tf.zeros([0, 1, 1, 3], tf.uint8))
     positions, _ = (
@@ -46,28 +46,34 @@ def _have_plain_headers(jpegs: np.ndarray) -> np.ndarray:
 
 
 def has_plain_headers(jpeg: bytes) -> bool:
-    """Whether a file is an RGB JPEG segment by segment up to its pixels, and has an end."""
+    """Whether a file is an RGB JPEG whose segments are contiguous up to its pixels, with an end."""
     if jpeg[:2] != b"\xff\xd8" or jpeg[-2:] != b"\xff\xd9":
         return False
-    position, frames = 2, 0
-    while position + 4 <= len(jpeg) and jpeg[position] == 0xFF:
-        marker = jpeg[position + 1]
-        length = int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        if marker in _FRAMES:
-            if marker not in _PLAIN_FRAMES or not _is_plain_frame(jpeg[position + 4 :][:6]):
+    expected, frames = 2, 0
+    try:
+        for marker, position, length in walk(jpeg):
+            if position != expected or not _has_length(marker):  # the walker skips padding
                 return False
-            frames += 1
-        elif marker == _START_OF_SCAN:
-            return frames == 1
-        elif not 0xC0 <= marker <= 0xFE or 0xD0 <= marker <= 0xD9:  # not one that has a length
-            return False
-        position += 2 + length
+            if marker == START_OF_SCAN:
+                return frames == 1
+            if marker in FRAMES:
+                if not _is_plain_frame(frame_header(jpeg, position)):
+                    return False
+                frames += 1
+            expected = position + 2 + length
+    except JpegError:
+        return False
     return False
 
 
-def _is_plain_frame(header: bytes) -> bool:
-    """Of a frame header's precision, height, width and number of components."""
-    height, width = int.from_bytes(header[1:3], "big"), int.from_bytes(header[3:5], "big")
+def _has_length(marker: int) -> bool:
+    return 0xFFC0 <= marker <= 0xFFFE and not 0xFFD0 <= marker <= END
+
+
+def _is_plain_frame(frame: FrameHeader) -> bool:
     return (
-        len(header) == 6 and header[0] == 8 and 0 < height * width <= _MAX_PIXELS and header[5] == 3
+        frame.marker in _PLAIN_FRAMES
+        and frame.precision == 8
+        and frame.components == 3
+        and 0 < frame.height * frame.width <= _MAX_PIXELS
     )

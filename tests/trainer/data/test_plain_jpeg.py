@@ -43,6 +43,11 @@ ODD = {
     "cut short": PLAIN[:-40],
     "bytes behind its end": PLAIN + b"\0",
     "a lost marker": with_byte(PLAIN, segment(PLAIN, 0xDB), 0),
+    "padding before a marker": PLAIN[:2] + b"\xff" + PLAIN[2:],
+    "two frames": PLAIN[: segment(PLAIN, 0xC0)]
+    + PLAIN[segment(PLAIN, 0xC0) :][:19]
+    + PLAIN[segment(PLAIN, 0xC0) :],
+    "a marker that has no length": PLAIN[:2] + b"\xff\xd0\0\2" + PLAIN[2:],
     "a wrong length": with_byte(PLAIN, segment(PLAIN, 0xC4) + 3, 7),
     "arithmetic coding": with_byte(PLAIN, segment(PLAIN, 0xC0) + 1, 0xC9),
     "twelve bits": with_byte(PLAIN, segment(PLAIN, 0xC0) + 4, 12),
