@@ -31,7 +31,10 @@ from typing import IO, Any
 
 import bson
 
-from cdisc_tfds.sample.pictures import PATTERNS, TONES, Appearance, draw_jpeg
+from cdisc_tfds.sample.appearance import Appearance
+from cdisc_tfds.sample.colours import TONES
+from cdisc_tfds.sample.patterns import PATTERNS
+from cdisc_tfds.sample.pictures import draw_jpeg
 from cdisc_tfds.whole_files import whole_file
 
 FILES = (
@@ -171,15 +174,13 @@ def write_sample(
             files["test.bson" if product.in_test else "train.bson"].write(document)
             progress(done, len(plan))
         header = ("category_id", "category_level1", "category_level2", "category_level3")
-        rows = [(c.category_id, *c.names) for c in table]
-        _write_csv(files["category_names.csv"], header, rows)
-        header = ("_id", "category_id")
+        _write_csv(files["category_names.csv"], header, [(c.category_id, *c.names) for c in table])
         test = [p for p in plan if p.in_test]
         constant = max(c.category_id for c in table)
-        rows = [(p.product_id, constant) for p in test]
-        _write_csv(files["sample_submission.csv"], header, rows)
-        rows = [(p.product_id, p.category.category_id) for p in test]
-        _write_csv(files["solution.csv"], header, rows)
+        guesses = [(p.product_id, constant) for p in test]
+        _write_csv(files["sample_submission.csv"], ("_id", "category_id"), guesses)
+        truth = [(p.product_id, p.category.category_id) for p in test]
+        _write_csv(files["solution.csv"], ("_id", "category_id"), truth)
     return SampleSize(
         products=products,
         pictures=sum(p.num_pictures for p in plan if not p.in_test),
@@ -239,13 +240,13 @@ def _make_products(
     for look, (category, in_test) in enumerate(drawn):
         product_id += 1 + int(rng.expovariate(1.0))  # About 4 in 10 places are left free.
         other = latest.get(category.category_id)
-        shows_other = other is not None and rng.random() < SAME_PICTURES
+        shown = other.look if other and rng.random() < SAME_PICTURES else look
         product = _Product(
             product_id=product_id,
             category=category,
             in_test=in_test,
             num_pictures=rng.choices((1, 2, 3, 4), PICTURES_PER_PRODUCT)[0],
-            look=other.look if shows_other else look,
+            look=shown,
         )
         plan.append(product)
         latest[category.category_id] = product

@@ -13,7 +13,11 @@ from PIL import Image
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.sample import __main__ as command
 from cdisc_tfds.sample import competition as sample
-from cdisc_tfds.sample.pictures import PATTERNS, SHAPES, TONES, Appearance, draw_jpeg
+from cdisc_tfds.sample.appearance import Appearance
+from cdisc_tfds.sample.colours import TONES
+from cdisc_tfds.sample.patterns import PATTERNS
+from cdisc_tfds.sample.pictures import draw_jpeg
+from cdisc_tfds.sample.shapes import SHAPES
 
 SIZES = {"products": 120, "test_products": 40, "categories": 12, "seed": 3, "image_size": 32}
 
