@@ -194,7 +194,7 @@ def chosen_examples(rows: Sequence[Example], number: int) -> list[Example]:
 def full_names(run: ReportedRun) -> list[str]:
     """Each class's name; a category's is "level 1 > level 2 > level 3"."""
     label_map = run.label_map
-    if label_map.category_of_class is None:
+    if label_map.target != "category":
         return label_map.class_names
     categories = label_map.categories
     return [

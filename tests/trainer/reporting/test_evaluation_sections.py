@@ -4,8 +4,7 @@ import pytest
 
 from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
-from trainer.reporting import evaluation_sections as report_evaluation
-from trainer.reporting import pictures as report_pictures
+from trainer.reporting import evaluation_sections, pictures
 from trainer.reporting.evaluation_sections import chosen_examples, full_names
 from trainer.reporting.page import Figures
 from trainer.reporting.pictures import DataSets
@@ -16,7 +15,7 @@ from trainer.reporting.reported_runs import load_runs
 def data(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     data = SmallData(tmp_path / "data")
-    monkeypatch.setattr(report_pictures, "open_dataset", lambda data_dir: data)
+    monkeypatch.setattr(pictures, "open_dataset", lambda data_dir: data)
     return data
 
 
@@ -32,7 +31,7 @@ def test_every_measure_appears(tmp_path, data):
         level2=None,
         deduplicated=None,
     )
-    html = report_evaluation.table_of_evaluations(load_runs([tmp_path / "run"]))
+    html = evaluation_sections.table_of_evaluations(load_runs([tmp_path / "run"]))
     columns = ["1,234", "2,345", "0.5625", "0.4375", "0.6875", "0.6250", "0.8125"]
     for last in (["0.6562", "0.5432"], ["–", "–"]):
         assert "\n".join(f'<td class="number">{cell}</td>' for cell in columns + last) in html
@@ -47,7 +46,7 @@ def test_commands_that_evaluate_what_is_not(tmp_path, data):
     write_two_stage(tmp_path / "two", data, {0: 0.5})
     write_two_stage(tmp_path / "half", data, {0: 0.5}).two_stage_path.unlink()
     paths = [tmp_path / name for name in ("two words", "new", "two", "half")]
-    html = report_evaluation.table_of_evaluations(load_runs(paths))
+    html = evaluation_sections.table_of_evaluations(load_runs(paths))
     assert html == (
         "<p>Not evaluated yet. Run:</p><pre>"
         f"python -m trainer.evaluate --run_dir=&#x27;{tmp_path}/two words&#x27;\n"
@@ -60,7 +59,7 @@ def test_largest_confusions_are_named_and_drawn(tmp_path, data):
     folder = write_run(tmp_path / "run", data, history([0.1]))
     write_evaluation(folder, level1_confusion=[[6, 2, 0], [1, 9, 0], [0, 3, 1]])
     figures = Figures()
-    html = report_evaluation.confusions(load_runs([tmp_path / "run"]), figures)
+    html = evaluation_sections.confusions(load_runs([tmp_path / "run"]), figures)
     assert list(figures.pngs) == ["confusions-run-validation.png"]
     assert html.index("75.0% of MISC taken for BOOKS: 3 products") < html.index(
         "25.0% of HOME taken for BOOKS: 2 products"
@@ -71,14 +70,14 @@ def test_largest_confusions_are_named_and_drawn(tmp_path, data):
 def test_no_confusions(tmp_path, data):
     folder = write_run(tmp_path / "run", data, history([0.1]))
     runs = load_runs([tmp_path / "run"])
-    assert report_evaluation.confusions(runs, Figures()) == (
+    assert evaluation_sections.confusions(runs, Figures()) == (
         "<p>No run has been evaluated yet.</p>"
     )
     write_evaluation(folder)
-    html = report_evaluation.confusions(load_runs([tmp_path / "run"]), Figures())
+    html = evaluation_sections.confusions(load_runs([tmp_path / "run"]), Figures())
     assert "Every product was put in its level-1 category." in html
     write_evaluation(folder, level1=None)
-    html = report_evaluation.confusions(load_runs([tmp_path / "run"]), Figures())
+    html = evaluation_sections.confusions(load_runs([tmp_path / "run"]), Figures())
     assert "The run's classes say nothing about level 1." in html
 
 
@@ -92,7 +91,7 @@ def test_examples_show_pictures_and_full_names(tmp_path, data):
     ]
     folder = write_run(tmp_path / "run", data, history([0.1]))
     write_evaluation(folder, examples=rows)
-    html = report_evaluation.examples(load_runs([tmp_path / "run"]), DataSets(), 3)
+    html = evaluation_sections.examples(load_runs([tmp_path / "run"]), DataSets(), 3)
     for product in products:
         shown = product in (products[0], products[2], products[5])
         for picture in product.images:
@@ -107,10 +106,10 @@ def test_examples_show_pictures_and_full_names(tmp_path, data):
 def test_examples_without_the_pictures(tmp_path, data):
     folder = write_run(tmp_path / "run", data, history([0.1]))
     runs = load_runs([tmp_path / "run"])
-    assert "No run has been evaluated yet." in report_evaluation.examples(runs, DataSets(), 3)
+    assert "No run has been evaluated yet." in evaluation_sections.examples(runs, DataSets(), 3)
     write_evaluation(folder, examples=[example(1, 0, 1, 0.5)])
-    html = report_evaluation.examples(load_runs([tmp_path / "run"]), DataSets(), 3)
-    assert "Left out, for want of the pictures: A split is one of" in html
+    html = evaluation_sections.examples(load_runs([tmp_path / "run"]), DataSets(), 3)
+    assert "Pictures unavailable: A split is one of" in html
     assert "card" not in html
 
 
@@ -124,9 +123,9 @@ def test_chosen_examples():
         example(5, 2, 2, 0.8),
         example(6, 2, 2, 0.6),
     ]
-    assert [row["product_id"] for row in chosen_examples(rows, 100)] == [2, 3, 1, 5, 6, 4]
-    assert [row["product_id"] for row in chosen_examples(rows, 2)] == [2, 3]
-    assert [row["product_id"] for row in chosen_examples(rows, 3)] == [2, 3, 1, 5]
+    assert [row.product_id for row in chosen_examples(rows, 100)] == [2, 3, 1, 5, 6, 4]
+    assert [row.product_id for row in chosen_examples(rows, 2)] == [2, 3]
+    assert [row.product_id for row in chosen_examples(rows, 3)] == [2, 3, 1, 5]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Figures of a report: what they pick, that texts keep apart, and that the PNGs are pictures."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -7,24 +8,19 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from tests.helpers.fake_runs import history
 from trainer.reporting import figures as report_figures
 from trainer.reporting.figures import Confusion, Curve, style_of
 
 
-def _history(epochs):
-    return [
-        {
-            "epoch": epoch,
-            "val_loss": 3 - 0.2 * epoch,
-            "val_accuracy": 0.1 * epoch,
-            "val_product_accuracy": 0.12 * epoch,
-        }
-        for epoch in range(epochs)
-    ]
-
-
 def _curve(place=0, epochs=4, name="run", published=None):
-    return Curve(name, style_of(place), _history(epochs), epochs - 1, published or {})
+    return Curve(
+        name,
+        style_of(place),
+        history([0.1 * epoch for epoch in range(epochs)]),
+        epochs - 1,
+        published or {},
+    )
 
 
 def _image(png):
@@ -80,11 +76,11 @@ def test_curves_of_few_epochs(epochs):
 
 
 def test_values_that_are_not_finite_are_left_out():
-    history = _history(3)
-    history[1]["val_loss"] = float("nan")
-    history[2]["val_loss"] = None
-    curve = Curve("run", style_of(0), history, 0, {})
-    assert report_figures._points(curve, "val_loss") == [(1, 3.0)]
+    rows = history([0.1, 0.2, 0.3])
+    rows[1] = dataclasses.replace(rows[1], val_loss=float("nan"))
+    rows[2] = dataclasses.replace(rows[2], val_loss=float("inf"))
+    curve = Curve("run", style_of(0), rows, 0, {})
+    assert report_figures._points(curve, "val_loss") == [(1, 1.9)]
     _image(report_figures.curves_figure([("t", [curve])]))
 
 

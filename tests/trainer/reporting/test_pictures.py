@@ -3,7 +3,7 @@ import pytest
 from tests.helpers.fake_runs import write_run
 from tests.helpers.small_data import SmallData, make_products
 from trainer.data.dataset import DatasetError, FilePart, Split
-from trainer.reporting import pictures as report_pictures
+from trainer.reporting import pictures
 from trainer.reporting.pictures import DataSets, pictures_of
 from trainer.reporting.reported_runs import load_runs
 
@@ -43,7 +43,7 @@ def test_a_data_set_that_is_gone(tmp_path, data, monkeypatch):
         opened.append(data_dir)
         raise DatasetError("Not built.")
 
-    monkeypatch.setattr(report_pictures, "open_dataset", open_dataset)
+    monkeypatch.setattr(pictures, "open_dataset", open_dataset)
     write_run(tmp_path / "run", data, [], data_dir="/gone")
     (run,) = load_runs([tmp_path / "run"])
     data_sets = DataSets()
@@ -61,7 +61,7 @@ def test_each_run_has_its_own_data_set(tmp_path, data, monkeypatch):
     other.categories_path.write_text(text)
     other.categories = type(other.categories).from_csv(other.categories_path)
     folders = {"/data": data, "/other": other}
-    monkeypatch.setattr(report_pictures, "open_dataset", folders.__getitem__)
+    monkeypatch.setattr(pictures, "open_dataset", folders.__getitem__)
     write_run(tmp_path / "run", data, [], data_dir="/data")
     write_run(tmp_path / "moved", data, [], data_dir="/other")
     run, moved = load_runs([tmp_path / "run", tmp_path / "moved"])

@@ -9,9 +9,9 @@ from PIL import Image
 
 from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
+from trainer import report
 from trainer.data.dataset import DatasetError
-from trainer.reporting import pictures as report_pictures
-from trainer.reporting import report
+from trainer.reporting import pictures
 from trainer.reporting.report import write_report
 
 
@@ -21,7 +21,7 @@ def data(tmp_path, monkeypatch):
     data = SmallData(tmp_path / "data")
     data.add("train", make_products([0, 1, 2, 3, 4, 5] * 2))
     data.add("validation", make_products([0, 1, 2, 3, 4, 5], first_id=100))
-    monkeypatch.setattr(report_pictures, "open_dataset", lambda data_dir: data)
+    monkeypatch.setattr(pictures, "open_dataset", lambda data_dir: data)
     return data
 
 
@@ -81,10 +81,10 @@ def test_examples_can_be_left_out_for_want_of_the_data_set(tmp_path, runs, monke
     def open_dataset(data_dir):
         raise DatasetError("The data set must be built first.")
 
-    monkeypatch.setattr(report_pictures, "open_dataset", open_dataset)
+    monkeypatch.setattr(pictures, "open_dataset", open_dataset)
     write_report(runs, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Left out, for want of the pictures: The data set must be built first." in text
+    assert "Pictures unavailable: The data set must be built first." in text
     with pytest.raises(DatasetError, match="must be built first"):
         write_report(runs, tmp_path / "other.html", data_dir=tmp_path)
     assert not (tmp_path / "other.html").exists()
@@ -117,12 +117,24 @@ def test_a_missing_run_is_one_line(tmp_path):
 
 
 def test_main_prints_where_the_report_lies(tmp_path, runs, capsys, monkeypatch):
-    class Flags:
-        output, data_dir, examples = "report.html", None, 24
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report.flags, "FLAGS", Flags)
-    report.main(["report", *map(str, runs)])
-    assert capsys.readouterr().out == (
+    report.main([str(path) for path in runs], report.Options())
+    printed = capsys.readouterr()
+    assert printed.out == (
         f"{tmp_path}/report.html\nIts figures as PNGs: {tmp_path}/report_files/\n"
     )
+    assert printed.err == ""
+
+
+def test_a_glob_of_runs_may_hold_plain_files(tmp_path, data):
+    run = write_run(tmp_path / "runs" / "cnn", data, history([0.2]))
+    notes = tmp_path / "runs" / "notes.txt"
+    notes.write_text("my favourite runs")
+    output = tmp_path / "report.html"
+    command = [sys.executable, "-m", "trainer.report", str(run.path), str(notes)]
+    result = subprocess.run(
+        [*command, f"--output={output}"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Left out, for they are files: notes.txt\n" in result.stderr
+    assert "<title>Report on cnn</title>" in output.read_text(encoding="utf-8")

@@ -2,12 +2,12 @@ import os
 
 import pytest
 
-from cdisc_tfds.whole_files import write_json
 from tests.helpers.fake_runs import history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData
 from trainer.reporting.figures import style_of
-from trainer.reporting.reported_runs import by_target, load_runs
+from trainer.reporting.reported_runs import Validated, by_target, load_runs, without_files
 from trainer.runs.folder import RunFolderError
+from trainer.runs.state import Checkpoint, RunState
 from trainer.settings.experiments import EXPERIMENTS
 
 
@@ -23,8 +23,9 @@ def test_a_finished_run(tmp_path, data):
     (run,) = load_runs([tmp_path / "cnn"])
     assert run.name == "cnn"
     assert run.style == style_of(0)
-    assert run.history == rows
-    assert (run.best_epoch, run.best_row, run.validation) == (1, rows[1], rows[1])
+    assert list(run.history) == rows
+    assert (run.best_epoch, run.best_row) == (1, rows[1])
+    assert run.validation == Validated(0.4, 0.5, pytest.approx(0.6))
     assert run.shortfall == ""
     assert run.can_be_evaluated
     assert run.experiment is EXPERIMENTS["solution2_exp2"]
@@ -44,7 +45,7 @@ def test_unfinished_runs_say_so(tmp_path, data):
     write_run(tmp_path / "some", data, history([0.1, 0.2]), finished=False, epochs=10)
     write_run(tmp_path / "early", data, history([0.1, 0.2, 0.3]), epochs=10)
     first = write_run(tmp_path / "first", data, [], epochs=10)
-    write_json(first.state_path, {"finished": False, "best": None})  # in its first epoch
+    first.state_path.write_text(RunState((Checkpoint(),)).to_json())  # in its first epoch
     new, some, early, first = load_runs(
         tmp_path / name for name in ("new", "some", "early", "first")
     )
@@ -53,7 +54,7 @@ def test_unfinished_runs_say_so(tmp_path, data):
     assert early.shortfall == "stopped early, 3 of 10 epochs"
     assert first.shortfall == "unfinished, 0 of 10 epochs"
     assert [run.can_be_evaluated for run in (new, some, early, first)] == [False, True, True, False]
-    assert new.best_row == first.best_row == {}
+    assert new.best_row is first.best_row is None
     assert new.last_stage_median("seconds") is None
 
 
@@ -69,14 +70,10 @@ def test_a_two_stage_run(tmp_path, data):
     # The preset is that of the level-1 network; the study never put the two stages together.
     assert whole.experiment is None
     assert level1.experiment is EXPERIMENTS["solution1_exp2"]
-    assert whole.validation == {}
+    assert whole.validation is None
     write_evaluation(folder)
     whole, _ = load_runs([tmp_path / "two"])
-    assert whole.validation == {
-        "val_accuracy": 0.4375,
-        "val_product_accuracy": 0.5625,
-        "val_top5_accuracy": 0.625,
-    }
+    assert whole.validation == Validated(0.4375, 0.5625, 0.625)
 
 
 def test_an_unfinished_two_stage_run(tmp_path, data):
@@ -93,7 +90,7 @@ def test_the_validation_splits_evaluation_comes_first(tmp_path, data):
     for split in ("all", "validation", "zoo"):
         write_evaluation(folder, split)
     (run,) = load_runs([tmp_path / "run"])
-    assert [result["split"] for result in run.evaluations] == ["validation", "all", "zoo"]
+    assert [result.method.split for result in run.evaluations] == ["validation", "all", "zoo"]
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path, data):
@@ -137,6 +134,15 @@ def test_no_run(tmp_path):
     )
     with pytest.raises(RunFolderError, match=r"holds config\.json.*does not exist\."):
         load_runs([tmp_path / "missing"])
+
+
+def test_files_among_the_folders_are_told_apart(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "notes.txt").write_text("")
+    paths = [tmp_path / "notes.txt", tmp_path / "run", str(tmp_path / "missing")]
+    # What does not exist stays, so that loading it says so.
+    assert without_files(paths) == ([tmp_path / "run", str(tmp_path / "missing")], ["notes.txt"])
+    assert without_files([]) == ([], [])
 
 
 def test_a_run_given_twice(tmp_path, data, monkeypatch):

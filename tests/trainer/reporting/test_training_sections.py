@@ -5,8 +5,7 @@ import pytest
 from tests.helpers.fake_runs import history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
 from trainer.data.dataset import DatasetError
-from trainer.reporting import pictures as report_pictures
-from trainer.reporting import training_sections as report_training
+from trainer.reporting import pictures, training_sections
 from trainer.reporting.page import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import by_target, load_runs
@@ -18,7 +17,7 @@ def data(tmp_path, monkeypatch):
     data = SmallData(tmp_path / "data")
     data.add("train", make_products([0, 1, 2] * 4))
     data.add("validation", make_products([0, 1, 2], first_id=100))
-    monkeypatch.setattr(report_pictures, "open_dataset", lambda data_dir: data)
+    monkeypatch.setattr(pictures, "open_dataset", lambda data_dir: data)
     return data
 
 
@@ -45,7 +44,7 @@ def test_a_studys_experiment_stands_beside_its_published_figures(tmp_path, data)
         optimizer="adam",
         experiment="solution2_exp2",
     )
-    html = report_training.tables(_groups(tmp_path, "cnn"), DataSets())
+    html = training_sections.tables(_groups(tmp_path, "cnn"), DataSets())
     assert _cells(html, "cnn") == [
         "● cnn",
         "cnn",
@@ -79,7 +78,7 @@ def test_what_is_said_of_other_runs(tmp_path, data):
         experiment="inception_all",
     )
     write_run(tmp_path / "new", data, [], epochs=5)
-    html = report_training.tables(_groups(tmp_path, "staged", "new"), DataSets())
+    html = training_sections.tables(_groups(tmp_path, "staged", "new"), DataSets())
     staged = _cells(html, "staged")
     assert staged[1] == "inception pretrained.weights.h5, staged"
     assert staged[5] == "3 2 head, 1 top_blocks"
@@ -91,7 +90,7 @@ def test_what_is_said_of_other_runs(tmp_path, data):
 
 def test_chunks_have_a_published_accuracy_each(tmp_path, data):
     write_run(tmp_path / "run", data, history([0.1]), target="level1", experiment="solution1_exp1")
-    html = report_training.tables(_groups(tmp_path, "run"), DataSets())
+    html = training_sections.tables(_groups(tmp_path, "run"), DataSets())
     assert _cells(html, "run")[-3:] == [
         "Solution 1, exp. 1",
         "0.5756, 0.3516, 0.3504, 0.3131",
@@ -103,12 +102,12 @@ def test_two_stage_runs_are_compared_by_their_evaluation(tmp_path, data):
     folder = write_two_stage(tmp_path / "two", data, {0: 0.5, 1: 0.6})
     write_evaluation(folder)
     groups = _groups(tmp_path, "two")
-    html = report_training.tables(groups, DataSets())
+    html = training_sections.tables(groups, DataSets())
     assert _cells(html, "● two")[1] == "solution1_2 then 2 specialists: cnn"
     assert _cells(html, "● two")[5:] == ["–"] * 4 + ["0.4375", "0.5625", "0.6250"] + ["–"] * 3
     assert _cells(html, "two/level1")[9:12] == ["0.7000", "0.8000", "0.9000"]
     assert html.index("Categories (6 classes)") < html.index("Level 1 (3 classes)")
-    summaries = [report_training.summary(group) for group in groups]
+    summaries = [training_sections.summary(group) for group in groups]
     assert "<b>56.2%</b>" in summaries[0]
     assert "<b>80.0%</b>" in summaries[1]
 
@@ -116,7 +115,7 @@ def test_two_stage_runs_are_compared_by_their_evaluation(tmp_path, data):
 def test_different_validation_splits_are_pointed_out(tmp_path, data):
     write_run(tmp_path / "a", data, history([0.1]))
     write_run(tmp_path / "b", data, history([0.1]), validation_split="train")
-    html = report_training.tables(_groups(tmp_path, "a", "b"), DataSets())
+    html = training_sections.tables(_groups(tmp_path, "a", "b"), DataSets())
     assert "validated on different splits (train, validation): compare with care." in html
 
 
@@ -124,9 +123,9 @@ def test_without_the_data_set_the_splits_are_named(tmp_path, data, monkeypatch):
     def open_dataset(data_dir):
         raise DatasetError("Not built.")
 
-    monkeypatch.setattr(report_pictures, "open_dataset", open_dataset)
+    monkeypatch.setattr(pictures, "open_dataset", open_dataset)
     write_run(tmp_path / "run", data, history([0.1]), train_split="train[:80%]")
-    html = report_training.tables(_groups(tmp_path, "run"), DataSets())
+    html = training_sections.tables(_groups(tmp_path, "run"), DataSets())
     assert _cells(html, "run")[3:5] == ["train[:80%]", "validation"]
 
 
@@ -135,26 +134,28 @@ def test_summary(tmp_path, data):
     write_run(tmp_path / "<b>", data, history([0.1, 0.456]))
     write_run(tmp_path / "c", data, [])
     (group,) = _groups(tmp_path, "a", "<b>", "c")
-    html = report_training.summary(group)
+    html = training_sections.summary(group)
     assert "Categories (6 classes): <b>55.6%</b> of the validation products right with" in html
     assert "&lt;b&gt;, best of 2 runs." in html
     (group,) = _groups(tmp_path, "c")
-    assert report_training.summary(group) == "<p>Categories (6 classes): nothing measured yet.</p>"
+    assert (
+        training_sections.summary(group) == "<p>Categories (6 classes): nothing measured yet.</p>"
+    )
 
 
 def test_curves(tmp_path, data):
     write_run(tmp_path / "cnn", data, history([0.1, 0.2]), experiment="solution2_exp2")
     write_run(tmp_path / "new", data, [])
     figures = Figures()
-    html = report_training.curves(_groups(tmp_path, "cnn", "new"), figures)
+    html = training_sections.curves(_groups(tmp_path, "cnn", "new"), figures)
     assert list(figures.pngs) == ["curves.png"]
     assert "Dashes are what the study published of the same experiment" in html
     (run,) = load_runs([tmp_path / "cnn"])
-    curve = report_training._curve(run)
+    curve = training_sections._curve(run)
     assert curve.published == {"val_accuracy": (0.2424,), "val_product_accuracy": (0.24686,)}
     assert curve.best_epoch == 1
     figures = Figures()
-    html = report_training.curves(_groups(tmp_path, "new"), figures)
+    html = training_sections.curves(_groups(tmp_path, "new"), figures)
     assert html == "<p>No run has finished an epoch yet.</p>"
     assert figures.pngs == {}
 
@@ -164,9 +165,9 @@ def test_specialists(tmp_path, data):
     write_run(tmp_path / "two/specialists/02", data, [], within_level1=2)
     write_run(tmp_path / "plain", data, [])
     figures = Figures()
-    html = report_training.specialists(load_runs([tmp_path / "two", tmp_path / "plain"]), figures)
+    html = training_sections.specialists(load_runs([tmp_path / "two", tmp_path / "plain"]), figures)
     assert list(figures.pngs) == ["specialists-two.png"]
     assert _cells(html, "HOME") == ["HOME", "3", "1", "1", "0.5000", "0.6000"]
     assert _cells(html, "BOOKS")[1:] == ["2", "1", "1", "0.6000", "0.7000"]
     assert _cells(html, "MISC")[0] == "MISC unfinished, no checkpoint yet"
-    assert report_training.specialists(load_runs([tmp_path / "plain"]), figures) == ""
+    assert training_sections.specialists(load_runs([tmp_path / "plain"]), figures) == ""
