@@ -49,12 +49,12 @@ def main(options: Options, settings: Settings) -> None:
         return
     name = config.experiment or f"{config.model}-{config.optimizer}"
     run = train(config, options.run_dir or pathlib.Path("runs", name), data)
-    state = run.state
-    row = state.newest.history[state.best.epoch]
-    print(
-        f"Best epoch {row.epoch + 1}: validation accuracy {row.val_product_accuracy:.4f} by "
-        f"product, {row.val_accuracy:.4f} by picture."
-    )
+    if best := run.state.best:
+        row = run.history[best.epoch]
+        print(
+            f"Best epoch {best.epoch + 1}: validation accuracy {row.val_product_accuracy:.4f} by "
+            f"product, {row.val_accuracy:.4f} by picture."
+        )
     command.print_next(run.path, submits=config.target == "category")
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
+from typing import Any
 
 import nvidia.dali.plugin.tf as dali_tf
 import tensorflow as tf
@@ -67,7 +69,9 @@ def decode_batches(
     cores = num_cores()
     readable = _readable(image_size)
 
-    def files_and_headers(jpegs: tf.Tensor, labels: tf.Tensor, arguments):
+    def files_and_headers(
+        jpegs: tf.Tensor, labels: tf.Tensor, arguments: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         files, states = readable(jpegs)
         return files, tf.concat([packing.pack((labels, arguments)), states[:, None]], axis=1)
 
@@ -80,7 +84,7 @@ def decode_batches(
     )
     pixels = _run_dali(samples, packing.size, image_size, batch_size)
 
-    def finish(pictures: tf.Tensor, headers: tf.Tensor):
+    def finish(pictures: tf.Tensor, headers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Any]:
         states = headers[:, -1]
         size = tf.math.count_nonzero(states != _PADDING, dtype=tf.int32)
         labels, arguments = packing.unpack(headers[:size, :-1])
@@ -132,7 +136,7 @@ def _run_dali(
         exec_dynamic=True,
         enable_conditionals=True,
     )
-    def pipeline():
+    def pipeline() -> Any:
         sample = fn.external_source(name="samples", dtype=types.UINT8, ndim=1)
         header, file = sample[:header_size], sample[header_size:]
         shape = fn.peek_image_shape(file)
@@ -182,7 +186,7 @@ def _sample(file: tf.Tensor, header: tf.Tensor) -> tf.Tensor:
     return tf.concat([header, tf.io.decode_raw(file, tf.uint8)], axis=0)
 
 
-def _readable(image_size: int):
+def _readable(image_size: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """The function jpegs string [b] -> (files that DALI reads string [b], states uint8 [b])."""
 
     def lossless(jpeg: tf.Tensor) -> tf.Tensor:
@@ -246,14 +250,14 @@ class _Packing:
       size: bytes of a header: the packed tensors', and one for the sample's state.
     """
 
-    def __init__(self, spec):
+    def __init__(self, spec: Any):
         self._spec = spec
         self._sizes = [
             math.prod(part.shape[1:]) * part.dtype.size for part in tf.nest.flatten(spec)
         ]
         self.size = sum(self._sizes) + 1
 
-    def pack(self, tensors) -> tf.Tensor:
+    def pack(self, tensors: Any) -> tf.Tensor:
         """Nested [b, ...] tensors -> uint8 [b, size - 1]."""
         rows = []
         for tensor, size in zip(tf.nest.flatten(tensors), self._sizes, strict=True):
@@ -262,7 +266,7 @@ class _Packing:
             rows.append(tf.reshape(tf.cast(tensor, tf.uint8), [-1, size]))
         return tf.concat(rows, axis=1)
 
-    def unpack(self, rows: tf.Tensor):
+    def unpack(self, rows: tf.Tensor) -> Any:
         """uint8 [b, size - 1] -> the tensors of `pack`."""
         parts = tf.split(rows, self._sizes, axis=1)
         tensors = []

@@ -118,7 +118,8 @@ class CdiscountData:
             beside the shards does not fit them.
         """
         files = self._files(spec)
-        pieces, taken = [], {}
+        pieces: list[ProductIndex] = []
+        taken: dict[str, list[tuple[int, int]]] = {}
         for part in files:
             name, shard_start = self._place_of_file[os.path.basename(part.path)]
             start = shard_start + part.skip

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
-from trainer.data.augmentation import AUGMENTATIONS, TRANSFORMS, augmentation_draws
+from trainer.data.augmentation import TRANSFORMS, augmentation_draws
+from trainer.data.augmentation_table import AUGMENTATIONS
 from trainer.data.dataset import Split
 from trainer.data.decoding import decode_batches
 from trainer.data.labelled_split import LabelledSplit
@@ -65,16 +66,7 @@ def train_dataset(
         raise ValueError(
             f"`augment` must be one of {', '.join(AUGMENTATIONS)}. Received: {augment!r}."
         )
-    files = len(split.split.files)
-    order = np.random.default_rng(derived_seed(seed, epoch, "files")).permutation(files)
-    jpegs = (
-        numbered_records(split.split, order, files_at_once=_FILES_AT_ONCE)
-        .map(_labelled_pictures(split), num_parallel_calls=num_cores())
-        .unbatch()
-        .shuffle(
-            shuffle_buffer, derived_seed(seed, epoch, "pictures"), reshuffle_each_iteration=False
-        )
-    )
+    jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer)
     draw = augmentation_draws(augment, derived_seed(seed, epoch, "augmentation"), image_size)
     batches = (
         jpegs.batch(batch_size)
@@ -90,6 +82,18 @@ def train_dataset(
         )
         .prefetch(2)
         .with_options(pipeline_options())
+    )
+
+
+def _shuffled_jpegs(split: LabelledSplit, seed: int, epoch: int, buffer: int) -> tf.data.Dataset:
+    """(jpeg, class int32) of each picture, in an epoch's order."""
+    files = len(split.split.files)
+    order = np.random.default_rng(derived_seed(seed, epoch, "files")).permutation(files)
+    return (
+        numbered_records(split.split, order, files_at_once=_FILES_AT_ONCE)
+        .map(_labelled_pictures(split), num_parallel_calls=num_cores())
+        .unbatch()
+        .shuffle(buffer, derived_seed(seed, epoch, "pictures"), reshuffle_each_iteration=False)
     )
 
 

@@ -32,7 +32,7 @@ class LabelMap:
     target: str = "category"
     within_level1: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise LabelMapError(
                 f"`target` must be one of {', '.join(TARGETS)}. Received: {self.target!r}."
@@ -66,10 +66,13 @@ class LabelMap:
         return np.where(inside, np.cumsum(inside) - 1, -1).astype(np.int32)
 
     @functools.cached_property
-    def category_of_class(self) -> np.ndarray | None:
-        """int32 [classes]: the category label of each class; None unless `target='category'`."""
+    def category_of_class(self) -> np.ndarray:
+        """int32 [classes]: the category label of each class; only where `target='category'`."""
         if self.target != "category":
-            return None
+            raise LabelMapError(
+                f"Only a network of categories names one for each class. This one has the target "
+                f"{self.target}."
+            )
         return np.flatnonzero(self.class_of_category >= 0).astype(np.int32)
 
     @functools.cached_property

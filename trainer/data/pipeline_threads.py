@@ -13,6 +13,7 @@ import contextlib
 import os
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -55,7 +56,7 @@ def step_back(batches: tf.data.Dataset) -> tf.data.Dataset:
         return batches
     first = _BATCHES_A_CORE * num_cores()
 
-    def pass_on(number: tf.Tensor, element: tuple) -> tuple:
+    def pass_on(number: tf.Tensor, element: Any) -> Any:
         lowered = tf.cond(
             number < first,
             lambda: tf.numpy_function(_lower_this_thread, [], tf.bool),

@@ -59,7 +59,9 @@ def numbered_records(
         )
     )
 
-    def read(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor):
+    def read(
+        path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor
+    ) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(path).skip(skip).take(take).enumerate(first)
 
     at_once = min(files_at_once, len(takes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -53,7 +54,7 @@ def decode_batches(
     can do that.
     """
 
-    def decode(position: tf.Tensor, jpeg: tf.Tensor, arguments) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode(position: tf.Tensor, jpeg: tf.Tensor, arguments: Any) -> tuple[tf.Tensor, tf.Tensor]:
         picture = decode_jpeg(jpeg, image_size)
         return (transform(picture, *arguments) if transform else picture), position
 
@@ -62,14 +63,16 @@ def decode_batches(
     pictures_at_once = math.ceil(cores / batches_at_once)
     nothing = (tf.zeros([0, image_size, image_size, 3], tf.uint8), tf.zeros([0], tf.int32))
 
-    def decode_all(*batch) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode_all(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """A loop stays on its thread, where a data set hands each picture to another one."""
         positions = batch[0]
         pictures = tf.TensorArray(
             tf.uint8, tf.size(positions), element_shape=[image_size, image_size, 3]
         )
 
-        def decode_next(number: tf.Tensor, pictures: tf.TensorArray):
+        def decode_next(
+            number: tf.Tensor, pictures: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.TensorArray]:
             picture, _ = decode(*tf.nest.map_structure(lambda values: values[number], batch))
             return number + 1, pictures.write(number, picture)
 
@@ -81,7 +84,7 @@ def decode_batches(
         )
         return pictures.stack(), positions
 
-    def decode_batch(jpegs: tf.Tensor, labels: tf.Tensor, arguments) -> tf.data.Dataset:
+    def decode_batch(jpegs: tf.Tensor, labels: tf.Tensor, arguments: Any) -> tf.data.Dataset:
         batch = (tf.range(tf.size(jpegs)), jpegs, arguments)
         return (
             tf.data.Dataset.from_tensors(batch)

@@ -69,6 +69,6 @@ def _named(model: keras.Model, name: str) -> keras.Model:
     return keras.Model(model.input, model.output, name=name)
 
 
-def _log_softmax(logits):
+def _log_softmax(logits: keras.KerasTensor) -> keras.KerasTensor:
     logits = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
     return ops.maximum(logits, _LOG_ZERO)

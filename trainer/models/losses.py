@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -18,7 +20,9 @@ class SparseCrossentropy(keras.losses.Loss):
       label_smoothing: share s of the label that is spread evenly over all classes, in [0, 1).
     """
 
-    def __init__(self, label_smoothing: float = 0.0, name: str = "sparse_crossentropy", **kwargs):
+    def __init__(
+        self, label_smoothing: float = 0.0, name: str = "sparse_crossentropy", **kwargs: Any
+    ) -> None:
         super().__init__(name=name, **kwargs)
         if not 0 <= label_smoothing < 1:
             raise ValueError(
@@ -27,7 +31,7 @@ class SparseCrossentropy(keras.losses.Loss):
             )
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         labels = ops.cast(y_true, "int32")  # Keras hands a loss its labels as float32
         loss = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
         if self.label_smoothing == 0:
@@ -36,5 +40,5 @@ class SparseCrossentropy(keras.losses.Loss):
         of_label = ops.squeeze(ops.take_along_axis(y_pred, labels[:, None], axis=-1), -1)
         return loss + self.label_smoothing * (of_label - ops.mean(y_pred, axis=-1))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"label_smoothing": self.label_smoothing}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -15,7 +17,7 @@ class FirstNonFiniteStep(keras.metrics.Metric):
     summed over them.
     """
 
-    def __init__(self, name: str = "first_nonfinite_step", **kwargs):
+    def __init__(self, name: str = "first_nonfinite_step", **kwargs: Any) -> None:
         super().__init__(name=name, dtype="float32", **kwargs)
         # All devices have the same value; Keras would sum them.
         same = {"dtype": "float32", "aggregation": "only_first_replica"}
@@ -23,7 +25,7 @@ class FirstNonFiniteStep(keras.metrics.Metric):
         # Kept as step + 1, so that a reset (all zeros) means "none".
         self._first = self.add_variable((), "zeros", name="first", **same)
 
-    def update_state(self, y_true, y_pred, sample_weight=None) -> None:
+    def update_state(self, y_true: Any, y_pred: tf.Tensor, sample_weight: Any = None) -> None:
         del y_true, sample_weight
         self._steps.assign(self._steps + 1)
         bad = ops.logical_not(ops.all(ops.isfinite(y_pred)))
@@ -33,5 +35,5 @@ class FirstNonFiniteStep(keras.metrics.Metric):
         is_first = ops.logical_and(self._first == 0, bad)
         self._first.assign(ops.where(is_first, self._steps, self._first))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         return self._first - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import ops
 from keras.optimizers import schedules
@@ -31,16 +33,16 @@ class LinearWarmup(schedules.LearningRateSchedule):
         super().__init__()
         self.after, self.steps = after, steps
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         rising = ops.minimum((step + 1) / self.steps, 1.0)
         return rising * self.after(ops.maximum(step - self.steps, 0.0))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"after": schedules.serialize(self.after), "steps": self.steps}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> LinearWarmup:
         return cls(schedules.deserialize(config["after"]), config["steps"])
 
 

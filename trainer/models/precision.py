@@ -94,9 +94,10 @@ def _choose(requested: str, hardware: Hardware | None) -> tuple[str, str]:
 
 
 def _choose_for_gpus(gpus: tuple[tuple[int, int] | None, ...]) -> tuple[str, str]:
-    if None in gpus:
+    known = [capability for capability in gpus if capability is not None]
+    if len(known) < len(gpus):
         return "float32", "the GPU's compute capability is not known"
-    oldest = min(gpus)  # all of them take part in each step
+    oldest = min(known)  # every step uses all of them
     found = f"GPU of compute capability {oldest[0]}.{oldest[1]}"
     if oldest >= _GPU_BFLOAT16:
         return "mixed_bfloat16", found

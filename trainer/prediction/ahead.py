@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import tensorflow as tf
 
-_Item, _Result = TypeVar("_Item"), TypeVar("_Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
@@ -20,7 +21,7 @@ def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Itera
     """
     threads = 2 if tf.config.list_logical_devices("GPU") else 1
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        pending: collections.deque = collections.deque()
+        pending: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
         for item in items:
             pending.append(pool.submit(function, item))
             if len(pending) > threads:

@@ -94,17 +94,17 @@ def _sum_products(
     starts = np.flatnonzero(np.diff(ordinals, prepend=ordinals[0] - 1))
     counts = np.diff(starts, append=len(ordinals))
     totals = values[starts]
-    continued = carry is not None and carry.ordinals[0] == ordinals[0]
-    if continued:
-        totals[0] += carry.values[0]
+    continued = carry if carry is not None and carry.ordinals[0] == ordinals[0] else None
+    if continued is not None:
+        totals[0] += continued.values[0]
     # Picture after picture; np.add.reduceat along this axis is ten times slower.
     for place in range(1, counts.max()):
         longer = np.flatnonzero(counts > place)
         totals[longer] += values[starts[longer] + place]
-    if continued:
-        counts[0] += carry.counts[0]
+    if continued is not None:
+        counts[0] += continued.counts[0]
     sums = _Sums(ordinals[starts], totals, counts)
-    return sums if carry is None or continued else carry.followed_by(sums)
+    return sums if carry is None or continued is not None else carry.followed_by(sums)
 
 
 def _finish(

@@ -21,6 +21,7 @@ from trainer.runs.evaluation_file import (
 
 LEVELS = ("level1", "level2")
 NUM_EXAMPLES = 60  # of each kind
+_GUESS = np.dtype([("ordinal", "i8"), ("label", "i8"), ("predicted", "i8"), ("probability", "f4")])
 
 
 class EvaluationError(ValueError):
@@ -81,10 +82,9 @@ class Evaluation:
             self._deduplicated.add(batch.probabilities[rows], classes[rows])
         self._without_picture += int((batch.num_pictures == 0).sum())
         sureness = batch.probabilities[np.arange(len(predicted)), predicted]
-        guesses = np.rec.fromarrays(
-            [batch.ordinals, classes, predicted, sureness],
-            names="ordinal,label,predicted,probability",
-        )
+        guesses = np.empty(len(predicted), _GUESS)
+        guesses["ordinal"], guesses["label"] = batch.ordinals, classes
+        guesses["predicted"], guesses["probability"] = predicted, sureness
         self._wrong.add(guesses[predicted != classes])
         self._random.add(guesses[self._drawn[batch.ordinals]])
 

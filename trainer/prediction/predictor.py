@@ -149,12 +149,18 @@ def predict_products(
         for batch in average_products(pictures, predictor.mean):
             unseen[batch.ordinals] = False
             yield batch
-    unseen = np.flatnonzero(unseen)
+    yield from _with_prior(np.flatnonzero(unseen), len(products), batch_size, predictor.prior)
+
+
+def _with_prior(
+    unseen: np.ndarray, num_products: int, batch_size: int, prior: np.ndarray
+) -> Iterator[ProductBatch]:
+    """The products of which no picture was seen."""
     if len(unseen):
         logging.warning(
             "%d of %d products have no readable picture: they get the training prior.",
             len(unseen),
-            len(products),
+            num_products,
         )
     for start in range(0, len(unseen), batch_size):
-        yield prior_batch(unseen[start : start + batch_size], predictor.prior)
+        yield prior_batch(unseen[start : start + batch_size], prior)

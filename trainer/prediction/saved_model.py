@@ -90,7 +90,7 @@ def _endpoint(
     """The signature's function; see the module's docstring."""
     label_map = predictor.label_map
     category_ids = None
-    if label_map.category_of_class is not None:
+    if label_map.target == "category":
         category_ids = tf.constant(label_map.categories.category_ids[label_map.category_of_class])
 
     def serve(jpegs: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -79,7 +79,7 @@ def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> None:
         _check_written(pathlib.Path(file.name), compressed, rows)
 
 
-def _write_rows(file: IO[bytes], rows: np.ndarray) -> None:
+def _write_rows(file: IO[bytes] | gzip.GzipFile, rows: np.ndarray) -> None:
     file.write(f"{HEADER}\n".encode())
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS].tolist()
@@ -124,7 +124,9 @@ def check_output(path: str | os.PathLike[str]) -> pathlib.Path:
     return path
 
 
-def check_products(product_ids: np.ndarray, sample_submission: str | None) -> None:
+def check_products(
+    product_ids: np.ndarray, sample_submission: str | os.PathLike[str] | None
+) -> None:
     """Checks the products of a split before anything is predicted.
 
     Args:

@@ -95,7 +95,7 @@ class CheckpointStore:
             self._delete_leftovers()  # a full disk has no room for files that do not count
             # h5py's text is a page of addresses; the number says it as well.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            reason = os.strerror(error.errno) if full else str(error)
+            reason = os.strerror(error.errno) if full and error.errno else str(error)
             kept = "keeps the one before it" if self._entries else "has none before it"
             advice = "Make room (or lift the limit on file sizes)" if full else "Mend that"
             raise CheckpointWriteError(

@@ -167,7 +167,9 @@ def _method(content: dict[str, Any]) -> Method:
 
 
 def _counts(content: dict[str, Any]) -> Counts:
-    values = {field.name: content.get(field.name) for field in dataclasses.fields(Counts)}
+    values: dict[str, Any] = {
+        field.name: content.get(field.name) for field in dataclasses.fields(Counts)
+    }
     for name in ("num_without_picture", "num_unlabelled", "num_foreign"):
         values[name] = values[name] or 0
     for name in ("picture", "product"):

@@ -69,7 +69,7 @@ class EventLog:
         self._path: dict[str, pathlib.Path] = {}  # of each curve's file
         self._size: collections.Counter[str] = collections.Counter()  # of it at the last commit
         self._records: collections.Counter[str] = collections.Counter()  # written to it since
-        self._held: list = []
+        self._held: list[tuple[str, dict[str, float], int]] = []
 
     def scalars(self, curve: str, values: dict[str, float], step: int) -> None:
         """Points of `curve` (`train` or `validation`) at `step`; appear at the next `commit`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging as pylogging
 import os
 import pathlib
 import shlex
@@ -65,7 +66,7 @@ def import_tensorflow() -> None:
 class _ShortFormatter(logging.PythonFormatter):
     """`WARNING: text` rather than glog's date, thread and source line."""
 
-    def format(self, record) -> str:
+    def format(self, record: pylogging.LogRecord) -> str:
         return f"{record.levelname}: {record.getMessage()}"
 
 
@@ -106,7 +107,7 @@ def print_next(run_dir: pathlib.Path, *, submits: bool) -> None:
       run_dir: its folder.
       submits: whether the competition takes its predictions.
     """
-    commands = [
+    commands: list[list[object]] = [
         ["python", "-m", "trainer.evaluate", f"--run_dir={run_dir}"],
         ["python", "-m", "trainer.report", run_dir, "--output=report.html"],
         ["tensorboard", f"--logdir={run_dir.parent}"],

@@ -52,7 +52,7 @@ def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
     if replicas == 1:
         return dataset
 
-    def fill_up(inputs: tf.Tensor, labels: tf.Tensor):
+    def fill_up(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         size = tf.shape(labels)[0]
         filled = -(-size // replicas) * replicas
         places = tf.range(filled)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -104,11 +105,11 @@ class TrainStep:
         )
         self._function = tf.function(self._on_all_devices, reduce_retracing=True)
 
-    def __call__(self, batches: Iterator) -> None:
+    def __call__(self, batches: Iterator[Any]) -> None:
         """Trains on the next of `batches`, made by `iterator`."""
         self._function(batches)
 
-    def iterator(self, batches: tf.data.Dataset) -> Iterator:
+    def iterator(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """Iterates over (inputs [b, ...], labels [b]) or (inputs, labels, weights [b]).
 
         With several devices b must be a multiple of their number.
@@ -142,7 +143,7 @@ class TrainStep:
         """Those that the optimizer moves."""
         return self.model.trainable_variables
 
-    def _on_all_devices(self, batches: Iterator) -> None:
+    def _on_all_devices(self, batches: Iterator[Any]) -> None:
         self._strategy.run(self._on_one_device, args=next(batches))
 
     def _step(self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> None:

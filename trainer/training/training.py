@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
@@ -356,10 +356,10 @@ class Training:
             devices.share_sums(metrics, self._strategy.num_replicas_in_sync)
         self._clock.restart()
 
-    def _update(self, **changes: object) -> None:
+    def _update(self, **changes: Any) -> None:
         self._checkpoint = dataclasses.replace(self._checkpoint, **changes)
 
-    def _move(self, **changes: object) -> None:
+    def _move(self, **changes: Any) -> None:
         self._update(position=dataclasses.replace(self._checkpoint.position, **changes))
 
     # What must stay finite.
