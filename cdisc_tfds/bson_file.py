@@ -10,6 +10,7 @@ Nothing here needs TensorFlow.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,8 @@ from typing import Any
 import bson
 import numpy as np
 from bson import codec_options
+
+from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
 
 # A document's length and its closing NUL byte: the empty document.
 MIN_DOCUMENT_BYTES = 5
@@ -162,7 +165,20 @@ class _File:
         return data
 
     def decoded(self, offset: int, index: int | None) -> tuple[dict[str, Any], int]:
-        """The document at `offset` and the offset behind it."""
+        """The document at `offset` and the offset behind it.
+
+        Raises:
+          BsonError: it is damaged.
+          WrongKindError: the file does not start with a document, but as another kind of file.
+        """
+        try:
+            return self._decoded(offset, index)
+        except BsonError as error:
+            if offset == 0 and (kind := kind_of(self._pread(0, min(HEAD_BYTES, self.size)))):
+                raise kind.error(self.path, "a file of BSON documents") from error
+            raise
+
+    def _decoded(self, offset: int, index: int | None) -> tuple[dict[str, Any], int]:
         data = self.document(offset, index)
         try:
             return decode_document(data), offset + len(data)
@@ -257,6 +273,7 @@ def read_documents(
 
     Raises:
       BsonError: a damaged document; its index counts from `start`.
+      WrongKindError: the file is of another kind.
     """
     with _File(path) as file:
         stop = file.size if stop is None else min(stop, file.size)
@@ -309,8 +326,14 @@ def find_document(path: str | os.PathLike[str], offset: int, stop: int | None = 
         return file.find_start(offset, file.size if stop is None else min(stop, file.size))
 
 
+def require_bson(path: str | os.PathLike[str]) -> None:
+    """Raises WrongKindError for a file of another kind; damage is not looked for."""
+    with _File(path) as file, contextlib.suppress(BsonError):
+        file.decoded(0, 0)
+
+
 def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
-    """Raises BsonError if the first document, or the last `window` bytes, are damaged.
+    """Raises BsonError if the first document or the last `window` bytes are damaged.
 
     It takes milliseconds and finds what most often happens to a large file: a broken download.
     """

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import csv
 import functools
+import io
 import os
+import pathlib
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
+
 COLUMNS = ("category_id", "category_level1", "category_level2", "category_level3")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
+# Within a cell: what the next row starts with.
+_SWALLOWED_ROW = re.compile(r'[\r\n]\s*"?[+-]?[0-9]+"?\s*,')
+
+_Value = TypeVar("_Value", bound=Hashable)
 
 
 class CategoryError(ValueError):
@@ -24,7 +36,7 @@ class Categories:
     level-1 names each. The study's `cat_2_encode` takes the name alone and so merges those three
     pairs: 483; `study_level2` holds it.
 
-    Names are kept as they stand in the file, spaces at their edges included.
+    Names are kept as they are in the file, including spaces at their edges.
 
     Attributes:
       category_ids: int64 [C], `category_id` of each label.
@@ -46,26 +58,35 @@ class Categories:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Categories:
-        """Reads the competition's `category_names.csv` (UTF-8, a header, quoted cells)."""
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            try:
-                table = list(csv.reader(file))
-            except (UnicodeDecodeError, csv.Error) as error:
+        """Reads a file as `parse` does."""
+        return cls.parse(pathlib.Path(path).read_bytes(), path)
+
+    @classmethod
+    def parse(cls, data: bytes, path: str | os.PathLike[str]) -> Categories:
+        """Reads the bytes of the competition's `category_names.csv`.
+
+        That is UTF-8 with or without a byte order mark, `COLUMNS` as a header, and a row for each
+        category, none of whose cells is empty. Cells may be quoted. Blank lines may follow the last
+        row.
+
+        Args:
+          data: the file's bytes.
+          path: of the file, for messages.
+
+        Raises:
+          CategoryError: anything else; the message names the row.
+          WrongKindError: the file is of another kind.
+        """
+        if kind := kind_of(data[:HEAD_BYTES]):
+            raise kind.error(path, "a CSV file")
+        rows: list[tuple[int, str, str, str]] = []
+        row_of: dict[int, int] = {}  # row number of each category_id
+        for number, cells in _table(data, path):
+            row = _row(path, number, cells)
+            if (first := row_of.setdefault(row[0], number)) != number:
                 raise CategoryError(
-                    f"{path} must be a CSV file in UTF-8. Received: {error}."
-                ) from None
-        header = tuple(table[0]) if table else ()
-        if header != COLUMNS:
-            raise CategoryError(
-                f"The first line of {path} must be {','.join(COLUMNS)}. "
-                f"Received: {','.join(header) or 'an empty file'}."
-            )
-        rows, line_of = [], {}
-        for line, cells in enumerate(table[1:], start=2):
-            row = _row(path, line, cells)
-            if (first := line_of.setdefault(row[0], line)) != line:
-                raise CategoryError(
-                    f"A category stands once in {path}. Received: {row[0]} in rows {first}, {line}."
+                    f"Each category_id must stand in one row of {path}. "
+                    f"Received: {row[0]} in rows {first} and {number}. Remove one of them."
                 )
             rows.append(row)
         if not rows:
@@ -91,22 +112,74 @@ class Categories:
             ) from None
 
 
-def _row(path: object, line: int, cells: list[str]) -> tuple[int, str, str, str]:
+def class_label_names(names: Sequence[str]) -> list[str]:
+    """Names for a TFDS `ClassLabel`, which stores one name a line, without spaces at its edges.
+
+    Line breaks become spaces. Names that would be equal get a number: "A", "A (2)".
+    """
+    unique: dict[str, None] = {}
+    for name in names:
+        line = " ".join(part.strip() for part in name.splitlines() if part.strip())
+        candidate, number = line, 1
+        while candidate in unique:
+            number += 1
+            candidate = f"{line} ({number})"
+        unique[candidate] = None
+    return list(unique)
+
+
+def _table(data: bytes, path: object) -> Iterator[tuple[int, list[str]]]:
+    """Yields (row number, cells) of each row behind the header, which is row 1."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        raise CategoryError(
+            f"{path} must be a CSV file in UTF-8. Received: bytes of another encoding in row {row} "
+            f"({error}). Save it again in UTF-8."
+        ) from None
+    reader = csv.reader(io.StringIO(text.rstrip() + "\n", newline=""), strict=True)
+    number = 1
+    try:
+        header = tuple(next(reader))
+        if header != COLUMNS:
+            raise CategoryError(
+                f"The first line of {path} must be {','.join(COLUMNS)}. "
+                f"Received: {','.join(header) or 'an empty file'}."
+            )
+        for cells in reader:
+            number += 1
+            yield number, cells
+    except csv.Error as error:
+        raise CategoryError(
+            f"Row {number + 1} of {path} must be cells separated by commas, and a quote that is "
+            f'opened must be closed. Received: a row that is not ({error}). Is there a stray " in '
+            "it?"
+        ) from None
+
+
+def _row(path: object, number: int, cells: list[str]) -> tuple[int, str, str, str]:
+    """The row's values, checked."""
+    if any(_SWALLOWED_ROW.search(cell) for cell in cells):
+        raise CategoryError(
+            f"Row {number} of {path} must close each quote that it opens. Received: a quoted cell "
+            'that goes on into the next row. Add the missing ", or remove a stray one.'
+        )
     if len(cells) != len(COLUMNS) or not all(cell.strip() for cell in cells):
         raise CategoryError(
-            f"Row {line} of {path} must have {len(COLUMNS)} cells, none empty. Received: {cells}."
+            f"Row {number} of {path} must have {len(COLUMNS)} cells, none empty. Received: {cells}."
         )
-    try:
-        category_id = int(cells[0])
-    except ValueError:
+    text = cells[0].strip()
+    if not _WHOLE_NUMBER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
         raise CategoryError(
-            f"Row {line} of {path} must start with a whole number. Received: {cells[0]!r}."
-        ) from None
-    return category_id, cells[1], cells[2], cells[3]
+            f"Row {number} of {path} must start with a category_id, a whole number of 64 bits. "
+            f"Received: {cells[0]!r:.80}."
+        )
+    return int(text), cells[1], cells[2], cells[3]
 
 
-def _by_first_appearance(values: list) -> tuple[np.ndarray, list]:
+def _by_first_appearance(values: Sequence[_Value]) -> tuple[np.ndarray, list[_Value]]:
     """(int32 label of each value, the distinct values in label order)."""
-    labels: dict = {}
+    labels: dict[_Value, int] = {}
     encoded = [labels.setdefault(value, len(labels)) for value in values]
     return np.array(encoded, np.int32), list(labels)

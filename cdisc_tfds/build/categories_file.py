@@ -8,13 +8,13 @@ import os
 import pathlib
 
 from cdisc_tfds.build.source_file import ChangedFileError
-from cdisc_tfds.categories import Categories, CategoryError
+from cdisc_tfds.categories import Categories
 from cdisc_tfds.whole_files import whole_file
 
 
 @dataclasses.dataclass(frozen=True)
 class CategoriesFile:
-    """The categories, and a copy of the file as it was read: all labels come from that.
+    """The categories, and a copy of the file as it was read: all labels come from the copy.
 
     Attributes:
       path: the copy, which nobody changes while the data set is built.
@@ -32,6 +32,7 @@ class CategoriesFile:
 
         Raises:
           CategoryError: the file cannot be used.
+          WrongKindError: it is of another kind.
           ChangedFileError: it changes while it is read.
         """
         before = _stat(path)
@@ -41,12 +42,9 @@ class CategoriesFile:
                 f"{path} must not change while it is read. Start the build again when the file is "
                 "complete."
             )
+        categories = Categories.parse(data, path)
         with whole_file(copy) as file:
             file.write(data)
-        try:
-            categories = Categories.from_csv(copy)
-        except CategoryError as error:  # it names the copy
-            raise CategoryError(str(error).replace(os.fspath(copy), os.fspath(path))) from None
         return cls(copy, hashlib.sha256(data).hexdigest(), categories)
 
 

@@ -17,10 +17,9 @@ from cdisc_tfds.products import KINDS, Rejection, duplicate
 from cdisc_tfds.whole_files import whole_file
 
 FILE = "rejected.jsonl"
-# A labelled split that rejects a larger share of its products was read with the wrong categories,
-# most likely. Fewer products than this say nothing.
+# A split that rejects a larger share of its products most likely has the wrong categories, or is
+# another kind of dump.
 MAX_REJECTED_SHARE = 0.5
-MIN_PRODUCTS = 100
 
 
 class TooManyRejectedError(ValueError):
@@ -28,7 +27,7 @@ class TooManyRejectedError(ValueError):
 
 
 def require_most(source: Source, num_products: int, rejected: dict[str, int], listed: str) -> None:
-    """Raises TooManyRejectedError if a labelled split has rejected more than half of its products.
+    """Raises TooManyRejectedError if a split rejects more than half of its products.
 
     Args:
       source: the split.
@@ -37,14 +36,17 @@ def require_most(source: Source, num_products: int, rejected: dict[str, int], li
       listed: where they are listed.
     """
     seen = num_products + rejected["product"]
-    share = rejected["product"] / max(seen, 1)
-    if source.labelled and seen >= MIN_PRODUCTS and share > MAX_REJECTED_SHARE:
-        raise TooManyRejectedError(
-            f"At least half of the products of {source.path} must be usable. Received: "
-            f"{rejected['product']:,} of {seen:,} that are not; {listed} says why of each. Is "
-            "category_names.csv the one that belongs to it, and whole? To build with what is left, "
-            "set CDISCOUNT_KEEP_GOING=1 (in Python: tfds.builder('cdiscount', keep_going=True))."
-        )
+    if rejected["product"] <= MAX_REJECTED_SHARE * seen:
+        return
+    check = ""
+    if source.labelled:
+        check = "Check that category_names.csv is complete and belongs to this file. "
+    raise TooManyRejectedError(
+        f"At least half of the products of {source.path} must be usable. Received: "
+        f"{rejected['product']:,} of {seen:,} that are not; {listed} gives the reason for each. "
+        f"{check}To build with what is left, set CDISCOUNT_KEEP_GOING=1 (in Python: "
+        "tfds.builder('cdiscount', keep_going=True))."
+    )
 
 
 def write_rejections(

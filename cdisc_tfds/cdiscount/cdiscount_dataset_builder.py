@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from cdisc_tfds import manual_files, product_grid
-from cdisc_tfds.bson_file import check_ends
+from cdisc_tfds.bson_file import check_ends, require_bson
 from cdisc_tfds.build import rejections
 from cdisc_tfds.build.categories_file import CategoriesFile, digest_of
 from cdisc_tfds.build.dataset_build import build_splits, join_files
@@ -24,7 +24,7 @@ from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.build.read_back import read_back
 from cdisc_tfds.build.refusals import told_briefly
 from cdisc_tfds.build.source_file import SourceFile
-from cdisc_tfds.categories import Categories
+from cdisc_tfds.categories import Categories, class_label_names
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, check_first, duplicate, read_products
 from cdisc_tfds.records import example_of
@@ -321,16 +321,16 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         found = CategoriesFile.read(csv_path, copy)
         categories = found.categories
         files = {source: SourceFile.of(source.path) for source in sources}
-        if not self._options.keep_going:
-            for source, file in files.items():
-                with file.unchanged():
+        for source, file in files.items():
+            with file.unchanged():
+                require_bson(source.path)
+                if not self._options.keep_going:
                     check_ends(source.path)
                     check_first(source.path, categories, source.labelled)
         features = self.info.features
         features["category"].names = [str(number) for number in categories.category_ids.tolist()]
-        # TFDS strips names when it reads them back.
-        features["level1"].names = [name.strip() for name in categories.level1_names]
-        features["level2"].names = [name.strip() for name in categories.level2_names]
+        features["level1"].names = class_label_names(categories.level1_names)
+        features["level2"].names = class_label_names(categories.level2_names)
         return _Inputs(found, files)
 
     def _facts_read_back(self) -> dict[str, SplitFacts]:

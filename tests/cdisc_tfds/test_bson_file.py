@@ -18,6 +18,7 @@ from cdisc_tfds.bson_file import (
     read_documents,
     read_documents_at,
 )
+from cdisc_tfds.file_kinds import WrongKindError
 from tests.conftest import product, write_bson
 
 
@@ -313,6 +314,8 @@ DOCUMENT = st.fixed_dictionaries(
 def test_any_bytes_give_documents_or_a_clean_error(data):
     try:
         documents, _ = read_all(data)
+    except WrongKindError as error:
+        assert "must be a file of BSON documents. Received: " in str(error)
     except BsonError as error:
         assert 0 <= error.offset < len(data)
         assert error.index is not None and error.expected and error.received

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 import cdisc_tfds
 from cdisc_tfds.bson_file import BsonError
+from cdisc_tfds.build.rejections import TooManyRejectedError
 from cdisc_tfds.product_index import ProductIndex
 from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, jpeg, product, write_bson
 
@@ -160,6 +161,29 @@ def test_a_damaged_document(tmp_path, damage, expected):
     (line,) = rejections(going)
     assert (line["kind"], line["offset"], line["document"]) == ("bytes", begin, 3)
     assert going.info.metadata["rejected"]["train"]["bytes"] == 1
+
+
+@pytest.mark.parametrize("stock_writer", [False, True])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_more_than_half_of_a_split_is_too_much(tmp_path, split, stock_writer):
+    """Three good products, and as many or more that cannot be used."""
+    unusable = [document(number, GOOD, category_id=5) for number in range(10, 14)]
+    if split == "test":
+        unusable = [document(number + 0.5, GOOD) for number in range(10, 14)]
+
+    def build_with(number, folder, **options):
+        splits = {"train": [], "test": []} | {split: unusable[:number]}
+        folder.mkdir()
+        return build(folder, **splits, stock_writer=stock_writer, **options)
+
+    assert len(rejections(build_with(3, tmp_path / "half"))) == 3
+    with pytest.raises(TooManyRejectedError) as caught:
+        build_with(4, tmp_path / "more")
+    text = str(caught.value)
+    assert f"{split}.bson must be usable. Received: 4 of 7 that are not; " in text
+    assert ("Check that category_names.csv is complete" in text) == (split == "train")
+    assert "set CDISCOUNT_KEEP_GOING=1" in text
+    assert len(rejections(build_with(4, tmp_path / "going", keep_going=True))) == 4
 
 
 def test_readme_has_a_row_for_each_kind():

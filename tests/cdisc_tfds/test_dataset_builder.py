@@ -19,7 +19,7 @@ import cdisc_tfds
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.manual_files import ManualFilesError
 from cdisc_tfds.product_index import ProductIndex
-from tests.conftest import CATEGORY_IDS
+from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES
 
 matplotlib.use("Agg")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -168,6 +168,24 @@ def test_builder_can_be_pickled():
     copy = pickle.loads(pickle.dumps(builder))
     assert copy._options == builder._options
     assert (copy._options.num_processes, copy._options.keep_going) == (3, True)
+
+
+def test_a_line_break_in_a_name_moves_no_other_name(tmp_path, competition):
+    """As TFDS reads the names back: one for each label, in order."""
+    text = CATEGORY_NAMES.replace("MAISON,CUISINE,TASSE", '"MAISON\n  ET",CUISINE,TASSE')
+    (competition / "category_names.csv").write_text(text)
+    build(tmp_path / "data", competition)
+    info = cdisc_tfds.Builder(data_dir=tmp_path / "data").info
+    assert info.features["level1"].names == ["MAISON ET", "MAISON", "SPORT"]
+    assert info.features["level2"].names[0] == "MAISON ET > CUISINE"
+
+
+def test_names_that_differ_by_an_edge_space(tmp_path, competition):
+    text = CATEGORY_NAMES.replace("SPORT,BALLE", "SPORT ,BALLE")
+    (competition / "category_names.csv").write_text(text)
+    build(tmp_path / "data", competition)
+    info = cdisc_tfds.Builder(data_dir=tmp_path / "data").info
+    assert info.features["level1"].names == ["MAISON", "SPORT", "SPORT (2)"]
 
 
 # Missing and wrong files.
