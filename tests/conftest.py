@@ -13,7 +13,8 @@ import bson
 import pytest
 from PIL import Image
 
-SHARED = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+TEST_DATA_VARIABLE = "CDISCOUNT_TEST_DATA"
+_BESIDE_REPOSITORY = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
 CATEGORY_NAMES = """\
 category_id,category_level1,category_level2,category_level3
@@ -61,26 +62,31 @@ def write_competition(folder: pathlib.Path, train: int = 20, test: int = 6) -> p
 
 @pytest.fixture
 def competition(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with the files of a tiny competition: 20 and 6 products, 5 categories."""
+    """A folder with the files of a tiny competition: 20 and 6 products in 5 categories."""
     folder = tmp_path / "manual"
     folder.mkdir()
     return write_competition(folder)
 
 
+def shared_data(folder: str, *files: str) -> pathlib.Path:
+    """A folder of real data with these files; skips the test where it is not at hand."""
+    place = pathlib.Path(os.environ.get(TEST_DATA_VARIABLE) or _BESIDE_REPOSITORY) / folder
+    if not all((place / name).is_file() for name in files):
+        names = ", ".join(f"{folder}/{name}" for name in files)
+        pytest.skip(f"needs {TEST_DATA_VARIABLE}: the path of a folder that holds {names}")
+    return place
+
+
 @pytest.fixture(scope="session")
 def cdiscount_files() -> pathlib.Path:
-    """The competition's own example file and categories; skips where they are not at hand."""
-    if not (SHARED / "cdiscount").exists():
-        pytest.skip("needs the competition's example files in ../shared/data")
-    return SHARED / "cdiscount"
+    """The competition's own example file and categories."""
+    return shared_data("cdiscount", "train_example.bson", "category_names.csv")
 
 
 @pytest.fixture(scope="session")
 def grocery_files() -> pathlib.Path:
-    """Real photographs in the competition's formats; skips where they are not at hand."""
-    if not (SHARED / "grocery").exists():
-        pytest.skip("needs the grocery pictures in ../shared/data")
-    return SHARED / "grocery"
+    """Real photographs in the competition's formats."""
+    return shared_data("grocery", "train.bson", "test.bson", "category_names.csv")
 
 
 @pytest.fixture

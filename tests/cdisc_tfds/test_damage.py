@@ -1,4 +1,4 @@
-"""README's table of damage, row by row, through the builder: what becomes of each kind."""
+"""The table of docs/damage.md, row by row, through the builder: what becomes of each kind."""
 
 import json
 import pathlib
@@ -14,7 +14,7 @@ from cdisc_tfds.build.rejections import TooManyRejectedError
 from cdisc_tfds.product_index import ProductIndex
 from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, jpeg, product, write_bson
 
-README = pathlib.Path(__file__).parents[2] / "README.md"
+TABLE = pathlib.Path(__file__).parents[2] / "docs" / "damage.md"
 CATEGORY = CATEGORY_IDS[1]
 GOOD = {"picture": jpeg(1)}
 
@@ -30,7 +30,7 @@ EMPTY, NO_JPEG, CUT = (
     "the picture is not a JPEG: it starts with 47 49 46, not with ff d8 ff",
     "the JPEG has no end marker (ff d9): it was cut short",
 )
-# README's words -> document 10, and for train and test: how many pictures its record keeps (None:
+# The table's words -> document 10, and in train and test: how many pictures its record keeps (None:
 # there is no record), and the reason that rejected.jsonl gives (None: no line).
 KINDS = {
     "an empty picture": (document(10, {"picture": b""}, GOOD), (1, EMPTY), (1, EMPTY)),
@@ -186,8 +186,8 @@ def test_more_than_half_of_a_split_is_too_much(tmp_path, split, stock_writer):
     assert len(rejections(build_with(4, tmp_path / "going", keep_going=True))) == 4
 
 
-def test_readme_has_a_row_for_each_kind():
-    table = README.read_text(encoding="utf-8").partition("### Damage")[2]
+def test_the_page_on_damage_has_a_row_for_each_kind():
+    table = TABLE.read_text(encoding="utf-8")
     assert table
     for kind in [*KINDS, "a duplicate `_id`", "a damaged document"]:
-        assert kind in table, f"README's table of damage does not say what becomes of {kind}."
+        assert kind in table, f"docs/damage.md does not say what becomes of {kind}."

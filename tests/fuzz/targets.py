@@ -8,8 +8,9 @@ import tempfile
 import bson
 from tensorflow_datasets.proto import tf_example_pb2
 
-from cdisc_tfds.bson_file import BsonError, check_ends, find_document, read_documents
+from cdisc_tfds.bson_file import BsonError, check_ends, find_document, read_documents, require_bson
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.file_kinds import WrongKindError
 from cdisc_tfds.jpeg import jpeg_fault
 from cdisc_tfds.records import RecordEncoder, RejectedProduct, example_of, product_of
 
@@ -28,6 +29,10 @@ def check_file(data: bytes) -> None:
 
 
 def check_reader(path: str, size: int) -> None:
+    try:
+        require_bson(path)
+    except WrongKindError:
+        return
     stretches = []
     documents = read_documents(path, on_damage=lambda error, end: stretches.append((error, end)))
     skipped = 0
