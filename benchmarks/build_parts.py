@@ -2,21 +2,25 @@
 
     python -m benchmarks.build_parts [--products=150000] [--repeats=3] [--work_dir=DIR]
 
-Every variant builds the same files in a fresh process, in turns, as in `benchmarks.build`. A plain
-way takes the place of a module in all processes of the build, by a `sitecustomize` that Python
-imports as it starts.
+Every variant builds the same files in a fresh process, in turns, as in `benchmarks.build`. Its
+variants are the two ways of writing the shards, each whole and without one of its parts: `arena`
+(memory that is used again) and `direct_writes` (past the page cache). A `sitecustomize`, which
+Python imports as it starts, puts the plain way in the place of the module in all processes of the
+build.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import pathlib
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from benchmarks.build import WAYS, measure_build
 from benchmarks.data import competition, num_bytes
@@ -52,7 +56,7 @@ sys.modules[module.__name__] = module
 
 @contextlib.contextmanager
 def without(name: str | None) -> Iterator[None]:
-    """Python processes started meanwhile have the plain way in place of a module of the build."""
+    """Python processes that start within the block use the plain way instead of the module `name`."""
     if name is None:
         yield
         return
@@ -70,46 +74,66 @@ def without(name: str | None) -> Iterator[None]:
                 os.environ["PYTHONPATH"] = before
 
 
-def _measured(
-    manual_dir: pathlib.Path, reread: bool, plain: str | None
-) -> tuple[float, float, float]:
-    """(seconds, peak bytes, load average before)."""
+class _Build(NamedTuple):
+    """One build: what it took, and the machine's load average before it."""
+
+    seconds: float
+    peak_bytes: int
+    load: float
+
+
+def _measured(manual_dir: pathlib.Path, reread: bool, plain: str | None) -> _Build:
     load = os.getloadavg()[0]
     with without(plain):
         seconds, peak = measure_build(manual_dir, num_processes=num_cores(), reread=reread)
-    return seconds, peak, load
+    return _Build(seconds, peak, load)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def variants() -> dict[str, tuple[bool, str | None]]:
+    """(`reread` of the build, the module that the plain way replaces) by the table's name."""
+    return {
+        f"{way}, without {plain}" if plain else way: (reread, plain)
+        for way, reread in WAYS.items()
+        for plain in (None, *PLAIN)
+        # Shards from the file itself use no arena.
+        if not (reread and plain == "arena")
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Builds in all variants and prints the table; returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--products", type=int, default=150_000, help="of both splits")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--input_dir", type=pathlib.Path, help="a competition's files")
     parser.add_argument("--work_dir", type=pathlib.Path, help="keep what is made there")
-    flags = parser.parse_args()
+    flags = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="cdiscount-benchmarks-") as folder:
         work_dir = (flags.work_dir or pathlib.Path(folder)).absolute()
         manual_dir = competition(Settings(work_dir, flags.input_dir), flags.products)
         runs = {
-            f"{way}{f', without {plain}' if plain else ''}": (
-                lambda reread=reread, plain=plain: _measured(manual_dir, reread, plain)
-            )
-            for way, reread in WAYS.items()
-            for plain in (None, *PLAIN)
-            if reread is False or plain != "arena"  # documents that are read again need no arena
+            name: functools.partial(_measured, manual_dir, reread, plain)
+            for name, (reread, plain) in variants().items()
         }
         results = take_turns("build parts", runs, flags.repeats)
-        print(f"{flags.products:,} products, {num_bytes(manual_dir) / 1e9:.1f} GB; {flags.repeats}")
-        print(f"{'':52} {'products/s':>11} {'least':>8} {'most':>8} {'GB':>5} {'load':>5}")
-        for name, values in results.items():
-            rates = sorted(flags.products / seconds for seconds, _, _ in values)
-            peak = max(peak for _, peak, _ in values) / 1e9
-            load = max(load for _, _, load in values)
-            print(
-                f"{name:52} {statistics.median(rates):11,.0f} {rates[0]:8,.0f} {rates[-1]:8,.0f} "
-                f"{peak:5.2f} {load:5.1f}"
-            )
+        size = num_bytes(manual_dir) / 1e9
+    print(f"{flags.products:,} products, {size:.1f} GB, {flags.repeats} builds of each variant:")
+    print(_table(results, flags.products))
     return 0
+
+
+def _table(results: Mapping[str, Sequence[_Build]], products: int) -> str:
+    """A line a variant: the median, least and most products/s; the largest peak and load."""
+    lines = [f"{'':52} {'products/s':>11} {'least':>8} {'most':>8} {'GB':>5} {'load':>5}"]
+    for name, builds in results.items():
+        rates = sorted(products / build.seconds for build in builds)
+        peak = max(build.peak_bytes for build in builds) / 1e9
+        load = max(build.load for build in builds)
+        lines.append(
+            f"{name:52} {statistics.median(rates):11,.0f} {rates[0]:8,.0f} {rates[-1]:8,.0f} "
+            f"{peak:5.2f} {load:5.1f}"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python -m benchmarks.checkpoint
 
-For the study's network and for InceptionV3 with all layers, both with Adam and the competition's
-5270 classes. A checkpoint is every variable of the network and the optimizer, written, synced and
-digested; at the end of an epoch the averaged or trained weights are written as well.
+It measures the study's network and InceptionV3 with all layers, both with Adam and the
+competition's 5270 classes. A checkpoint holds every variable of the network, the optimizer and the
+running metrics; it is written, synced and digested. At the end of an epoch the trainer writes the
+averaged or trained weights as well.
 """
 
 from __future__ import annotations
@@ -17,48 +18,53 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from trainer.models.losses import SparseCrossentropy
 from trainer.models.networks import build_model
-from trainer.runs.checkpoint import CheckpointStore, save_weights, training_variables
+from trainer.models.optimizers import build_optimizer
+from trainer.runs.checkpoint import save_weights
+from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.folder import RunFolder
-from trainer.settings.config import Config
+from trainer.runs.state import Checkpoint, Position
+from trainer.settings.settings import Settings
+from trainer.training.step import TrainStep
 
 CLASSES = 5270
 _TIMES = 5
-_ENTRY = {"finished": False, "stage": 0, "epoch": 0, "best": None, "last": None}
 
 
-def trained_model(name: str, image_size: int):
-    """A network that has taken one step, so that all its variables exist."""
+def trained(name: str, image_size: int) -> tuple[keras.Model, TrainStep]:
+    """A network and its training step, which has been taken once."""
     model = build_model(name, CLASSES, image_size=image_size, weights="none")
-    model.compile(optimizer="adam", loss=SparseCrossentropy())
-    pictures = np.zeros([1, image_size, image_size, 3], np.uint8)
-    model.fit(pictures, np.zeros([1], np.int32), verbose=0)
-    return model
+    optimizer = build_optimizer("adam", learning_rate=1e-3, policy="float32")
+    step = TrainStep(model, optimizer, SparseCrossentropy(), tf.distribute.get_strategy())
+    batch = np.zeros([1, image_size, image_size, 3], np.uint8), np.zeros([1], np.int32)
+    step(step.iterator(tf.data.Dataset.from_tensors(batch)))
+    return model, step
 
 
 def measure(name: str, image_size: int, folder: pathlib.Path) -> str:
     """One line of the table."""
-    model = trained_model(name, image_size)
+    model, step = trained(name, image_size)
     store = CheckpointStore(RunFolder(folder))
-    variables = training_variables(model)
+    variables = step.variables(model)
     states, weights = [], []
-    for step in range(_TIMES):
+    for number in range(_TIMES):
         started = time.perf_counter()
-        store.commit(_ENTRY | {"step": step}, variables)
+        store.commit(Checkpoint(Position(step=number)), variables)
         states.append(time.perf_counter() - started)
         started = time.perf_counter()
-        save_weights(model, store.weights_path(step))
+        save_weights(model, store.weights_path(number))
         weights.append(time.perf_counter() - started)
     size = sum(variable.numpy().nbytes for variable in variables)
-    seconds = statistics.median(states)
-    share = seconds / (60 * Config().checkpoint_minutes)
+    seconds, minutes = statistics.median(states), Settings().checkpoint_minutes
+    share = seconds / (60 * minutes)
     return (
         f"{name:10} {image_size:4} px {size / 1e6:7.0f} MB  checkpoint {seconds:6.2f} s "
-        f"({min(states):.2f} to {max(states):.2f}) = {share:.2%} of "
-        f"{Config().checkpoint_minutes:g} minutes; "
+        f"({min(states):.2f} to {max(states):.2f}) = {share:.2%} of {minutes:g} minutes; "
         f"weights of an epoch {statistics.median(weights):6.2f} s"
     )
 

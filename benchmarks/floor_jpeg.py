@@ -14,7 +14,7 @@ try:
 except ImportError:  # the extra `bench` has it
     simplejpeg = None
 
-MISSING = "needs `pip install simplejpeg` (the extra `bench`)"
+MISSING = "simplejpeg is not installed (`pip install simplejpeg`, or the extra `bench`)"
 
 
 def decode(jpeg: bytes, buffer: np.ndarray | None = None) -> np.ndarray:

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.measure import take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
-from benchmarks.training import timed_fit, train_with, training_config, training_data
+from benchmarks.training import train_with, training_config, training_data
 from trainer.data.dataset import CdiscountData, Split
 from trainer.data.input_pipeline import inference_dataset
 from trainer.prediction.evaluation import evaluate
@@ -96,8 +96,7 @@ def _trained(config: Config, data: CdiscountData) -> Predictor:
     """The predictor of a run that the trainer wrote after one step, as the commands load it."""
     with tempfile.TemporaryDirectory() as folder:
         run_dir = pathlib.Path(folder) / "run"
-        one_step = functools.partial(timed_fit, steps=1, warm_up=0)
-        train_with(config, data, run_dir, one_step)
+        train_with(config, data, run_dir, lambda epoch: epoch.run(1))
         return load_predictor(run_dir, data)
 
 

@@ -88,8 +88,8 @@ def train_and_tell(folder: str, shuffle_buffer: str, image_size: str) -> None:
     """Trains on _PICTURES pictures or somewhat more, and prints the process's peak memory in GB."""
     from benchmarks.training import train_with
     from trainer.data.dataset import open_dataset
-    from trainer.settings.config import Config
     from trainer.settings.resolve import resolve
+    from trainer.settings.settings import Settings as TrainerSettings
 
     data = open_dataset(folder)
     left = math.ceil(_PICTURES / BATCH_SIZE)
@@ -105,13 +105,14 @@ def train_and_tell(folder: str, shuffle_buffer: str, image_size: str) -> None:
         "epochs": math.ceil(left / steps),
     }
 
-    def fit(fit, model, batches, **arguments) -> None:
-        arguments["steps_per_epoch"] = min(left, arguments["steps_per_epoch"])
-        fit(model, batches, **arguments)
-
-    config = resolve(Config(**values), data, frozenset(values))
+    config = resolve(TrainerSettings.of(**values), data)
     with tempfile.TemporaryDirectory() as run_dir:
-        train_with(config, data, pathlib.Path(run_dir) / "run", fit)
+        train_with(
+            config,
+            data,
+            pathlib.Path(run_dir) / "run",
+            lambda epoch: epoch.run(min(left, epoch.steps_left)),
+        )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from benchmarks.measure import picture_rate
 
-MISSING = "needs PyTorch: `pip install torch` (for the processor alone, see pytorch.org)"
+MISSING = "PyTorch is not installed (`pip install torch`; for the processor alone, see pytorch.org)"
 
 
 def installed() -> bool:

@@ -2,18 +2,21 @@
 
     python -m benchmarks.precision
 
-Two networks of the same kind, compiled by the trainer under either policy, take turns on one batch
-held in memory.
+The trainer's training step, made under either policy, takes turns with the other on one batch held
+in memory.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 
 from benchmarks.measure import take_turns
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
-from benchmarks.training import compiled_network, steps_in, training_config, training_data
+from benchmarks.training import first_epoch_in_memory, steps_in, training_config, training_data
+from trainer.data.dataset import CdiscountData
+from trainer.settings.config import Config
 
 NETWORKS = ("cnn", "inception")
 _FASTER = 1.25
@@ -26,19 +29,21 @@ def run(settings: Settings) -> list[Row]:
     return [_row(settings, data, name) for name in NETWORKS if name in settings.networks]
 
 
-def _row(settings: Settings, data, name: str) -> Row:
+def _row(settings: Settings, data: CdiscountData, name: str) -> Row:
     auto = training_config(settings, data, name, precision="auto")
     plain = training_config(settings, data, name, precision="float32")
-    networks = {
-        config: compiled_network(config, data) for config in (auto, plain)
-    }  # one if they are the same
-    rates = {config: network.step_rate(2) for config, network in networks.items()}
-    steps = {config: steps_in(settings.seconds, rate) for config, rate in rates.items()}
+    # One if they are the same.
+    epochs = {config: first_epoch_in_memory(config, data) for config in (auto, plain)}
+
+    def rate(config: Config, steps: int) -> float:
+        return epochs[config].timed(steps, warm_up=1).steps_a_second
+
+    steps = {config: steps_in(settings.seconds, rate(config, 2)) for config in epochs}
     results = take_turns(
         "precision",
         {
-            f"{name} {config.precision}": lambda c=config: networks[c].step_rate(steps[c])
-            for config in networks
+            f"{name} {config.precision}": functools.partial(rate, config, steps[config])
+            for config in epochs
         },
         settings.repeats,
     )
@@ -50,8 +55,8 @@ def _row(settings: Settings, data, name: str) -> Row:
         f"{name}, --precision=auto ({auto.precision}), batch {auto.batch_size}",
         "float32",
         "pictures/s",
-        [auto.batch_size * rate for rate in ours],
-        [plain.batch_size * rate for rate in theirs],
+        [auto.batch_size * value for value in ours],
+        [plain.batch_size * value for value in theirs],
         at_least=_NOT_SLOWER if same else _FASTER,
         note="this hardware multiplies no 16-bit floats: `auto` is float32" if same else "",
     )

@@ -10,12 +10,12 @@ on a batch that it makes of zeros. Libraries and data are in the page cache.
 from __future__ import annotations
 
 import os
-import runpy
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measure import take_turns
@@ -92,20 +92,44 @@ def _first_step_is_done() -> None:
 
 
 def trainer_first_step(*flags: str) -> None:
-    """`python -m trainer.main` with these flags, until its first step is done."""
-    import keras
+    """Runs `python -m trainer.main` with these flags until its first step is done."""
+    from trainer import main as trainer_main
+    from trainer.settings.settings import Settings as TrainerSettings
+    from trainer.terminal import command
 
-    begin = keras.callbacks.CallbackList.on_train_batch_begin
+    def main(options: trainer_main.Options, settings: TrainerSettings) -> None:
+        _end_after_first_step()
+        trainer_main.main(options, settings)
 
-    def begin_or_end(self: Any, batch: int, logs: Any = None) -> None:
-        if batch:
-            _first_step_is_done()
-        begin(self, batch, logs)
-
-    keras.callbacks.CallbackList.on_train_batch_begin = begin_or_end
     run_dir = os.path.join(os.environ["BENCHMARK_RUN_DIR"], "run")
     sys.argv = ["trainer.main", *flags, f"--run_dir={run_dir}"]
-    runpy.run_module("trainer.main", run_name="__main__")
+    command.run(main, trainer_main.Options, TrainerSettings)
+
+
+def _end_after_first_step() -> None:
+    """Lets this process's training end with its first step."""
+    # Now, when the command has read its flags: this imports TensorFlow, as the command is about to.
+    from trainer.training import training
+    from trainer.training.hooks import Hook, Place
+    from trainer.training.step import TrainStep
+
+    class End(Hook):
+        def __init__(self, step: TrainStep):
+            self._step = step
+
+        def before_step(self, place: Place) -> None:
+            if not place.is_first:
+                self._step.metrics.values()  # waits for the device
+                _first_step_is_done()
+
+    take_steps = training.run_steps
+
+    def run_steps(
+        step: TrainStep, batches: Any, plan: training.EpochPlan, hooks: Sequence[Hook]
+    ) -> None:
+        take_steps(step, batches, plan, [End(step), *hooks])
+
+    training.run_steps = run_steps
 
 
 def network_first_step(

@@ -2,8 +2,8 @@
 
     python -m benchmarks.steps [--networks=cnn,inception]
 
-Each epoch of a real training is one turn: its own `fit`, with the pipeline and all of
-the trainer's hooks, and the same network's `fit` on one batch held in memory, without hooks.
+Each epoch of a real training is one turn: its own steps, with the pipeline and all of the
+trainer's hooks, and the same training step on one batch held in memory, without hooks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import pathlib
 import statistics
 import sys
 import tempfile
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -24,11 +23,9 @@ from benchmarks.measure import say
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import (
-    Fit,
+    Epoch,
     Pace,
-    in_memory,
     steps_in,
-    timed_fit,
     train_with,
     training_config,
     training_data,
@@ -43,7 +40,7 @@ _JPEGS = 5_000  # whose decoding is timed
 
 
 class Turns:
-    """Answers the trainer's calls of `fit`: each is a turn, but for the first, which warms up.
+    """Answers the trainer's epochs: each is a turn, but for the first, which warms up.
 
     Args:
       settings: of the benchmarks.
@@ -55,33 +52,24 @@ class Turns:
 
     def __init__(self, settings: Settings, model: str):
         self._settings, self._model = settings, model
-        self._memory_batch: tf.data.Dataset | None = None
+        self._memory: Epoch | None = None
         self._steps = 0
         self.real: list[Pace] = []
         self.memory: list[Pace] = []
 
-    def __call__(
-        self, fit: Fit, model: keras.Model, batches: tf.data.Dataset, **arguments: Any
-    ) -> None:
-        if self._memory_batch is None:
-            self._memory_batch = in_memory(batches)
-            pace = timed_fit(fit, model, self._memory_batch, 3, _WARM_UP)
-            most = arguments["steps_per_epoch"] - _WARM_UP
+    def __call__(self, epoch: Epoch) -> None:
+        if self._memory is None:
+            self._memory = epoch.in_memory()
+            pace = self._memory.timed(3, _WARM_UP)
+            most = epoch.steps_left - _WARM_UP
             self._steps = min(most, steps_in(self._settings.seconds, pace.steps_a_second))
-            timed_fit(fit, model, batches, 1, 0, **arguments)
+            epoch.run(1)
             return
-
-        def real() -> None:
-            pace = timed_fit(fit, model, batches, self._steps, _WARM_UP, **arguments)
-            self.real.append(pace)
-
-        def memory() -> None:
-            self.memory.append(timed_fit(fit, model, self._memory_batch, self._steps, _WARM_UP))
-
         turn = len(self.real)
         say(f"steps: turn {turn + 1} of {self._settings.repeats}, {self._model}")
-        for run_one in (real, memory) if turn % 2 else (memory, real):
-            run_one()
+        turns = [(self._memory, self.memory), (epoch, self.real)]
+        for what, paces in reversed(turns) if turn % 2 else turns:
+            paces.append(what.timed(self._steps, _WARM_UP))
 
 
 def run(settings: Settings) -> list[Row]:
@@ -110,8 +98,11 @@ def _row(settings: Settings, data: CdiscountData, names: list[str]) -> Row:
         ),
         at_least=_TARGET,
     )
-    if row.reached or floor_jpeg.simplejpeg is None or tf.config.list_physical_devices("GPU"):
+    if row.reached or tf.config.list_physical_devices("GPU"):
         return row
+    if floor_jpeg.simplejpeg is None:
+        note = f"what the shared cores allow was not measured: {floor_jpeg.MISSING}"
+        return dataclasses.replace(row, note=note)
     busy = statistics.median(pace.cpu_seconds for pace in turns.memory) / config.batch_size
     decoding = floor_jpeg.cpu_seconds(training_jpegs(settings, _JPEGS))
     return dataclasses.replace(row, note=shared_cores(busy, decoding, num_cores(), row.theirs))

@@ -1,8 +1,8 @@
-"""The trainer's own training, opened up where it calls Keras's `fit`.
+"""The trainer's own training, opened up where it takes the steps of an epoch.
 
-What is measured is what a user runs: the trainer builds and compiles the network, makes
-the pipeline and its hooks, and calls `model.fit`. Here that call is answered by the benchmark,
-which may call the real `fit` with the trainer's arguments, with others, and with a clock.
+The benchmarks measure what a user runs: the trainer builds the network, its training step, the
+pipeline and its hooks, and calls `run_steps`. Here the benchmark answers that call: it may take
+the steps with what the trainer gave it or with something else, and with a clock.
 """
 
 from __future__ import annotations
@@ -12,22 +12,103 @@ import dataclasses
 import pathlib
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest import mock
 
-import keras
 import tensorflow as tf
 
 from benchmarks.data import data_dir
 from benchmarks.settings import Settings
 from trainer.data.dataset import CdiscountData, open_dataset
+from trainer.settings import settings as trainer_settings
 from trainer.settings.config import Config
 from trainer.settings.resolve import resolve
+from trainer.training.hooks import Hook, Place
+from trainer.training.loop import EpochPlan, run_steps
+from trainer.training.step import TrainStep
 from trainer.training.train import train
 
-Fit = Callable[..., Any]
 _VALIDATION = 8  # products; nothing here measures the validation that follows each epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """Of training: steps a second, and seconds of all cores together that a step keeps busy."""
+
+    steps_a_second: float
+    cpu_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """What the trainer gives `run_steps` for an epoch; see there."""
+
+    step: TrainStep
+    batches: tf.data.Dataset
+    plan: EpochPlan
+    hooks: tuple[Hook, ...]
+
+    @property
+    def steps_left(self) -> int:
+        """Steps that the trainer wants to take."""
+        return self.plan.steps - self.plan.first
+
+    def run(self, steps: int) -> None:
+        """Takes the first `steps` of the steps that are left, as the trainer does."""
+        run_steps(self.step, self.batches, self._shortened(steps), self.hooks)
+
+    def timed(self, steps: int, warm_up: int) -> Pace:
+        """The pace of `steps` steps.
+
+        Args:
+          steps: the number of steps to time.
+          warm_up: steps before them. They trace the function and wait until the shuffle's buffer
+            is full.
+        """
+        clock = _Clock(self.step, warm_up, steps)
+        self.step.metrics.reset()
+        # The last hook, which is closed first: the clock does not cover closing the others.
+        hooks = (*self.hooks, clock)
+        run_steps(self.step, self.batches, self._shortened(warm_up + steps), hooks)
+        assert clock.pace is not None
+        return clock.pace
+
+    def in_memory(self) -> Epoch:
+        """The same step on the first batch, again and again without end, without hooks.
+
+        The batch is never copied nor decoded again.
+        """
+        batch = next(iter(self.batches))
+        batches = tf.data.Dataset.from_tensors(batch).repeat()
+        return dataclasses.replace(self, batches=batches, hooks=())
+
+    def _shortened(self, steps: int) -> EpochPlan:
+        return dataclasses.replace(self.plan, steps=self.plan.first + steps)
+
+
+class _Clock(Hook):
+    """Times `steps` steps after `warm_up` of them.
+
+    It looks before steps only: a look after each would wait for the device every time.
+    """
+
+    def __init__(self, step: TrainStep, warm_up: int, steps: int):
+        self._step, self._warm_up, self._steps = step, warm_up, steps
+        self._start: tuple[float, float] | None = None
+        self.pace: Pace | None = None
+
+    def before_step(self, place: Place) -> None:
+        if place.step - place.first == self._warm_up:
+            self._start = time.perf_counter(), time.process_time()
+
+    def close(self) -> None:
+        if self._start is None:  # an error ended the epoch
+            return
+        self._step.metrics.values()  # waits for the device
+        seconds = time.perf_counter() - self._start[0]
+        cpu_seconds = time.process_time() - self._start[1]
+        self.pace = Pace(self._steps / seconds, cpu_seconds / self._steps)
 
 
 def training_data(settings: Settings, products: int | None = None) -> CdiscountData:
@@ -46,122 +127,45 @@ def training_config(settings: Settings, data: CdiscountData, model: str, **chang
         "image_size": settings.image_size,
         "shuffle_buffer": settings.shuffle_buffer,
     } | changes
-    return resolve(Config(**values), data, frozenset(values))
+    return resolve(trainer_settings.Settings.of(**values), data)
 
 
 def train_with(
-    config: Config, data: CdiscountData, run_dir: pathlib.Path, answer: Callable[..., Any]
+    config: Config, data: CdiscountData, run_dir: pathlib.Path, answer: Callable[[Epoch], None]
 ) -> None:
-    """Trains into `run_dir` with `answer` in the place of Keras's `fit`.
+    """Trains into `run_dir`, with `answer` in the place of the loop over the steps.
 
     Args:
       config: resolved settings.
       data: the data set.
       run_dir: a new folder.
-      answer: called as `answer(fit, model, batches, **arguments)` with the real `fit` (which takes
-        the model first) and what the trainer gave it. What it returns is returned to the trainer.
+      answer: called with each epoch. Validation and checkpoint follow as if it had taken all steps.
     """
-    fit = keras.Model.fit
 
-    def answered(model: keras.Model, batches: tf.data.Dataset, **arguments: Any) -> Any:
-        return answer(fit, model, batches, **arguments)
+    def answered(
+        step: TrainStep, batches: tf.data.Dataset, plan: EpochPlan, hooks: Sequence[Hook]
+    ) -> None:
+        answer(Epoch(step, batches, plan, tuple(hooks)))
 
-    with mock.patch.object(keras.Model, "fit", answered):
+    with mock.patch("trainer.training.training.run_steps", answered):
         train(config, run_dir, data)
 
 
 class _Captured(Exception):
-    """Ends the trainer at its first `fit`."""
+    """Ends the trainer before its first step."""
 
 
-@dataclasses.dataclass(frozen=True)
-class CompiledNetwork:
-    """A network as the trainer compiled it, and a batch of its pipeline held in memory."""
+def first_epoch_in_memory(config: Config, data: CdiscountData) -> Epoch:
+    """The step that `train` is about to take, on a batch of its pipeline held in memory."""
+    captured: list[Epoch] = []
 
-    model: keras.Model
-    memory: tf.data.Dataset
-    batch_size: int
-
-    def step_rate(self, steps: int) -> float:
-        """Training steps a second on the batch in memory, after one that warms up."""
-        return timed_fit(keras.Model.fit, self.model, self.memory, steps, warm_up=1).steps_a_second
-
-
-def compiled_network(config: Config, data: CdiscountData) -> CompiledNetwork:
-    """The network that `train` is about to train."""
-    captured: list[CompiledNetwork] = []
-
-    def capture(fit: Fit, model: keras.Model, batches: tf.data.Dataset, **arguments: Any) -> None:
-        captured.append(CompiledNetwork(model, in_memory(batches), config.batch_size))
+    def capture(epoch: Epoch) -> None:
+        captured.append(epoch.in_memory())
         raise _Captured
 
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(_Captured):
         train_with(config, data, pathlib.Path(folder) / "run", capture)
     return captured[0]
-
-
-def in_memory(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The first batch, again and again without end; it is never copied nor decoded again."""
-    return tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
-
-
-@dataclasses.dataclass(frozen=True)
-class Pace:
-    """Of training: steps a second, and seconds of all cores together that a step keeps busy."""
-
-    steps_a_second: float
-    cpu_seconds: float
-
-
-def timed_fit(
-    fit: Fit,
-    model: keras.Model,
-    batches: tf.data.Dataset,
-    steps: int,
-    warm_up: int,
-    **arguments: Any,
-) -> Pace:
-    """The pace of one call of `fit`.
-
-    Args:
-      fit: Keras's.
-      model: compiled.
-      batches: at least `warm_up + steps` of them.
-      steps: that are timed.
-      warm_up: steps before them: they trace the function, and wait for the shuffle to fill.
-      **arguments: of `fit`, as the trainer gives them.
-    """
-    clock = _Clock(warm_up, warm_up + steps)
-    arguments = {"initial_epoch": 0, "epochs": 1, "shuffle": False, "verbose": 0} | arguments
-    arguments["callbacks"] = [*arguments.get("callbacks", ()), clock]
-    arguments["steps_per_epoch"] = warm_up + steps
-    fit(model, batches, **arguments)
-    return clock.pace
-
-
-class _Clock(keras.callbacks.Callback):
-    """Times the steps from `first` to the end of the epoch.
-
-    It looks at the start of steps only: a hook at their end would wait for the device each time.
-    """
-
-    def __init__(self, first: int, end: int):
-        super().__init__()
-        self._first, self._end = first, end
-        self._start: tuple[int, float, float] | None = None
-        self.pace: Pace | None = None
-
-    def on_train_batch_begin(self, batch: int, logs=None) -> None:
-        if self._start is None and batch >= self._first:
-            self._start = (batch, time.perf_counter(), time.process_time())
-
-    def on_epoch_end(self, epoch: int, logs=None) -> None:
-        # Keras has just read the metrics, so the device has finished.
-        batch, start, cpu_start = self._start
-        steps = self._end - batch
-        self.pace = Pace(
-            steps / (time.perf_counter() - start), (time.process_time() - cpu_start) / steps
-        )
 
 
 def steps_in(seconds: float, rate: float, least: int = 4) -> int:
