@@ -116,6 +116,16 @@ def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
         )
 
 
+def require_known_averages(run: RunFolder, config: Config) -> None:
+    """Raises RunFolderError for averaged weights that version 0.1 kept in another order."""
+    if config.ema_momentum and run.state_path.exists() and run.state.format == 1:
+        raise RunFolderError(
+            f"{run.path} was begun by version 0.1 of the project with --ema_momentum. That version "
+            "kept the averaged weights in another order, so this one cannot continue the run (it "
+            "evaluates and submits it). Finish it with version 0.1, or choose another --run_dir."
+        )
+
+
 def _with_decoder(config: Config, run: RunFolder) -> Config:
     """`config` with the decoder to use: for `auto` the run's own, which another machine may lack.
 

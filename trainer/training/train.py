@@ -11,7 +11,11 @@ from trainer.data.dataset import CdiscountData
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.state import Checkpoint
 from trainer.settings.config import Config
-from trainer.training.admission import open_run_folder, sole_writer
+from trainer.training.admission import (
+    open_run_folder,
+    require_known_averages,
+    sole_writer,
+)
 from trainer.training.hooks import Hook
 from trainer.training.training import Training, stops_early
 
@@ -61,6 +65,7 @@ def train(
         config = run.config  # with the decoder that was chosen
         if run.state_path.exists() and _is_finished(run.state.newest, config):
             return run
+        require_known_averages(run, config)
         try:
             Training(config, run, data, hooks).run()
         except tf.errors.ResourceExhaustedError as error:
