@@ -5,38 +5,32 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from trainer.reporting.figures import confusion_figure, largest_confusions
-from trainer.reporting.page import (
-    Figures,
-    Html,
-    joined,
-    markup,
-    product_card,
-    run_key,
-    share,
-    table,
-    with_note,
-)
+from markupsafe import Markup
+
+from trainer.reporting.confusion_chart import confusion_chart, largest_confusions
+from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
+from trainer.reporting.product_card import product_card
 from trainer.reporting.reported_runs import ReportedRun
+from trainer.reporting.table import run_key, share, table, with_note
 from trainer.runs.evaluation_file import EvaluationResult, Example, Method
 
 _NAMED_CONFUSIONS = 5
-_NOTHING = markup("<p>No run has been evaluated yet.</p>")
+_NOTHING = Markup("<p>No run has been evaluated yet.</p>")
 
 
 def _evaluations(
     runs: Sequence[ReportedRun],
-) -> Iterator[tuple[ReportedRun, EvaluationResult, Html]]:
+) -> Iterator[tuple[ReportedRun, EvaluationResult, Markup]]:
     """(run, evaluation, heading)."""
     for run in runs:
         for result in run.evaluations:
             split = result.method.split
-            heading = markup("<h3>{} on {}</h3>", run_key(run.name, run.style), split)
+            heading = Markup("<h3>{} on {}</h3>").format(run_key(run.name, run.style), split)
             yield run, result, heading
 
 
-def table_of_evaluations(runs: Sequence[ReportedRun]) -> Html:
+def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
     """What `trainer.evaluate` measured, and the commands that measure what is missing."""
     columns = [
         ("run", ""),
@@ -78,7 +72,9 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Html:
         "Level 1, level 2 and the last column are accuracies by product. The last one counts only "
         "products none of whose pictures is, byte for byte, in the run's training split."
     )
-    return joined([table(columns, rows), markup('<p class="note">{}</p>', note), _missing(runs)])
+    return Markup("\n").join(
+        [table(columns, rows), Markup('<p class="note">{}</p>').format(note), _missing(runs)]
+    )
 
 
 def _remarks(run: ReportedRun, method: Method) -> list[str]:
@@ -97,7 +93,7 @@ def _remarks(run: ReportedRun, method: Method) -> list[str]:
     return parts
 
 
-def _missing(runs: Sequence[ReportedRun]) -> Html:
+def _missing(runs: Sequence[ReportedRun]) -> Markup:
     """The commands that evaluate the runs which are not, and which cannot be evaluated yet."""
     missing = [run for run in runs if not run.evaluations and not run.is_part]
     ready = [run for run in missing if run.can_be_evaluated]
@@ -107,16 +103,16 @@ def _missing(runs: Sequence[ReportedRun]) -> Html:
     )
     parts = []
     if ready:
-        parts.append(markup("<p>Not evaluated yet. Run:</p><pre>{}</pre>", commands))
+        parts.append(Markup("<p>Not evaluated yet. Run:</p><pre>{}</pre>").format(commands))
     if waiting:
-        parts.append(markup("<p>Not trained far enough to be evaluated: {}.</p>", waiting))
-    return joined(parts)
+        parts.append(Markup("<p>Not trained far enough to be evaluated: {}.</p>").format(waiting))
+    return Markup("\n").join(parts)
 
 
-def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Html:
+def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
     """A heat map of each evaluation's largest level-1 confusions."""
     parts = [
-        markup("<div>{}{}</div>", heading, _confusion(run, result, figures))
+        Markup("<div>{}{}</div>").format(heading, _confusion(run, result, figures))
         for run, result, heading in _evaluations(runs)
     ]
     if not parts:
@@ -125,19 +121,20 @@ def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Html:
         "Share of each category's products, by what they were taken for; the right answers are on "
         "the grey diagonal. Only the categories with the largest confusions are shown."
     )
-    return markup('<p class="note">{}</p><div class="beside">{}</div>', note, joined(parts))
+    return Markup('<p class="note">{}</p><div class="beside">{}</div>').format(
+        note, Markup("\n").join(parts)
+    )
 
 
-def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> Html:
+def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> Markup:
     if result.counts.level1 is None:
-        return markup("<p>The run's classes say nothing about level 1.</p>")
+        return Markup("<p>The run's classes say nothing about level 1.</p>")
     matrix, names = result.counts.level1_confusion, result.counts.level1_names
     pairs = largest_confusions(matrix)
     if not pairs:
-        return markup("<p>Every product was put in its level-1 category.</p>")
-    named = joined(
-        markup(
-            "<li>{} of {} taken for {}: {} products</li>",
+        return Markup("<p>Every product was put in its level-1 category.</p>")
+    named = Markup("\n").join(
+        Markup("<li>{} of {} taken for {}: {} products</li>").format(
             f"{pair.share:.1%}",
             names[pair.true],
             names[pair.predicted],
@@ -145,31 +142,31 @@ def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> 
         )
         for pair in pairs[:_NAMED_CONFUSIONS]
     )
-    png = confusion_figure(matrix, names)
+    png = confusion_chart(matrix, names)
     name = f"confusions {run.name} {result.method.split}"
-    return markup("{}<ol>{}</ol>", figures.add(name, png, "level-1 confusions"), named)
+    return Markup("{}<ol>{}</ol>").format(figures.add(name, png, "level-1 confusions"), named)
 
 
-def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Html:
+def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Markup:
     """Pictures of each evaluation's surest wrong products, then of some right ones."""
     parts = [
-        joined([heading, _examples(run, result, data, number)])
+        Markup("\n").join([heading, _examples(run, result, data, number)])
         for run, result, heading in _evaluations(runs)
     ]
     if not parts:
         return _NOTHING
     note = "Wrong predictions, surest first, then some right ones (green)."
-    return joined([markup('<p class="note">{}</p>', note), *parts])
+    return Markup("\n").join([Markup('<p class="note">{}</p>').format(note), *parts])
 
 
-def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number: int) -> Html:
+def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number: int) -> Markup:
     split = result.method.split
     if why_not := data.why_not(run, split):
-        return markup("<p>Pictures unavailable: {}</p>", why_not)
+        return Markup("<p>Pictures unavailable: {}</p>").format(why_not)
     chosen = chosen_examples(result.counts.examples, number)
     pictures = data.pictures(run, split, [row.product_id for row in chosen])
     names = full_names(run)
-    cards = joined(
+    cards = Markup("\n").join(
         product_card(
             row.product_id,
             pictures.get(row.product_id, []),
@@ -179,7 +176,7 @@ def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number
         )
         for row in chosen
     )
-    return markup('<div class="cards">{}</div>', cards)
+    return Markup('<div class="cards">{}</div>').format(cards)
 
 
 def chosen_examples(rows: Sequence[Example], number: int) -> list[Example]:

@@ -1,17 +1,10 @@
-"""HTML of a report: one page that needs no other file, from tables, figures and product cards."""
+"""The page of a report: one HTML file that needs no other file."""
 
 from __future__ import annotations
 
-import base64
-import html
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from trainer.reporting.figures import Style
-
-# Unicode shapes for the markers of the figures, filled and hollow.
-_SHAPES = dict(zip("osD^vPX<>ph*", "●■◆▲▼✚✖◀▶⬟⬢★"))
-_HOLLOW_SHAPES = dict(zip("osD^vPX<>ph*", "○□◇△▽✛✕◁▷⬠⬡☆"))
+from markupsafe import Markup
 
 _CSS = """
 body { margin: 2rem auto; max-width: 86rem; padding: 0 1.5rem; color: #222;
@@ -53,21 +46,7 @@ figcaption { color: #555; font-size: .88rem; }
 """
 
 
-class Html(str):
-    """Text that is HTML already; everything else is escaped."""
-
-
-def markup(template: str, *values: object) -> Html:
-    """Fills the `{}` of a template with values, escaped unless they are Html."""
-    return Html(template.format(*(_escaped(value) for value in values)))
-
-
-def joined(parts: Iterable[Html], separator: str = "\n") -> Html:
-    """One Html of many."""
-    return Html(separator.join(parts))
-
-
-def page(title: str, introduction: Html, sections: Sequence[tuple[str, str, Html]]) -> str:
+def page(title: str, introduction: Markup, sections: Sequence[tuple[str, str, Markup]]) -> str:
     """The whole page.
 
     Args:
@@ -75,129 +54,23 @@ def page(title: str, introduction: Html, sections: Sequence[tuple[str, str, Html
       introduction: below it.
       sections: (anchor, heading, body) in their order.
     """
-    links = joined(markup('<a href="#{}">{}</a>', *section[:2]) for section in sections)
-    bodies = joined(
-        markup('<section id="{}">\n<h2>{}</h2>\n{}\n</section>', *section) for section in sections
+    links = Markup("\n").join(
+        Markup('<a href="#{}">{}</a>').format(*section[:2]) for section in sections
     )
-    return markup(
+    bodies = Markup("\n").join(
+        Markup('<section id="{}">\n<h2>{}</h2>\n{}\n</section>').format(*section)
+        for section in sections
+    )
+    return Markup(
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n{}\n"
-        "<nav>{}</nav>\n{}\n</body>\n</html>\n",
+        "<nav>{}</nav>\n{}\n</body>\n</html>\n"
+    ).format(
         title,
-        Html(_CSS),
+        Markup(_CSS),
         title,
         introduction,
         links,
         bodies,
     )
-
-
-def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -> Html:
-    """A table.
-
-    Args:
-      columns: (heading, CSS classes), among them `number` to align right.
-      rows: a value for each column; None is shown as a dash.
-    """
-    head = joined(markup('<th class="{}">{}</th>', css, heading) for heading, css in columns)
-    body = joined(
-        markup(
-            "<tr>{}</tr>",
-            joined(
-                markup('<td class="{}">{}</td>', css, "–" if value is None else value)
-                for (_, css), value in zip(columns, row, strict=True)
-            ),
-        )
-        for row in rows
-    )
-    return markup(
-        '<div class="scroll"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>\n'
-        "</table></div>",
-        head,
-        body,
-    )
-
-
-class Figures:
-    """The page's figures: embedded in it, and kept to be written beside it.
-
-    Attributes:
-      pngs: file name -> PNG.
-    """
-
-    def __init__(self):
-        self.pngs: dict[str, bytes] = {}
-
-    def add(self, name: str, png: bytes, alt: str, caption: str = "") -> Html:
-        """Takes a figure in; `name` makes its file's name."""
-        file_name = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")
-        if f"{file_name}.png" in self.pngs:
-            file_name += f"-{len(self.pngs)}"
-        self.pngs[f"{file_name}.png"] = png
-        return markup(
-            '<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>',
-            _data_uri("image/png", png),
-            alt,
-            caption,
-        )
-
-
-def with_note(text: object, note: str) -> Html:
-    """Something with a smaller note below, if there is one."""
-    return markup('{}<div class="note">{}</div>', text, note) if note else markup("{}", text)
-
-
-def share(value: float | None) -> str | None:
-    """A share, 0 to 1, as the study writes it."""
-    return None if value is None else f"{value:.4f}"
-
-
-def run_key(name: str, style: Style) -> Html:
-    """A run's name behind its marker in its colour."""
-    shape = (_HOLLOW_SHAPES if style.hollow else _SHAPES)[style.marker]
-    return markup(
-        '<span class="key" style="color: {}">{}</span>{}', Html(style.colour), shape, name
-    )
-
-
-def product_card(
-    product_id: int,
-    pictures: Sequence[bytes],
-    true_name: str,
-    predicted_name: str,
-    probability: float,
-) -> Html:
-    """One predicted product: its JPEGs, what it is and what it was taken for.
-
-    Names are paths (`level 1 > level 2 > level 3`), of which the last part is set in bold.
-    """
-    right = true_name == predicted_name
-    images = joined(
-        markup('<img src="{}" alt="product {}">', _data_uri("image/jpeg", picture), product_id)
-        for picture in pictures
-    )
-    rows = [("predicted", _path(predicted_name)), ("probability", f"{probability:.1%}")]
-    if not right:
-        rows.insert(0, ("true", _path(true_name)))
-    return markup(
-        '<div class="card {}"><div class="pictures">{}</div><dl>{}</dl></div>',
-        "right" if right else "wrong",
-        images,
-        joined(
-            markup("<dt>{}</dt><dd>{}</dd>", *row) for row in [*rows, ("product", str(product_id))]
-        ),
-    )
-
-
-def _path(name: str) -> Html:
-    before, arrow, leaf = name.rpartition(" > ")
-    return markup('{}<span class="leaf">{}</span>', before + arrow, leaf)
-
-
-def _data_uri(media_type: str, content: bytes) -> Html:
-    return Html(f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}")
-
-
-def _escaped(value: object) -> str:
-    return value if isinstance(value, Html) else html.escape(str(value))

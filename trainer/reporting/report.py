@@ -13,10 +13,12 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from cdisc_tfds.whole_files import whole_file
-from trainer.reporting import evaluation_sections as report_evaluation
-from trainer.reporting import training_sections as report_training
-from trainer.reporting.page import Figures, joined, page
+from trainer.reporting import evaluation_sections, training_sections
+from trainer.reporting.page import page
+from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import by_target, load_runs
 
@@ -48,16 +50,16 @@ def write_report(
     data, figures = DataSets(data_dir), Figures()
     groups = by_target(runs)
     sections = [
-        ("curves", "Curves", report_training.curves(groups, figures)),
-        ("runs", "Runs", report_training.tables(groups, data)),
-        ("specialists", "Specialists", report_training.specialists(runs, figures)),
-        ("evaluations", "Evaluations", report_evaluation.table_of_evaluations(runs)),
-        ("confusions", "Level-1 confusions", report_evaluation.confusions(runs, figures)),
-        ("examples", "Examples", report_evaluation.examples(runs, data, num_examples)),
+        ("curves", "Curves", training_sections.curves(groups, figures)),
+        ("runs", "Runs", training_sections.tables(groups, data)),
+        ("specialists", "Specialists", training_sections.specialists(runs, figures)),
+        ("evaluations", "Evaluations", evaluation_sections.table_of_evaluations(runs)),
+        ("confusions", "Level-1 confusions", evaluation_sections.confusions(runs, figures)),
+        ("examples", "Examples", evaluation_sections.examples(runs, data, num_examples)),
     ]
     text = page(
         f"Report on {runs[0].name if len(runs) == 1 else f'{len(runs)} runs'}",
-        joined(report_training.summary(group) for group in groups),
+        Markup("\n").join(training_sections.summary(group) for group in groups),
         [section for section in sections if section[-1]],
     )
     return _write(pathlib.Path(output), text, figures)

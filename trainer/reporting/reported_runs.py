@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from trainer.data.label_map import LabelMap
-from trainer.reporting.figures import Style, style_of
+from trainer.reporting.run_styles import Style, style_of
 from trainer.runs.evaluation_file import EvaluationResult, Method
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.state import EpochRow, RunState

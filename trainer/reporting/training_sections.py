@@ -6,23 +6,26 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from trainer.reporting.figures import Curve, curves_figure, specialists_figure
-from trainer.reporting.page import Figures, Html, joined, markup, run_key, share, table, with_note
+from markupsafe import Markup
+
+from trainer.reporting.curves_chart import Curve, curves_chart
+from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import ReportedRun
+from trainer.reporting.specialists_chart import specialists_chart
+from trainer.reporting.table import run_key, share, table, with_note
 
 Groups = Sequence[Sequence[ReportedRun]]  # runs that tell the same classes apart
 
 
-def summary(group: Sequence[ReportedRun]) -> Html:
+def summary(group: Sequence[ReportedRun]) -> Markup:
     """One sentence: the best of the runs."""
     title = group[0].target_title
     measured = [run for run in group if run.validation]
     if not measured:
-        return markup("<p>{}: nothing measured yet.</p>", title)
+        return Markup("<p>{}: nothing measured yet.</p>").format(title)
     best = max(measured, key=lambda run: run.validation.product_accuracy)
-    return markup(
-        "<p>{}: <b>{}</b> of the validation products right with {}{}.</p>",
+    return Markup("<p>{}: <b>{}</b> of the validation products right with {}{}.</p>").format(
         title,
         f"{best.validation.product_accuracy:.1%}",
         run_key(best.name, best.style),
@@ -30,7 +33,7 @@ def summary(group: Sequence[ReportedRun]) -> Html:
     )
 
 
-def curves(groups: Groups, figures: Figures) -> Html:
+def curves(groups: Groups, figures: Figures) -> Markup:
     """All runs' curves in one figure, beside what the study published."""
     rows = [
         (group[0].target_title, [_curve(run) for run in group])
@@ -38,14 +41,14 @@ def curves(groups: Groups, figures: Figures) -> Html:
         if any(run.history for run in group)
     ]
     if not rows:
-        return markup("<p>No run has finished an epoch yet.</p>")
+        return Markup("<p>No run has finished an epoch yet.</p>")
     caption = "A ring marks the epoch whose weights are kept (lowest validation loss)."
     if any(curve.published for _, curves in rows for curve in curves):
         caption += (
             " Dashes are what the study published of the same experiment on the competition's "
             "data: its validation accuracy by picture, its Kaggle score by product."
         )
-    return figures.add("curves", curves_figure(rows), "validation curves", caption)
+    return figures.add("curves", curves_chart(rows), "validation curves", caption)
 
 
 def _curve(run: ReportedRun) -> Curve:
@@ -57,17 +60,17 @@ def _curve(run: ReportedRun) -> Curve:
     return Curve(run.name, run.style, run.history, run.best_epoch, published)
 
 
-def tables(groups: Groups, data: DataSets) -> Html:
+def tables(groups: Groups, data: DataSets) -> Markup:
     """A table of the runs for each group, beside the study's figures."""
     note = (
         "Accuracies are those of the validation split at the best epoch. Seconds (validation "
         "included) and pictures/s (without it) are medians over the epochs of the last stage."
     )
     parts = [_table(group, data) for group in groups]
-    return joined([*parts, markup('<p class="note">{}</p>', note)])
+    return Markup("\n").join([*parts, Markup('<p class="note">{}</p>').format(note)])
 
 
-def _table(group: Sequence[ReportedRun], data: DataSets) -> Html:
+def _table(group: Sequence[ReportedRun], data: DataSets) -> Markup:
     columns = [
         ("run", ""),
         ("network", ""),
@@ -100,15 +103,15 @@ def _table(group: Sequence[ReportedRun], data: DataSets) -> Html:
         )
         for run in group
     ]
-    parts = [markup("<h3>{}</h3>", group[0].target_title), table(columns, rows)]
+    parts = [Markup("<h3>{}</h3>").format(group[0].target_title), table(columns, rows)]
     splits = sorted({run.config.validation_split for run in group})
     if len(splits) > 1:
         warning = "<p>These runs were validated on different splits ({}): compare with care.</p>"
-        parts.append(markup(warning, ", ".join(splits)))
-    return joined(parts)
+        parts.append(Markup(warning).format(", ".join(splits)))
+    return Markup("\n").join(parts)
 
 
-def _network(run: ReportedRun) -> Html:
+def _network(run: ReportedRun) -> Markup:
     config = run.config
     if run.is_two_stage:
         names = dict.fromkeys(part.config.model for part in run.specialists)
@@ -131,7 +134,7 @@ def _products(run: ReportedRun, data: DataSets) -> list[str]:
     return [f"{data.of(run).num_products(split):,}" for split in splits]
 
 
-def _epochs(run: ReportedRun) -> Html | None:
+def _epochs(run: ReportedRun) -> Markup | None:
     """Number of epochs, and of each stage where there are several."""
     if run.is_two_stage:
         return None
@@ -162,12 +165,12 @@ def _rounded(value: float | None) -> str | None:
     return None if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def specialists(runs: Sequence[ReportedRun], figures: Figures) -> Html:
+def specialists(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
     """How good each two-stage run's second stage is; empty if there is none."""
-    return joined(_specialists(run, figures) for run in runs if run.specialists)
+    return Markup("\n").join(_specialists(run, figures) for run in runs if run.specialists)
 
 
-def _specialists(run: ReportedRun, figures: Figures) -> Html:
+def _specialists(run: ReportedRun, figures: Figures) -> Markup:
     columns = [
         ("level-1 category", ""),
         ("categories", "number"),
@@ -190,15 +193,17 @@ def _specialists(run: ReportedRun, figures: Figures) -> Html:
         )
         for name, part in zip(names, run.specialists)
     ]
-    parts = [markup("<h3>{}</h3>", run_key(run.name, run.style))]
+    parts = [Markup("<h3>{}</h3>").format(run_key(run.name, run.style))]
     measured = [
         (name, part.validation.product_accuracy)
         for name, part in zip(names, run.specialists)
         if part.validation
     ]
     if measured:
-        png = specialists_figure(*zip(*measured), run.style.colour)
+        png = specialists_chart(*zip(*measured), run.style.colour)
         caption = "Each specialist on the validation products of its own level-1 category."
         parts.append(figures.add(f"specialists {run.name}", png, "accuracies", caption))
-    as_table = markup("<details><summary>As a table</summary>{}</details>", table(columns, rows))
-    return joined([*parts, as_table])
+    as_table = Markup("<details><summary>As a table</summary>{}</details>").format(
+        table(columns, rows)
+    )
+    return Markup("\n").join([*parts, as_table])

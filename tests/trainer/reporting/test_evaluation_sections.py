@@ -6,7 +6,7 @@ from tests.helpers.fake_runs import example, history, write_evaluation, write_ru
 from tests.helpers.small_data import SmallData, make_products
 from trainer.reporting import evaluation_sections, pictures
 from trainer.reporting.evaluation_sections import chosen_examples, full_names
-from trainer.reporting.page import Figures
+from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import load_runs
 
@@ -49,7 +49,7 @@ def test_commands_that_evaluate_what_is_not(tmp_path, data):
     html = evaluation_sections.table_of_evaluations(load_runs(paths))
     assert html == (
         "<p>Not evaluated yet. Run:</p><pre>"
-        f"python -m trainer.evaluate --run_dir=&#x27;{tmp_path}/two words&#x27;\n"
+        f"python -m trainer.evaluate --run_dir=&#39;{tmp_path}/two words&#39;\n"
         f"python -m trainer.evaluate --run_dir={tmp_path}/two</pre>\n"
         "<p>Not trained far enough to be evaluated: new, half.</p>"
     )

@@ -4,8 +4,8 @@ import pytest
 
 from tests.helpers.fake_runs import history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData
-from trainer.reporting.figures import style_of
 from trainer.reporting.reported_runs import Validated, by_target, load_runs, without_files
+from trainer.reporting.run_styles import style_of
 from trainer.runs.folder import RunFolderError
 from trainer.runs.state import Checkpoint, RunState
 from trainer.settings.experiments import EXPERIMENTS

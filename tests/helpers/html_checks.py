@@ -1,0 +1,23 @@
+"""Checks of HTML that the code under test wrote."""
+
+import html.parser
+
+
+class _Balance(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def assert_well_formed(text: str) -> None:
+    """Fails unless every element that must be closed is closed by its own tag."""
+    parser = _Balance()
+    parser.feed(text)
+    assert parser.open == []

@@ -1,0 +1,50 @@
+"""What all charts share: fonts and grid, shortened names, PNG bytes.
+
+A new chart gets a module of its own beside `curves_chart.py`: a function that takes numbers and
+returns a PNG, drawn within `chart_look()`. `page_figures.Figures.add` puts it on the page.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import AbstractContextManager
+
+import matplotlib
+from matplotlib.figure import Figure
+
+_LOOK = {
+    "axes.edgecolor": "#999999",
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": "#e8e8e8",
+    "text.parse_math": False,  # names may contain dollar signs
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+}
+DPI = 110
+
+
+def chart_look(**changes: object) -> AbstractContextManager:
+    """A context in which Matplotlib draws in the report's style, with some rcParams changed."""
+    return matplotlib.rc_context(_LOOK | changes)
+
+
+def shortened(name: str, length: int) -> str:
+    """The name; if it is longer than `length` characters, an ellipsis replaces its middle."""
+    if len(name) <= length:
+        return name
+    tail = length // 3
+    return f"{name[: length - tail - 1]}…{name[-tail:]}"
+
+
+def png_of(figure: Figure) -> bytes:
+    """The figure as a PNG; the same figure always gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
