@@ -202,7 +202,7 @@ def test_an_interrupted_submission_leaves_the_old_one(run, tmp_path, monkeypatch
     monkeypatch.setattr(submission, "_write_rows", full)
     with pytest.raises(
         SubmissionError,
-        match=r"No space left on device; the previous submission is unchanged: .*s\.csv\. Make room",
+        match=r"No space left on device; the previous submission is unchanged: .*s\.csv\. Make",
     ):
         submission.submit(run.path, output)
     assert hashlib.sha256(output.read_bytes()).hexdigest() == before
