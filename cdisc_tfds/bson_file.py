@@ -37,7 +37,7 @@ _LENGTH = struct.Struct("<i")
 # The types that the first byte of an element can have.
 _IS_ELEMENT_TYPE = np.isin(np.arange(256), [*range(0x01, 0x14), 0x7F, 0xFF])
 # Fields that this project does not use must not stop a build: odd text and dates are tolerated.
-_CODEC_OPTIONS = codec_options.CodecOptions(
+_CODEC_OPTIONS: codec_options.CodecOptions[dict[str, Any]] = codec_options.CodecOptions(
     unicode_decode_error_handler="replace",
     datetime_conversion=codec_options.DatetimeConversion.DATETIME_AUTO,
 )
@@ -63,7 +63,9 @@ class BsonError(ValueError):
             f"Received: {received}."
         )
 
-    def __reduce__(self):  # so that it crosses process borders
+    def __reduce__(
+        self,
+    ) -> tuple[type[BsonError], tuple[Any, ...]]:  # so that it crosses process borders
         return BsonError, (self.path, self.offset, self.index, self.expected, self.received)
 
     def counted_from(self, documents_before: int) -> BsonError:
@@ -114,6 +116,9 @@ class _File:
         target = bytearray(wanted)
         self._read_into(memoryview(target), offset)
         return target
+
+    def _head(self) -> bytes:
+        return bytes(self._pread(0, min(HEAD_BYTES, self.size)))
 
     def _read_into(self, target: memoryview, offset: int) -> None:
         """Fills `target`. One call to the system gives at most 2 GiB."""
@@ -174,7 +179,7 @@ class _File:
         try:
             return self._decoded(offset, index)
         except BsonError as error:
-            if offset == 0 and (kind := kind_of(self._pread(0, min(HEAD_BYTES, self.size)))):
+            if offset == 0 and (kind := kind_of(self._head())):
                 raise kind.error(self.path, "a file of BSON documents") from error
             raise
 
@@ -240,6 +245,7 @@ class _File:
             # A copy: looking at a candidate moves the file's own buffer.
             last = min(stop + MIN_DOCUMENT_BYTES - 1, self.size)
             window = self._pread(offset, min(_WINDOW_BYTES, last - offset))
+            begin: int
             for begin in _plausible_starts(np.frombuffer(window, np.uint8)).tolist():
                 if self.is_start(offset + begin):
                     return offset + begin

@@ -94,7 +94,7 @@ def frame_header(data: bytes, position: int) -> FrameHeader:
 def _frame_fields(data: bytes, position: int) -> tuple[int, int, int, int]:
     """Precision, height, width, components."""
     try:
-        return _FRAME.unpack_from(data, position)  # type: ignore[return-value]
+        return _FRAME.unpack_from(data, position)
     except struct.error:
         raise JpegError("the JPEG ends within its headers") from None
 

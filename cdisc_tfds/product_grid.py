@@ -1,7 +1,7 @@
 """`tfds.show_examples` for products, which have several pictures each.
 
-TFDS's own grid wants one `Image` a record. This one draws a product a row and its pictures beside
-one another, and enters itself in the list that `tfds.show_examples` looks through.
+TFDS's own grid expects records with one `Image` each. This one draws a product per cell, with its
+pictures side by side, and adds itself to the list that `tfds.show_examples` looks through.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ import importlib
 from typing import Any
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import lazy_imports_lib
-from tensorflow_datasets.core.visualization import visualizer
 
 
-class ProductGrid(visualizer.Visualizer):
+class ProductGrid(tfds.visualization.Visualizer):  # type: ignore[misc]
     """One product a cell: its pictures side by side, its id and the name of its category."""
 
     def match(self, ds_info: tfds.core.DatasetInfo) -> bool:
-        return ds_info.name == "cdiscount"
+        return bool(ds_info.name == "cdiscount")
 
     def show(
         self,
@@ -27,9 +25,9 @@ class ProductGrid(visualizer.Visualizer):
         rows: int = 3,
         cols: int = 3,
         plot_scale: float = 3.0,
-    ):
+    ) -> Any:
         """Draws the first `rows` x `cols` products of `ds` and returns the matplotlib figure."""
-        plt = lazy_imports_lib.lazy_imports.matplotlib.pyplot
+        plt = tfds.core.lazy_imports.matplotlib.pyplot
         figure = plt.figure(figsize=(plot_scale * cols, plot_scale * rows))
         cells = figure.subplots(rows, cols, squeeze=False).ravel()
         for cell in cells:
@@ -54,14 +52,25 @@ def _title(product: dict[str, Any], ds_info: tfds.core.DatasetInfo) -> str:
     label = product.get("category", -1)
     if label < 0:
         return title
-    # Level 2 carries level 1's name; the category's own name is not in the features.
     return f"{title}\n{ds_info.features['category'].int2str(label)}"
 
 
 def register() -> None:
-    """Makes `tfds.show_examples` use it; once, however often it is called."""
+    """Makes `tfds.show_examples` use it; once, however often it is called.
+
+    TFDS has no public way to add a visualizer.
+
+    Raises:
+      ImportError: TFDS's private list of visualizers is not where version 4.9.10 has it.
+    """
     # By name: its package has a function of the same name in its place.
     module = importlib.import_module("tensorflow_datasets.core.visualization.show_examples")
-    visualizers = module._ALL_VISUALIZERS
+    visualizers = getattr(module, "_ALL_VISUALIZERS", None)
+    if not isinstance(visualizers, list):
+        raise ImportError(
+            "cdisc_tfds needs a version of tensorflow-datasets whose module `show_examples` has "
+            f"the list _ALL_VISUALIZERS (4.9.10 has it). Received: {tfds.__version__}. Install "
+            '"tensorflow-datasets>=4.9.10,<4.10".'
+        )
     if not any(isinstance(known, ProductGrid) for known in visualizers):
         visualizers.append(ProductGrid())

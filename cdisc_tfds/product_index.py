@@ -36,7 +36,7 @@ class ProductIndex:
     num_pictures: np.ndarray
     category: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         columns = (self.product_id, self.num_pictures, self.category)
         if len({column.shape for column in columns}) != 1 or self.product_id.ndim != 1:
             raise ProductIndexError(

@@ -149,7 +149,8 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
     rejected: list[RejectedPicture] = []
     unnamed: RejectedPicture | None = None
     for position, entry in enumerate(imgs):
-        picture = entry.get("picture") if isinstance(entry, dict) else None
+        picture: Any = entry.get("picture") if isinstance(entry, dict) else None
+        fault: str | None
         if not isinstance(picture, bytes):
             fault = "it has no binary field `picture`"
         elif len(images) == MAX_PICTURES:

@@ -17,7 +17,7 @@ _BLOCK_BYTES = 16 << 20
 class Arena:
     """Keeps byte strings end to end in large blocks, until it is cleared."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._blocks: list[memoryview] = []
         self._next, self._used = 0, 0
         self._block = memoryview(bytearray())
@@ -38,7 +38,7 @@ class Arena:
 
     def _open_block(self) -> None:
         if self._next == len(self._blocks):
-            self._blocks.append(memoryview(np.empty(_BLOCK_BYTES, np.uint8)))
+            self._blocks.append(np.empty(_BLOCK_BYTES, np.uint8).data)
         self._block, self._used = self._blocks[self._next], 0
         self._next += 1
 

@@ -34,7 +34,7 @@ def write_pieces(file: IO[bytes], pieces: Iterable[bytes | memoryview]) -> None:
     buffers = [_spare.pop() if _spare else memoryview(mmap.mmap(-1, BUFFER_BYTES)) for _ in "ab"]
     size, used = 0, 0
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        written: collections.deque[concurrent.futures.Future] = collections.deque()
+        written: collections.deque[concurrent.futures.Future[None]] = collections.deque()
         for piece in pieces:
             while used + len(piece) > BUFFER_BYTES:
                 room = BUFFER_BYTES - used

@@ -55,7 +55,7 @@ class MergeTask:
         """Each record, framed; good until the next."""
         largest = max(sum(size for _, _, size in piece.stretches) for piece in self.pieces)
         # One buffer for all pieces; not a bytearray, which would be filled with zeros first.
-        buffer = memoryview(np.empty(largest, np.uint8))
+        buffer = np.empty(largest, np.uint8).data
         for piece in self.pieces:
             _read(piece.stretches, buffer)
             for begin, size in zip(piece.begins.tolist(), piece.sizes.tolist()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +59,10 @@ def write_table(
         "documents": part.documents,
         "rejections": [dataclasses.astuple(rejection) for rejection in rejections],
     }
+    about_bytes = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    arrays: dict[str, Any] = {"about": about_bytes, **columns}
     with whole_file(path) as file:
-        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **columns)
+        np.savez(file, **arrays)
 
 
 def read_part(path: str) -> Part | None:

@@ -49,7 +49,9 @@ class Pool:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def submit(self, function: Callable[[Any], Any], argument: Any) -> concurrent.futures.Future:
+    def submit(
+        self, function: Callable[[Any], Any], argument: Any
+    ) -> concurrent.futures.Future[Any]:
         """The result, now or later; without processes it is computed when it is asked for."""
         if self._executor is None:
             return _Now(function, argument)
@@ -74,7 +76,7 @@ def _executor(num_processes: int) -> concurrent.futures.ProcessPoolExecutor | No
         return None
 
 
-class _Now(concurrent.futures.Future):
+class _Now(concurrent.futures.Future[Any]):
     """A future that is computed by whoever asks for it."""
 
     def __init__(self, function: Callable[[Any], Any], argument: Any):
@@ -125,8 +127,11 @@ def _light_children() -> Iterator[None]:
 def _end_with_parent() -> None:
     """A killed build leaves no processes behind that wait for work for ever."""
 
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only processes of a pool run this
+
     def wait() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -91,7 +91,8 @@ class ShardPlan:
         with concurrent.futures.ThreadPoolExecutor(ahead) as threads:
             for number, task in enumerate(self._tasks(), start=1):
                 shard = self.shards[-number]
-                waiting.append((shard, task and threads.submit(_write_shard, pool, task)))
+                begun = None if task is None else threads.submit(_write_shard, pool, task)
+                waiting.append((shard, begun))
                 while len(waiting) > (ahead if number < len(self.shards) else 0):
                     shard, result = waiting.popleft()
                     if result is not None:

@@ -64,16 +64,21 @@ class SourceFile:
         """Raises ChangedFileError if the file is not the one that was found at first."""
         try:
             now = os.stat(self.path)
-            found = (now.st_size, now.st_mtime_ns, now.st_ino)
-            received = f"{now.st_size:,} bytes" if now.st_size != self.num_bytes else "new contents"
         except FileNotFoundError:
-            found, received = (), "no file"
-        if found != (self.num_bytes, self.modified, self.inode):
-            raise ChangedFileError(
-                f"{self.path} must not change while a data set is built from it. It had "
-                f"{self.num_bytes:,} bytes when the build began. Received: {received}. Start the "
-                "build again when the file is complete."
-            )
+            received = "no file"
+        else:
+            if (now.st_size, now.st_mtime_ns, now.st_ino) == (
+                self.num_bytes,
+                self.modified,
+                self.inode,
+            ):
+                return
+            received = f"{now.st_size:,} bytes" if now.st_size != self.num_bytes else "new contents"
+        raise ChangedFileError(
+            f"{self.path} must not change while a data set is built from it. It had "
+            f"{self.num_bytes:,} bytes when the build began. Received: {received}. Start the "
+            "build again when the file is complete."
+        )
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:

@@ -57,7 +57,8 @@ class SplitOrder:
 
     def contents(self, tables: list[str]) -> np.ndarray:
         """uint64 [n]: the hash of what each record holds."""
-        return read_columns(tables, "content")[self.rows]
+        content: np.ndarray = read_columns(tables, "content")[self.rows]
+        return content
 
 
 def records_digest(index: ProductIndex, contents: np.ndarray) -> str:

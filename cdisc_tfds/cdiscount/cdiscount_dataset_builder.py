@@ -68,7 +68,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ):
         if data_dir is not None:
             data_dir = os.path.expanduser(data_dir)
-        options = dict(
+        options: dict[str, Any] = dict(
             num_processes=num_processes,
             keep_going=keep_going,
             reread=reread,
