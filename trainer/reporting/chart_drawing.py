@@ -1,4 +1,4 @@
-"""What all charts share: fonts and grid, shortened names, PNG bytes.
+"""Tools of all charts: fonts and grid, shortened names, PNG bytes.
 
 A new chart gets a module of its own beside `curves_chart.py`: a function that takes numbers and
 returns a PNG, drawn within `chart_look()`. `page_figures.Figures.add` puts it on the page.

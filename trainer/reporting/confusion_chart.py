@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 
 from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
 
-_DARK_SHARE = 0.2  # a confusion as large as that is never drawn pale, a smaller one never dark
+_DARK_SHARE = 0.2  # confusions from this share on are never pale, smaller ones never dark
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#fdbe85", "#d94801", "#a63603"])
 _HEAT.set_bad("#f0f0f0")
 
 
 @dataclasses.dataclass(frozen=True)
 class Confusion:
-    """How often products of one level-1 category were put in another.
+    """How many products of one level-1 category were predicted as another.
 
-    Args:
+    Attributes:
       true, predicted: level-1 labels.
       count: products.
       share: of the true category's products, 0 to 1.
@@ -33,7 +33,7 @@ class Confusion:
 
 
 def largest_confusions(matrix: np.ndarray) -> list[Confusion]:
-    """All pairs of different categories that were taken for each other, most products first.
+    """All pairs of a true category and a wrong prediction, those with the most products first.
 
     Args:
       matrix: [n, n] products by true (row) and predicted (column) category.
@@ -50,12 +50,15 @@ def largest_confusions(matrix: np.ndarray) -> list[Confusion]:
 
 
 def confusion_chart(matrix: np.ndarray, names: Sequence[str], limit: int = 14) -> bytes:
-    """PNG of a heat map of the categories with the largest confusions, rows adding up to 100%.
+    """PNG of a heat map of the categories with the largest confusions.
+
+    Values are shares of the true category's products, including those predicted as a category that
+    is not shown.
 
     Args:
-      matrix: [n, n] products by true (row) and predicted (column) category, some of them wrong.
-      names: of the n categories.
-      limit: most categories to show; what a row was taken for outside of them is not shown.
+      matrix: [n, n] products by true (row) and predicted (column) category; not diagonal.
+      names: the names of the n categories.
+      limit: how many categories to show at most.
     """
     matrix = np.asarray(matrix)
     shown: list[int] = []
@@ -68,7 +71,7 @@ def confusion_chart(matrix: np.ndarray, names: Sequence[str], limit: int = 14) -
     off_diagonal = np.ma.masked_array(shares, mask=np.eye(len(shown), dtype=bool))
     darkest = max(off_diagonal.max(), _DARK_SHARE)
     with chart_look(**{"axes.grid": False}):
-        size = 0.46 * len(shown)  # inches; the names go around it
+        size = 0.46 * len(shown)  # inches; the names are outside
         figure = Figure(figsize=(size, size), dpi=DPI)
         ax = figure.add_axes((0, 0, 1, 1))
         ax.imshow(off_diagonal, cmap=_HEAT, vmin=0, vmax=darkest)

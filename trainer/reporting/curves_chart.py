@@ -1,4 +1,4 @@
-"""The chart of all runs' validation curves over the epochs."""
+"""The chart of the runs' validation curves over the epochs."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from trainer.runs.state import EpochRow
 class Curve:
     """One run's curves.
 
-    Args:
-      name: what stands beside its curves.
-      style: its look.
+    Attributes:
+      name: the label beside its curves.
+      style: how it looks.
       history: its epochs; may be empty.
-      best_epoch: the `epoch` of the row whose weights it keeps, or None.
-      published: panel's key (`val_accuracy`, `val_product_accuracy`) -> the study's figures: one,
-        or one for each of the first epochs.
+      best_epoch: the `epoch` (from 0) whose weights the run keeps; None if there is none.
+      published: key of a panel (`val_accuracy`, `val_product_accuracy`) -> the study's results:
+        one, or one for each of the first epochs.
     """
 
     name: str
@@ -44,25 +44,25 @@ PANELS = (
 
 
 def curves_chart(groups: Sequence[tuple[str, Sequence[Curve]]]) -> bytes:
-    """PNG of all runs' validation curves over the epochs.
+    """PNG of all runs' validation curves; each group of runs has a row, each value a panel.
 
     Args:
-      groups: (title, curves) of runs whose figures may be compared; each is a row of panels.
+      groups: (title, curves) of runs whose values are comparable.
     """
     heights = [max(3.5, 1.5 + 0.2 * len(curves)) for _, curves in groups]
     with chart_look():
         figure = Figure(figsize=(15, sum(heights)), dpi=DPI, layout="constrained")
         figure.get_layout_engine().set(wspace=0.14)
         rows = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)[:, 0]
-        # The last, empty column is for the names.
+        # The last column stays empty, for the runs' names.
         grids = [row.subplots(1, 4, width_ratios=(1, 1, 1, 0.7)) for row in rows]
         for row, axes, (title, curves) in zip(rows, grids, groups):
             row.suptitle(title, x=0.005, ha="left", color="#555555")
             for ax, (key, panel_title) in zip(axes, PANELS):
-                ax.set_title(panel_title)
+                ax.set_title(panel_title, pad=12)
                 _draw_panel(ax, key, curves)
             axes[3].axis("off")
-        figure.draw_without_rendering()  # settles the axes' sizes, which the texts go by
+        figure.draw_without_rendering()  # fixes the sizes of the axes, which the labels depend on
         figure.set_layout_engine("none")
         for axes, (_, curves) in zip(grids, groups):
             for ax, (key, _) in zip(axes, PANELS):
@@ -72,7 +72,7 @@ def curves_chart(groups: Sequence[tuple[str, Sequence[Curve]]]) -> bytes:
 
 
 def _draw_panel(ax: Axes, key: str, curves: Sequence[Curve]) -> None:
-    """Draws each run's line, a ring at its best epoch and the study's figure as dashes."""
+    """Draws each run's line, a ring at its best epoch, and the study's results as dashes."""
     for curve in curves:
         style = curve.style
         points = _points(curve, key)
@@ -102,7 +102,7 @@ def _draw_panel(ax: Axes, key: str, curves: Sequence[Curve]) -> None:
 
 
 def _label_published(ax: Axes, key: str, curves: Sequence[Curve]) -> None:
-    """Writes the study's figures at the right end of their dashes."""
+    """Writes the study's results at the right end of their dashes."""
     published = _published(curves, key)
     positions = spread(ax, [value for value, _ in published], points=10)
     for (value, colour), y in zip(published, positions):
@@ -119,7 +119,7 @@ def _label_published(ax: Axes, key: str, curves: Sequence[Curve]) -> None:
 
 
 def _label_lines(ax: Axes, name_ax: Axes, key: str, curves: Sequence[Curve]) -> None:
-    """Writes each run's name right of its line's end in `ax`, apart from one another."""
+    """Writes the runs' names to the right of `ax`, each joined to the end of its line."""
     ended = [(points[-1], curve) for curve in curves if (points := _points(curve, key))]
     ended.sort(key=lambda pair: pair[0][1])
     name_ax.set_xlim(0, 1)
@@ -156,13 +156,13 @@ def _label_lines(ax: Axes, name_ax: Axes, key: str, curves: Sequence[Curve]) -> 
 
 
 def _points(curve: Curve, key: str) -> list[tuple[int, float]]:
-    """(epoch counted from 1, value) of every epoch that has a finite one."""
+    """(epoch counted from 1, value) of each epoch with a finite value."""
     values = [(row.epoch + 1, getattr(row, key)) for row in curve.history]
     return [(epoch, value) for epoch, value in values if np.isfinite(value)]
 
 
 def _published(curves: Sequence[Curve], key: str) -> list[tuple[float, str]]:
-    """(the study's one figure, colour of a run it belongs to), ascending."""
+    """(value, colour) of each single result of the study, ascending; equal values appear once."""
     colours = {
         curve.published[key][0]: curve.style.colour
         for curve in curves

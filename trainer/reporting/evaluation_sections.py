@@ -1,4 +1,4 @@
-"""A report's sections on finished networks: accuracies, level-1 confusions, examples."""
+"""The report's sections on evaluations: accuracies, level-1 confusions, examples."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ from trainer.reporting.table import run_key, share, table, with_note
 from trainer.runs.evaluation_file import EvaluationResult, Example, Method
 
 _NAMED_CONFUSIONS = 5
+_STALE = "out of date: the run has other weights now"
 _NOTHING = Markup("<p>No run has been evaluated yet.</p>")
 
 
 def _evaluations(
     runs: Sequence[ReportedRun],
 ) -> Iterator[tuple[ReportedRun, EvaluationResult, Markup]]:
-    """(run, evaluation, heading)."""
+    """Each evaluation of each run, as (run, evaluation, heading)."""
     for run in runs:
         for result in run.evaluations:
             split = result.method.split
-            heading = Markup("<h3>{} on {}</h3>").format(run_key(run.name, run.style), split)
+            stale = Markup(' <span class="stale">({})</span>').format(_STALE)
+            heading = Markup("<h3>{} on {}{}</h3>").format(
+                run_key(run.name, run.style), split, stale if run.is_stale(result.method) else ""
+            )
             yield run, result, heading
 
 
 def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
-    """What `trainer.evaluate` measured, and the commands that measure what is missing."""
+    """The results of `trainer.evaluate`, and the commands that evaluate the other runs."""
     columns = [
         ("run", ""),
         ("split", ""),
@@ -48,7 +52,7 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
     rows = [
         (
             run_key(run.name, run.style),
-            with_note(result.method.split, ", ".join(_remarks(run, result.method))),
+            with_note(result.method.split, _remarks(run, result.method)),
             f"{result.counts.num_products:,}",
             f"{result.counts.num_pictures:,}",
             share(result.counts.product.accuracy),
@@ -69,19 +73,19 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
     if not rows:
         return _missing(runs)
     note = (
-        "Level 1, level 2 and the last column are accuracies by product. The last one counts only "
-        "products none of whose pictures is, byte for byte, in the run's training split."
+        "Level 1, level 2 and the last column are accuracies by product. The last column leaves "
+        "out every product that shares a picture, byte for byte, with the run's training split."
     )
     return Markup("\n").join(
         [table(columns, rows), Markup('<p class="note">{}</p>').format(note), _missing(runs)]
     )
 
 
-def _remarks(run: ReportedRun, method: Method) -> list[str]:
-    """What differs from the usual way to predict, and whether the figures are out of date."""
-    parts = []
+def _remarks(run: ReportedRun, method: Method) -> Markup:
+    """Says if an evaluation is out of date, and how it differs from the default method."""
+    parts: list[str] = []
     if run.is_stale(method):
-        parts.append("of older weights: evaluate again")
+        parts.append(Markup('<span class="stale">{}; evaluate it again</span>').format(_STALE))
     elif method.weights_sha256 is None and not run.is_two_stage:
         parts.append("weights not recorded")
     if method.checkpoint != "best":
@@ -90,11 +94,11 @@ def _remarks(run: ReportedRun, method: Method) -> list[str]:
         parts.append("with mirror images")
     if method.mean != "arithmetic":
         parts.append(f"{method.mean} mean")
-    return parts
+    return Markup(", ").join(parts)
 
 
 def _missing(runs: Sequence[ReportedRun]) -> Markup:
-    """The commands that evaluate the runs which are not, and which cannot be evaluated yet."""
+    """The commands that evaluate the remaining runs, and the runs that are not ready for it."""
     missing = [run for run in runs if not run.evaluations and not run.is_part]
     ready = [run for run in missing if run.can_be_evaluated]
     waiting = ", ".join(run.name for run in missing if not run.can_be_evaluated)
@@ -118,8 +122,9 @@ def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
     if not parts:
         return _NOTHING
     note = (
-        "Share of each category's products, by what they were taken for; the right answers are on "
-        "the grey diagonal. Only the categories with the largest confusions are shown."
+        "Each row shows which categories a true category's products were predicted as; the grey "
+        "diagonal holds the right predictions. Only the categories with the largest confusions "
+        "are shown."
     )
     return Markup('<p class="note">{}</p><div class="beside">{}</div>').format(
         note, Markup("\n").join(parts)
@@ -128,13 +133,13 @@ def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
 
 def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> Markup:
     if result.counts.level1 is None:
-        return Markup("<p>The run's classes say nothing about level 1.</p>")
+        return Markup("<p>This run's classes do not determine the level-1 category.</p>")
     matrix, names = result.counts.level1_confusion, result.counts.level1_names
     pairs = largest_confusions(matrix)
     if not pairs:
-        return Markup("<p>Every product was put in its level-1 category.</p>")
+        return Markup("<p>Every product was predicted in its true level-1 category.</p>")
     named = Markup("\n").join(
-        Markup("<li>{} of {} taken for {}: {} products</li>").format(
+        Markup("<li>{} of {} predicted as {} (products: {})</li>").format(
             f"{pair.share:.1%}",
             names[pair.true],
             names[pair.predicted],
@@ -148,14 +153,14 @@ def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> 
 
 
 def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Markup:
-    """Pictures of each evaluation's surest wrong products, then of some right ones."""
+    """Each evaluation's wrong predictions of the highest probability, then some right ones."""
     parts = [
         Markup("\n").join([heading, _examples(run, result, data, number)])
         for run, result, heading in _evaluations(runs)
     ]
     if not parts:
         return _NOTHING
-    note = "Wrong predictions, surest first, then some right ones (green)."
+    note = "Wrong predictions, most confident first, then some right ones (green)."
     return Markup("\n").join([Markup('<p class="note">{}</p>').format(note), *parts])
 
 
@@ -180,16 +185,16 @@ def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number
 
 
 def chosen_examples(rows: Sequence[Example], number: int) -> list[Example]:
-    """`number` wrong ones with the highest probability, then up to a third as many right ones."""
+    """The `number` most confident wrong predictions, then up to a third as many right ones."""
     distinct = {row.product_id: row for row in rows}.values()
-    surest = sorted(distinct, key=lambda row: -row.probability)
-    wrong = [row for row in surest if not row.correct]
-    right = [row for row in surest if row.correct]
+    by_confidence = sorted(distinct, key=lambda row: -row.probability)
+    wrong = [row for row in by_confidence if not row.correct]
+    right = [row for row in by_confidence if row.correct]
     return wrong[:number] + right[: number // 3]
 
 
 def full_names(run: ReportedRun) -> list[str]:
-    """Each class's name; a category's is "level 1 > level 2 > level 3"."""
+    """The name of each class; for categories, "level 1 > level 2 > level 3"."""
     label_map = run.label_map
     if label_map.target != "category":
         return label_map.class_names

@@ -26,6 +26,7 @@ td:first-child { white-space: nowrap; }
 .published { background: #f6f6f6; }
 .key { display: inline-block; width: 1.3em; }
 .note { color: #666; }
+.stale { color: #b34700; font-weight: 600; }
 td .note { font-size: .85em; min-width: 6rem; max-width: 13rem; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; }
 .beside { display: flex; flex-wrap: wrap; gap: 0 4rem; }
@@ -47,12 +48,12 @@ figcaption { color: #555; font-size: .88rem; }
 
 
 def page(title: str, introduction: Markup, sections: Sequence[tuple[str, str, Markup]]) -> str:
-    """The whole page.
+    """The whole page as HTML; it escapes everything but Markup.
 
     Args:
-      title: heading.
-      introduction: below it.
-      sections: (anchor, heading, body) in their order.
+      title: the page's title and heading.
+      introduction: the text below the heading.
+      sections: (anchor, heading, body) of each, in order.
     """
     links = Markup("\n").join(
         Markup('<a href="#{}">{}</a>').format(*section[:2]) for section in sections

@@ -1,4 +1,4 @@
-"""Pictures within the page: charts, and JPEGs of products."""
+"""Pictures embedded in the page: charts, and the JPEGs of products."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 
 class Figures:
-    """The page's figures: embedded in it, and kept to be written beside it.
+    """The charts on the page; it embeds each one, and keeps the PNG to write it to a file too.
 
     Attributes:
       pngs: file name -> PNG.
@@ -19,7 +19,7 @@ class Figures:
         self.pngs: dict[str, bytes] = {}
 
     def add(self, name: str, png: bytes, alt: str, caption: str = "") -> Markup:
-        """Takes a figure in; `name` makes its file's name."""
+        """Adds a chart, whose file name derives from `name`, and returns its HTML."""
         file_name = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")
         if f"{file_name}.png" in self.pngs:
             file_name += f"-{len(self.pngs)}"
@@ -32,5 +32,5 @@ class Figures:
 
 
 def data_uri(media_type: str, content: bytes) -> Markup:
-    """The content of a file as a URL, e.g. for an `img`'s `src`."""
+    """A URL that contains the file itself, e.g. for the `src` of an `img`."""
     return Markup(f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}")

@@ -1,4 +1,4 @@
-"""Pictures for a report: those of a few products, as they lie in the data set."""
+"""Reads the pictures of a few products from the data sets of the runs, for the examples."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trainer.reporting.reported_runs import ReportedRun
 
 
 class DataSets:
-    """The data sets that runs were trained on, as far as they are at hand.
+    """The data sets of the runs, opened when first needed.
 
     Args:
-      data_dir: where the data set of all runs is; None: where each run found its own.
+      data_dir: the directory of the data set for all runs; None: each run's own `data_dir`.
 
     Raises:
-      DatasetError: if there is none in `data_dir`.
+      DatasetError: if `data_dir` contains no data set.
     """
 
     def __init__(self, data_dir: str | os.PathLike[str] | None = None):
@@ -28,7 +28,12 @@ class DataSets:
         self._opened: dict[str | None, CdiscountData | DatasetError] = {}
 
     def of(self, run: ReportedRun) -> CdiscountData:
-        """Raises DatasetError or LabelMapError if the run's data set is gone, or is another now."""
+        """The run's data set.
+
+        Raises:
+          DatasetError: if it is gone.
+          LabelMapError: if it has other categories than the run.
+        """
         data = self._given or self._open(run.config.data_dir)
         if isinstance(data, DatasetError):
             raise data
@@ -44,7 +49,7 @@ class DataSets:
         return self._opened[data_dir]
 
     def why_not(self, run: ReportedRun, *splits: str) -> str:
-        """Why these splits of the run's data set cannot be used; empty if they can."""
+        """Why these splits of the run's data set are unusable; empty if they are usable."""
         try:
             data = self.of(run)
             for split in splits:
@@ -56,21 +61,21 @@ class DataSets:
     def pictures(
         self, run: ReportedRun, split: str, product_ids: Iterable[int]
     ) -> dict[int, list[bytes]]:
-        """The JPEGs of some products, as of `pictures_of`."""
+        """The JPEGs of some products of a split of the run's data set; see `pictures_of`."""
         return pictures_of(self.of(run).split(split), product_ids)
 
 
 def pictures_of(split: Split, product_ids: Iterable[int]) -> dict[int, list[bytes]]:
     """The JPEGs of some products, undecoded.
 
-    Reads only the shard files that hold one of them, each up to its last one.
+    Reads only the shard files that contain one of them, each up to the last one in it.
 
     Args:
-      split: where to look.
-      product_ids: products; those that the split does not hold are left out.
+      split: the split to read.
+      product_ids: their `_id`s; ids that are not in the split are skipped.
 
     Returns:
-      product id -> its JPEGs.
+      product id -> its JPEGs, in their order in the product.
     """
     wanted = np.flatnonzero(np.isin(split.index.product_id, list(product_ids)))
     found, start = {}, 0
@@ -85,7 +90,7 @@ def pictures_of(split: Split, product_ids: Iterable[int]) -> dict[int, list[byte
 
 
 def _records(path: str, places: np.ndarray) -> Iterable[bytes]:
-    """The records at `places` (int64) of a file."""
+    """The records of a TFRecord file at `places` (int64 [n], ascending)."""
     if not len(places):
         return ()
     records = tf.data.TFRecordDataset(path).enumerate()

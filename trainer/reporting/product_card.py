@@ -16,9 +16,13 @@ def product_card(
     predicted_name: str,
     probability: float,
 ) -> Markup:
-    """One predicted product: its JPEGs, what it is and what it was taken for.
+    """One product with its prediction.
 
-    Names are paths (`level 1 > level 2 > level 3`), of which the last part is set in bold.
+    Args:
+      product_id: its `_id`.
+      pictures: its JPEGs.
+      true_name, predicted_name: paths, `level 1 > level 2 > level 3`; the last part is bold.
+      probability: of the prediction, 0 to 1.
     """
     right = true_name == predicted_name
     images = Markup("\n").join(

@@ -1,10 +1,7 @@
-"""Compares runs on one page: curves, a table, level-1 confusions, examples.
+"""Writes the report: one page that compares runs, and its charts as PNG files.
 
-    python -m trainer.report runs/* --output=report.html
-
-Writes the page, which needs no other file, and its figures once more as PNGs in `report_files/`.
-Runs may be of any kind, unfinished or not evaluated; accuracies are compared only between runs that
-tell the same classes apart.
+A section of the page is a function in `training_sections.py` or `evaluation_sections.py`; each
+chart has a module of its own (`curves_chart.py`, `confusion_chart.py`, `specialists_chart.py`).
 """
 
 from __future__ import annotations
@@ -29,22 +26,27 @@ def write_report(
     data_dir: str | os.PathLike[str] | None = None,
     num_examples: int = 24,
 ) -> pathlib.Path:
-    """Writes the page, and its figures beside it.
+    """Writes the page, which needs no other file, and its charts in a folder beside it.
+
+    Runs may be of any kind, unfinished or not evaluated. The report compares accuracies only
+    between runs with the same classes.
 
     Args:
-      run_dirs: folders of the runs, in the order in which they are listed.
-      output: the page's path.
-      data_dir: where the data set is, for the pictures of the examples; default: where each run
-        found it, and no examples where it is gone.
-      num_examples: wrong predictions to show of each evaluation; and up to a third as many right.
+      run_dirs: the folders of the runs, in the order in which the report lists them.
+      output: the path of the page.
+      data_dir: the directory of the data set, for the pictures of the examples. None: each run's
+        own; where that is gone, the report has no examples.
+      num_examples: how many wrong predictions to show of each evaluation; the report adds up to a
+        third as many right ones.
 
     Returns:
-      The folder of the figures.
+      The folder of the charts.
 
     Raises:
-      RunFolderError: if one of the folders holds no run, or is given twice.
-      LabelMapError: if the files of one of the folders contradict each other.
-      DatasetError: if there is no data set in `data_dir`.
+      RunFolderError: if a folder contains no run, or was given twice.
+      LabelMapError: if the files of a folder contradict each other.
+      DatasetError: if `data_dir` contains no data set.
+      EvaluationFileError: if an evaluation is damaged, or a newer version wrote it.
     """
     runs = load_runs(run_dirs)
     data, figures = DataSets(data_dir), Figures()
@@ -66,7 +68,7 @@ def write_report(
 
 
 def _write(output: pathlib.Path, text: str, figures: Figures) -> pathlib.Path:
-    """Writes each file whole, the page last."""
+    """Writes the page after its charts, and each file whole or not at all."""
     folder = output.with_name(f"{output.stem}_files")
     folder.mkdir(parents=True, exist_ok=True)
     for name, png in figures.pngs.items():

@@ -1,4 +1,4 @@
-"""What a report says of a run: its settings, curves, best epoch, evaluations, and what it lacks."""
+"""Reads the runs of a report: settings, history, best epoch, evaluations, and what is missing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.settings.experiments import EXPERIMENTS, Experiment
 
 @dataclasses.dataclass(frozen=True)
 class Validated:
-    """Validation accuracies, by picture and by product."""
+    """Validation accuracies, 0 to 1; `accuracy` and `top5_accuracy` are by picture."""
 
     accuracy: float
     product_accuracy: float
@@ -29,18 +29,18 @@ class Validated:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ReportedRun:
-    """One run, read once.
+    """A run as it was when the report read it.
 
     Attributes:
-      name: the end of its path that tells it from the report's other runs.
-      style: how it looks in every figure and table.
+      name: the end of its path, long enough to differ from the report's other runs.
+      style: how it looks in all charts and tables.
       folder: its folder.
       config, label_map, history: as in the folder.
-      state: what was last committed; None before the first checkpoint.
-      evaluations: the contents of its evaluation/*.json, that of its validation split first.
-      specialists: of a two-stage run, those of its second stage, by level-1 label.
-      is_two_stage: whether it is two stages as a whole, which has no curves of its own.
-      is_part: whether it is a network of a two-stage run.
+      state: the last saved state; None before the first checkpoint.
+      evaluations: the contents of `evaluation/*.json`; the one of its validation split comes first.
+      specialists: the second stage of a two-stage run, in the order of the level-1 labels.
+      is_two_stage: whether this is a whole two-stage run, which has no history of its own.
+      is_part: whether this is a network of a two-stage run.
     """
 
     name: str
@@ -57,13 +57,14 @@ class ReportedRun:
 
     @property
     def target(self) -> tuple[str, int, str]:
-        """Equal for runs whose accuracies may be compared: the same classes."""
+        """A key that is equal for runs with the same classes, whose accuracies are comparable."""
         config = self.config
         within = -1 if config.within_level1 is None else config.within_level1
         return (config.target, within, self.label_map.digest)
 
     @property
     def target_title(self) -> str:
+        """The run's classes in words, e.g. `Level 1 (49 classes)`."""
         config, label_map = self.config, self.label_map
         title = {"category": "Categories", "level1": "Level 1", "level2": "Level 2"}[config.target]
         if config.within_level1 is not None:
@@ -72,26 +73,26 @@ class ReportedRun:
 
     @property
     def experiment(self) -> Experiment | None:
-        """The study's experiment that the run repeats, with what was published of it."""
+        """The experiment of the study that the run repeats, with its published results."""
         # A two-stage run's preset is that of its level-1 network alone.
         return None if self.is_two_stage else EXPERIMENTS.get(self.config.experiment)
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch (from 0) whose weights are kept."""
+        """The epoch (from 0) with the lowest validation loss, whose weights the run keeps."""
         best = self.state.best if self.state else None
         return best.epoch if best else None
 
     @property
     def best_row(self) -> EpochRow | None:
-        """The history's row of the best epoch; None before the first is finished."""
+        """The history's row of the best epoch; None before the first epoch is finished."""
         return next((row for row in self.history if row.epoch == self.best_epoch), None)
 
     @functools.cached_property
     def validation(self) -> Validated | None:
-        """How good the weights are that are kept; None if that was not measured.
+        """Accuracies of the best epoch; None if nobody has measured them.
 
-        A two-stage run has it once it was evaluated on its validation split.
+        A two-stage run has them after an evaluation on its validation split.
         """
         if not self.is_two_stage:
             row = self.best_row
@@ -105,14 +106,18 @@ class ReportedRun:
         return None
 
     def is_stale(self, method: Method) -> bool:
-        """Whether an evaluation is of other weights than those that the run has now."""
+        """Whether an evaluation measured other weights than the run has now.
+
+        False if the weights are not known: for a two-stage run, and for evaluations by versions up
+        to 0.1.
+        """
         if self.state is None or method.weights_sha256 is None:
             return False
         weights = self.state.weights(method.checkpoint)
         return weights is None or weights.sha256 != method.weights_sha256
 
     def last_stage_median(self, column: str) -> float | None:
-        """Median of a history's column over the last stage's epochs: stages differ in speed."""
+        """The median of a history column over the last stage's epochs; stages differ in speed."""
         if not self.history:
             return None
         last = self.history[-1].stage
@@ -120,11 +125,12 @@ class ReportedRun:
 
     @property
     def can_be_evaluated(self) -> bool:
+        """Whether the run has all the weights that an evaluation needs."""
         return not self.shortfall if self.is_two_stage else self.best_row is not None
 
     @property
     def shortfall(self) -> str:
-        """What the run still lacks, as a clause; empty if it was trained to its end."""
+        """How the run falls short of its full training, as a clause; empty if it does not."""
         if self.is_two_stage:
             if self.folder.is_two_stage:
                 return ""
@@ -141,17 +147,22 @@ class ReportedRun:
 def without_files(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[str | os.PathLike[str]], list[str]]:
-    """(those that may be folders of runs, names of plain files), so that `runs/*` can be given."""
+    """Separates plain files from folders, so that `runs/*` is a valid argument.
+
+    Returns:
+      (paths that are not files, names of the files). A path that does not exist is not a file.
+    """
     files = [path for path in paths if os.path.isfile(path)]
     return [path for path in paths if path not in files], [os.path.basename(path) for path in files]
 
 
 def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
-    """Reads runs' folders; one of two stages gives itself and its level-1 network.
+    """Reads the folders of runs; a two-stage run yields itself and its level-1 network.
 
     Raises:
-      RunFolderError: if one holds no run, or is given twice.
-      LabelMapError: if the files of one disagree.
+      RunFolderError: if a folder contains no run, or was given twice.
+      LabelMapError: if the files of a folder contradict each other.
+      EvaluationFileError: if an evaluation is damaged, or a newer version wrote it.
     """
     paths = [pathlib.Path(os.path.abspath(path)) for path in run_dirs]
     if not paths:
@@ -167,7 +178,7 @@ def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
 
 
 def by_target(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
-    """Runs that tell the same classes apart, in their order; those of categories first."""
+    """Groups of runs with the same classes, in their order; runs of categories come first."""
     groups: dict[tuple, list[ReportedRun]] = {}
     for run in runs:
         groups.setdefault(run.target, []).append(run)
@@ -175,7 +186,7 @@ def by_target(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
 
 
 def _names(paths: Sequence[pathlib.Path]) -> list[str]:
-    """The shortest ends of different paths that all differ."""
+    """The ends of different paths, just long enough that all differ."""
     for length in range(1, max(len(path.parts) for path in paths) + 1):
         names = ["/".join(path.parts[-length:]) for path in paths]
         if len(set(names)) == len(names):
@@ -210,7 +221,7 @@ def _load_network(name: str, folder: RunFolder) -> ReportedRun:
     evaluations.sort(key=lambda result: result.method.split != config.validation_split)
     return ReportedRun(
         name,
-        style_of(0),  # `load_runs` gives it its own
+        style_of(0),  # `load_runs` replaces it
         folder,
         config,
         folder.label_map,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-# Okabe and Ito's colours for all kinds of colour vision, without their yellow (too light on white).
-# A later run with the same colour has another marker, and a hollow one.
+# Okabe and Ito's colours for all kinds of colour vision, except yellow (too light on white).
+# Runs with the same colour differ in their markers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#333333")
 MARKERS = "osD^vPX<>ph*"
 
@@ -20,7 +20,7 @@ class Style:
 
 
 def style_of(place: int) -> Style:
-    """The look of the run at `place` (0, 1, ...) of the report; the first 84 are all different."""
+    """The style of the report's run number `place` (from 0); the first 84 are all different."""
     return Style(
         COLOURS[place % len(COLOURS)],
         MARKERS[place % len(MARKERS)],

@@ -11,12 +11,12 @@ from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
 
 
 def specialists_chart(names: Sequence[str], accuracies: Sequence[float], colour: str) -> bytes:
-    """PNG of a dot for each specialist network's accuracy, highest on top.
+    """PNG with a dot for each specialist's accuracy, the highest on top.
 
     Args:
-      names: of the specialists' level-1 categories.
-      accuracies: validation accuracy by product, each within its own category.
-      colour: of the run they belong to.
+      names: the level-1 categories of the specialists.
+      accuracies: validation accuracies by product, 0 to 1, each within its own category.
+      colour: the colour of their run.
     """
     order = np.argsort(accuracies, kind="stable")
     with chart_look():

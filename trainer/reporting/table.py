@@ -1,4 +1,4 @@
-"""Tables of a report, and what their cells show: runs, shares, notes."""
+"""Tables of the report, and the contents of their cells: names of runs, shares, notes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from markupsafe import Markup, escape
 
 from trainer.reporting.run_styles import Style
 
-# Unicode shapes for the markers of the figures, filled and hollow.
+# Unicode shapes that match the markers of the charts, filled and hollow.
 _SHAPES = dict(zip("osD^vPX<>ph*", "●■◆▲▼✚✖◀▶⬟⬢★"))
 _HOLLOW_SHAPES = dict(zip("osD^vPX<>ph*", "○□◇△▽✛✕◁▷⬠⬡☆"))
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -> Markup:
-    """A table.
+    """A table; it escapes everything but Markup.
 
     Args:
-      columns: (heading, CSS classes), among them `number` to align right.
-      rows: a value for each column; None is shown as a dash.
+      columns: (heading, CSS classes) of each; the class `number` aligns a column to the right.
+      rows: a value for each column; None appears as a dash.
     """
     head = Markup("\n").join(
         Markup('<th class="{}">{}</th>').format(css, heading) for heading, css in columns
@@ -39,17 +39,17 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) 
 
 
 def with_note(text: object, note: str) -> Markup:
-    """Something with a smaller note below, if there is one."""
+    """The text with a smaller note below it; just the text if the note is empty."""
     return Markup('{}<div class="note">{}</div>').format(text, note) if note else escape(text)
 
 
 def share(value: float | None) -> str | None:
-    """A share, 0 to 1, as the study writes it."""
+    """A share, 0 to 1, with four decimals as in the study; None stays None."""
     return None if value is None else f"{value:.4f}"
 
 
 def run_key(name: str, style: Style) -> Markup:
-    """A run's name behind its marker in its colour."""
+    """The run's marker in its colour, then its name."""
     shape = (_HOLLOW_SHAPES if style.hollow else _SHAPES)[style.marker]
     return Markup('<span class="key" style="color: {}">{}</span>{}').format(
         style.colour, shape, name

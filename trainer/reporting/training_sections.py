@@ -1,4 +1,4 @@
-"""A report's sections on training: who is best, curves, a table of the runs, specialists."""
+"""The report's sections on training: the best run, curves, tables of the runs, specialists."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from trainer.reporting.reported_runs import ReportedRun
 from trainer.reporting.specialists_chart import specialists_chart
 from trainer.reporting.table import run_key, share, table, with_note
 
-Groups = Sequence[Sequence[ReportedRun]]  # runs that tell the same classes apart
+Groups = Sequence[Sequence[ReportedRun]]  # each of runs with the same classes
 
 
 def summary(group: Sequence[ReportedRun]) -> Markup:
-    """One sentence: the best of the runs."""
+    """A sentence that names the best of the runs."""
     title = group[0].target_title
     measured = [run for run in group if run.validation]
     if not measured:
-        return Markup("<p>{}: nothing measured yet.</p>").format(title)
+        return Markup("<p>{}: no run has been measured yet.</p>").format(title)
     best = max(measured, key=lambda run: run.validation.product_accuracy)
-    return Markup("<p>{}: <b>{}</b> of the validation products right with {}{}.</p>").format(
+    return Markup("<p>{}: <b>{}</b> of the validation products are right with {}{}.</p>").format(
         title,
         f"{best.validation.product_accuracy:.1%}",
         run_key(best.name, best.style),
-        f", best of {len(measured)} runs" if len(measured) > 1 else "",
+        f", the best of {len(measured)} runs" if len(measured) > 1 else "",
     )
 
 
 def curves(groups: Groups, figures: Figures) -> Markup:
-    """All runs' curves in one figure, beside what the study published."""
+    """The chart of all runs' curves, with the results that the study published."""
     rows = [
         (group[0].target_title, [_curve(run) for run in group])
         for group in groups
@@ -42,11 +42,11 @@ def curves(groups: Groups, figures: Figures) -> Markup:
     ]
     if not rows:
         return Markup("<p>No run has finished an epoch yet.</p>")
-    caption = "A ring marks the epoch whose weights are kept (lowest validation loss)."
+    caption = "A ring marks the best epoch (lowest validation loss), whose weights the run keeps."
     if any(curve.published for _, curves in rows for curve in curves):
         caption += (
-            " Dashes are what the study published of the same experiment on the competition's "
-            "data: its validation accuracy by picture, its Kaggle score by product."
+            " Dashes show the study's published results of the same experiment on the "
+            "competition's data: validation accuracy by picture, Kaggle score by product."
         )
     return figures.add("curves", curves_chart(rows), "validation curves", caption)
 
@@ -61,10 +61,10 @@ def _curve(run: ReportedRun) -> Curve:
 
 
 def tables(groups: Groups, data: DataSets) -> Markup:
-    """A table of the runs for each group, beside the study's figures."""
+    """A table of the runs of each group, with the study's results."""
     note = (
-        "Accuracies are those of the validation split at the best epoch. Seconds (validation "
-        "included) and pictures/s (without it) are medians over the epochs of the last stage."
+        "Accuracies are those of the best epoch on the validation split. Seconds include "
+        "validation and pictures/s do not; both are medians over the epochs of the last stage."
     )
     parts = [_table(group, data) for group in groups]
     return Markup("\n").join([*parts, Markup('<p class="note">{}</p>').format(note)])
@@ -106,7 +106,7 @@ def _table(group: Sequence[ReportedRun], data: DataSets) -> Markup:
     parts = [Markup("<h3>{}</h3>").format(group[0].target_title), table(columns, rows)]
     splits = sorted({run.config.validation_split for run in group})
     if len(splits) > 1:
-        warning = "<p>These runs were validated on different splits ({}): compare with care.</p>"
+        warning = "<p>These runs used different validation splits ({}): compare them with care.</p>"
         parts.append(Markup(warning).format(", ".join(splits)))
     return Markup("\n").join(parts)
 
@@ -126,16 +126,16 @@ def _network(run: ReportedRun) -> Markup:
 
 
 def _products(run: ReportedRun, data: DataSets) -> list[str]:
-    """Products to train and to validate on; the splits where the data set is not at hand."""
+    """Numbers of training and validation products; names of the splits if the data is gone."""
     splits = (run.config.train_split, run.config.validation_split)
-    # A specialist uses those of its own level-1 category, which are not counted here.
+    # A specialist uses only the products of its level-1 category; nothing counts those here.
     if run.config.within_level1 is not None or data.why_not(run, *splits):
         return list(splits)
     return [f"{data.of(run).num_products(split):,}" for split in splits]
 
 
 def _epochs(run: ReportedRun) -> Markup | None:
-    """Number of epochs, and of each stage where there are several."""
+    """The number of epochs; if there are several stages, that of each too."""
     if run.is_two_stage:
         return None
     stages = [row.stage for row in run.history]
@@ -144,7 +144,7 @@ def _epochs(run: ReportedRun) -> Markup | None:
 
 
 def _published(run: ReportedRun) -> tuple[str | None, ...]:
-    """The study's experiment, its validation accuracy (of each chunk) and Kaggle score."""
+    """The study's experiment, its validation accuracy (of each chunk) and its Kaggle score."""
     experiment = run.experiment
     if experiment is None or not experiment.published_accuracy:
         return (None, None, None)
@@ -155,7 +155,7 @@ def _published(run: ReportedRun) -> tuple[str | None, ...]:
 
 
 def _validated(run: ReportedRun) -> tuple[str | None, ...]:
-    """Accuracy by picture, by product, and top five by picture."""
+    """Accuracy by picture, accuracy by product, top-5 accuracy by picture."""
     if run.validation is None:
         return (None, None, None)
     return tuple(share(value) for value in dataclasses.astuple(run.validation))
@@ -166,7 +166,7 @@ def _rounded(value: float | None) -> str | None:
 
 
 def specialists(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
-    """How good each two-stage run's second stage is; empty if there is none."""
+    """The accuracies of each two-stage run's specialists; empty if there are none."""
     return Markup("\n").join(_specialists(run, figures) for run in runs if run.specialists)
 
 
@@ -201,7 +201,7 @@ def _specialists(run: ReportedRun, figures: Figures) -> Markup:
     ]
     if measured:
         png = specialists_chart(*zip(*measured), run.style.colour)
-        caption = "Each specialist on the validation products of its own level-1 category."
+        caption = "Each specialist's accuracy on the validation products of its level-1 category."
         parts.append(figures.add(f"specialists {run.name}", png, "accuracies", caption))
     as_table = Markup("<details><summary>As a table</summary>{}</details>").format(
         table(columns, rows)

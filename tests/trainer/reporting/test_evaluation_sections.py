@@ -40,6 +40,29 @@ def test_every_measure_appears(tmp_path, data):
     assert "Not evaluated yet" not in html
 
 
+def test_evaluations_of_other_weights_are_marked(tmp_path, data):
+    fresh = write_run(tmp_path / "fresh", data, history([0.1]))
+    write_evaluation(fresh)
+    trained_on = write_run(tmp_path / "trained on", data, history([0.1]))
+    write_evaluation(trained_on, weights_sha256="6" * 64)
+    write_evaluation(trained_on, "train", weights_sha256=None)
+    runs = load_runs([tmp_path / "fresh", tmp_path / "trained on"])
+    rows = str(evaluation_sections.table_of_evaluations(runs)).split("<tr>")[2:]
+    mark = '<span class="stale">out of date: the run has other weights now'
+    assert [mark in row for row in rows] == [False, True, False]
+    assert ["weights not recorded" in row for row in rows] == [False, False, True]
+    for section in (
+        evaluation_sections.confusions(runs, Figures()),
+        evaluation_sections.examples(runs, DataSets(), 3),
+    ):
+        headings = section.split("<h3>")[1:]
+        assert ["(out of date: the run has" in heading for heading in headings] == [
+            False,
+            True,
+            False,
+        ]
+
+
 def test_commands_that_evaluate_what_is_not(tmp_path, data):
     write_run(tmp_path / "two words", data, history([0.1]))
     write_run(tmp_path / "new", data, [])
@@ -61,10 +84,10 @@ def test_largest_confusions_are_named_and_drawn(tmp_path, data):
     figures = Figures()
     html = evaluation_sections.confusions(load_runs([tmp_path / "run"]), figures)
     assert list(figures.pngs) == ["confusions-run-validation.png"]
-    assert html.index("75.0% of MISC taken for BOOKS: 3 products") < html.index(
-        "25.0% of HOME taken for BOOKS: 2 products"
+    assert html.index("75.0% of MISC predicted as BOOKS (products: 3)") < html.index(
+        "25.0% of HOME predicted as BOOKS (products: 2)"
     )
-    assert "10.0% of BOOKS taken for HOME: 1 products" in html
+    assert "10.0% of BOOKS predicted as HOME (products: 1)" in html
 
 
 def test_no_confusions(tmp_path, data):
@@ -75,10 +98,10 @@ def test_no_confusions(tmp_path, data):
     )
     write_evaluation(folder)
     html = evaluation_sections.confusions(load_runs([tmp_path / "run"]), Figures())
-    assert "Every product was put in its level-1 category." in html
+    assert "Every product was predicted in its true level-1 category." in html
     write_evaluation(folder, level1=None)
     html = evaluation_sections.confusions(load_runs([tmp_path / "run"]), Figures())
-    assert "The run's classes say nothing about level 1." in html
+    assert "This run's classes do not determine the level-1 category." in html
 
 
 def test_examples_show_pictures_and_full_names(tmp_path, data):

@@ -63,7 +63,7 @@ def test_a_studys_experiment_stands_beside_its_published_figures(tmp_path, data)
         "0.2469",
     ]
     assert "Categories (6 classes)" in html
-    assert "different splits" not in html
+    assert "different validation splits" not in html
 
 
 def test_what_is_said_of_other_runs(tmp_path, data):
@@ -116,7 +116,7 @@ def test_different_validation_splits_are_pointed_out(tmp_path, data):
     write_run(tmp_path / "a", data, history([0.1]))
     write_run(tmp_path / "b", data, history([0.1]), validation_split="train")
     html = training_sections.tables(_groups(tmp_path, "a", "b"), DataSets())
-    assert "validated on different splits (train, validation): compare with care." in html
+    assert "used different validation splits (train, validation): compare them with care." in html
 
 
 def test_without_the_data_set_the_splits_are_named(tmp_path, data, monkeypatch):
@@ -135,11 +135,12 @@ def test_summary(tmp_path, data):
     write_run(tmp_path / "c", data, [])
     (group,) = _groups(tmp_path, "a", "<b>", "c")
     html = training_sections.summary(group)
-    assert "Categories (6 classes): <b>55.6%</b> of the validation products right with" in html
-    assert "&lt;b&gt;, best of 2 runs." in html
+    assert "Categories (6 classes): <b>55.6%</b> of the validation products are right with" in html
+    assert "&lt;b&gt;, the best of 2 runs." in html
     (group,) = _groups(tmp_path, "c")
     assert (
-        training_sections.summary(group) == "<p>Categories (6 classes): nothing measured yet.</p>"
+        training_sections.summary(group)
+        == "<p>Categories (6 classes): no run has been measured yet.</p>"
     )
 
 
@@ -149,7 +150,7 @@ def test_curves(tmp_path, data):
     figures = Figures()
     html = training_sections.curves(_groups(tmp_path, "cnn", "new"), figures)
     assert list(figures.pngs) == ["curves.png"]
-    assert "Dashes are what the study published of the same experiment" in html
+    assert "results of the same experiment" in html
     (run,) = load_runs([tmp_path / "cnn"])
     curve = training_sections._curve(run)
     assert curve.published == {"val_accuracy": (0.2424,), "val_product_accuracy": (0.24686,)}
