@@ -56,7 +56,7 @@ sys.modules[module.__name__] = module
 
 @contextlib.contextmanager
 def without(name: str | None) -> Iterator[None]:
-    """Python processes that start within the block use the plain way instead of the module `name`."""
+    """Processes that start within the block have the plain way in place of the module `name`."""
     if name is None:
         yield
         return

@@ -25,6 +25,7 @@ from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import train_with, training_config, training_data
 from trainer.data.dataset import CdiscountData, Split
+from trainer.data.decoding import resolve_decoder
 from trainer.data.input_pipeline import inference_dataset
 from trainer.prediction.evaluation import evaluate
 from trainer.prediction.loading import load_predictor
@@ -51,11 +52,15 @@ def run(settings: Settings) -> list[Row]:
 def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
     config = training_config(settings, data, name, epochs=1)
     batch_size = config.eval_batch_size
+    decoder = resolve_decoder()  # before TensorFlow uses a GPU
     predictor = _trained(config, data)
     batch = next(
         iter(
             inference_dataset(
-                data.split("test"), batch_size=batch_size, image_size=config.image_size
+                data.split("test"),
+                batch_size=batch_size,
+                image_size=config.image_size,
+                decoder=decoder,
             )
         )
     )["inputs"]
@@ -72,7 +77,7 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
     for kind, split, work in (("evaluation", "train", _evaluate), ("submission", "test", _submit)):
         # Few are two batches, so that many are `pictures` more.
         few, many = (first_products(data, split, 2 * batch_size + more) for more in (0, pictures))
-        work = functools.partial(work, predictor, batch_size)
+        work = functools.partial(work, predictor, batch_size, decoder)
         runs[kind] = functools.partial(_rate_beyond, work, few, many)
     for warm_up in runs.values():  # oneDNN prepares for each size of batch, the last one's too
         warm_up()
@@ -117,12 +122,12 @@ def _rate_beyond(work: Callable[[Split], None], few: Split, many: Split) -> floa
     return (many.num_pictures - few.num_pictures) / ((end - between) - (between - start))
 
 
-def _evaluate(predictor: Predictor, batch_size: int, split: Split) -> None:
-    evaluate(predictor, split, batch_size=batch_size)
+def _evaluate(predictor: Predictor, batch_size: int, decoder: str, split: Split) -> None:
+    evaluate(predictor, split, batch_size=batch_size, decoder=decoder)
 
 
-def _submit(predictor: Predictor, batch_size: int, split: Split) -> None:
-    categories = predict_categories(predictor, split, batch_size=batch_size)
+def _submit(predictor: Predictor, batch_size: int, decoder: str, split: Split) -> None:
+    categories = predict_categories(predictor, split, batch_size=batch_size, decoder=decoder)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "submission.csv.gz"
         write_submission(path, split.index.product_id, categories)

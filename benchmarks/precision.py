@@ -32,8 +32,8 @@ def run(settings: Settings) -> list[Row]:
 def _row(settings: Settings, data: CdiscountData, name: str) -> Row:
     auto = training_config(settings, data, name, precision="auto")
     plain = training_config(settings, data, name, precision="float32")
-    # One if they are the same.
-    epochs = {config: first_epoch_in_memory(config, data) for config in (auto, plain)}
+    configs = dict.fromkeys((auto, plain))  # one if they are the same
+    epochs = {config: first_epoch_in_memory(config, data) for config in configs}
 
     def rate(config: Config, steps: int) -> float:
         return epochs[config].timed(steps, warm_up=1).steps_a_second

@@ -32,7 +32,7 @@ from benchmarks.training import (
 )
 from cdisc_tfds.machine import num_cores
 from trainer.data.dataset import CdiscountData
-from trainer.models.networks import MODELS
+from trainer.models.network_table import MODELS
 
 _TARGET = 0.97
 _WARM_UP = 2

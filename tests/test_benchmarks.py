@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -19,6 +20,8 @@ from PIL import Image
 
 from benchmarks import (
     build,
+    build_parts,
+    checkpoint,
     data,
     floor_jpeg,
     head,
@@ -31,6 +34,7 @@ from benchmarks import (
     precision,
     start,
     steps,
+    training,
 )
 from benchmarks import input as input_part
 from benchmarks.measure import cpu_seconds, picture_rate, take_turns
@@ -40,6 +44,9 @@ from benchmarks.table import Row, compare, table
 from cdisc_tfds.bson_file import read_documents
 from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, write_bson
 from trainer.data.tf_decoding import decode_jpeg
+from trainer.runs.folder import RunFolder
+from trainer.runs.state import EpochRow
+from trainer.training.hooks import Hook
 
 SIZE = 32
 PRODUCTS = 60
@@ -217,7 +224,7 @@ def test_our_batches(settings):
 
 
 def test_the_floor_decodes_to_our_pixels(settings):
-    pytest.importorskip("simplejpeg")
+    pytest.importorskip("simplejpeg", reason=floor_jpeg.MISSING)
     for jpeg, pixels in pixels_of(settings).items():
         np.testing.assert_array_equal(floor_jpeg.decode(jpeg), pixels)
     jpegs = list(pixels_of(settings))
@@ -271,7 +278,7 @@ def test_tfds_and_keras_give_our_pictures_but_for_rounding(settings):
 
 
 def test_torch_reads_our_pixels(settings):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason=peer_torch.MISSING)
     folder = data.picture_files(settings, PRODUCTS)
     known = {pixels.tobytes() for pixels in pixels_of(settings).values()}
     files = peer_torch.PictureFiles(folder)
@@ -288,19 +295,109 @@ def test_peers_that_are_not_installed_are_named(settings, monkeypatch):
     assert [name.split()[0] for name in measured] == ["TFDS", "Keras", "Kagglers'"]
     missing = {row.peer: row for row in rows if row.ours is None}
     assert set(missing) == {input_part.FLOOR, input_part.TORCH}
-    assert "pip install simplejpeg" in missing[input_part.FLOOR].note
+    for peer, name in ((input_part.FLOOR, "simplejpeg"), (input_part.TORCH, "torch")):
+        assert missing[peer].note.startswith("not measured: ")
+        assert f"is not installed (`pip install {name}`" in missing[peer].note
     assert all(row.reached is None for row in missing.values())
 
 
 def test_what_is_below_the_floor_is_explained(settings, monkeypatch):
-    pytest.importorskip("simplejpeg")
+    pytest.importorskip("simplejpeg", reason=floor_jpeg.MISSING)
     monkeypatch.setattr(input_part, "_FLOOR_JPEGS", 200)
     note = input_part._why_below(settings)
     costs = [int(number) for number in re.findall(r"(\d+) us", note)]
     assert len(costs) == 4 and all(0 < cost < 100_000 for cost in costs)
 
 
+# The trainer's training, opened up.
+
+
+def test_the_clock_takes_the_steps_behind_the_warm_up(settings, tmp_path):
+    small_data = training.training_data(settings)
+    config = training.training_config(settings, small_data, "logistic", batch_size=4, epochs=1)
+    places, steps, pauses = [], [], []
+
+    class Slow(Hook):
+        def before_step(self, place):
+            places.append(place.step)
+            time.sleep(0.5 if place.step < 2 else 0.05)
+
+        def close(self):
+            pauses.append(time.sleep(0.5))
+
+    def answer(epoch):
+        epoch = dataclasses.replace(epoch, hooks=(*epoch.hooks, Slow()))
+        steps.append(epoch.steps_left)
+        pace = epoch.timed(3, warm_up=2)
+        assert places == [0, 1, 2, 3, 4]
+        # Two of the three pauses, and neither those of the warm-up nor closing the hooks.
+        assert 0.1 < 3 / pace.steps_a_second < 0.45
+        assert len(pauses) == 1
+
+    training.train_with(config, small_data, tmp_path / "run", answer)
+    pictures = small_data.split(config.train_split).num_pictures
+    assert steps == [-(-pictures // 4)]
+
+
+def test_the_batch_in_memory_is_the_pipelines_and_has_no_hooks(settings, tmp_path):
+    small_data = training.training_data(settings)
+    config = training.training_config(settings, small_data, "logistic", batch_size=4)
+    epoch = training.first_epoch_in_memory(config, small_data)
+    assert epoch.hooks == ()
+    known = {pixels.tobytes() for pixels in pixels_of(settings).values()}
+    first, second = (pictures.numpy() for pictures, _ in epoch.batches.take(2))
+    np.testing.assert_array_equal(first, second)
+    assert len(first) == 4 and all(picture.tobytes() in known for picture in first)
+    before = [variable.numpy() for variable in epoch.step.trained_variables()]
+    epoch.run(2)
+    after = [variable.numpy() for variable in epoch.step.trained_variables()]
+    assert int(epoch.step.optimizer.iterations.numpy()) == 2
+    assert all(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 # The parts.
+
+
+def test_each_part_of_the_build_is_left_out_in_turn(settings, monkeypatch, capsys):
+    builds = []
+
+    def measured(manual_dir, num_processes, reread):
+        assert (manual_dir / "train.bson").exists()
+        [folder] = [p for p in sys_path() if (p / "sitecustomize.py").exists()] or [None]
+        code = (folder / "sitecustomize.py").read_text() if folder else ""
+        builds.append((reread, *(name for name in build_parts.PLAIN if f".{name}" in code)))
+        return 0.5, 2e9
+
+    def sys_path():
+        return map(pathlib.Path, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+
+    monkeypatch.setattr(build_parts, "measure_build", measured)
+    flags = [f"--work_dir={settings.work_dir}", f"--input_dir={settings.input_dir}"]
+    assert build_parts.main([*flags, f"--products={PRODUCTS}", "--repeats=1"]) == 0
+    direct = "direct_writes"
+    assert builds == [(True,), (True, direct), (False,), (False, "arena"), (False, direct)]
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split("  ")[0] for line in lines] == list(build_parts.variants())
+    assert all(line.split()[-5:-1] == ["120", "120", "120", "2.00"] for line in lines)
+
+
+@pytest.mark.parametrize("name", list(build_parts.PLAIN))
+def test_a_plain_way_takes_the_place_of_a_module(name):
+    module = f"cdisc_tfds.build.{name}"
+    code = f"import {module} as m; print(getattr(m, '__file__', 'plain'), *sorted(vars(m)))"
+    command = [sys.executable, "-c", code]
+
+    def imported():
+        result = subprocess.run(command, check=True, capture_output=True, text=True)
+        return result.stdout.split()
+
+    real = imported()
+    with build_parts.without(name):
+        plain = imported()
+    assert plain[0] == "plain" and real[0].endswith(f"{name}.py")
+    public = {word for word in plain[1:] if not word.startswith("_")}
+    assert public and public < set(real[1:])
+    assert imported() == real
 
 
 def test_both_writers_are_timed(settings, tmp_path):
@@ -349,7 +446,7 @@ def test_the_trainers_first_step_is_timed(settings):
     folder = data.data_dir(settings, PRODUCTS)
     arguments = [f"--data_dir={folder}", "--model=logistic", f"--image_size={SIZE}"]
     assert 0 < start.seconds_of("trainer_first_step", [*arguments, "--batch_size=8"]) < 120
-    with pytest.raises(RuntimeError, match="(?s)did not reach its first step.*'no_such_flag'"):
+    with pytest.raises(RuntimeError, match="(?s)did not reach its first step.*--no_such_flag"):
         start.seconds_of("trainer_first_step", ["--no_such_flag"])
 
 
@@ -358,6 +455,47 @@ def test_memory_of_training_is_told(settings, monkeypatch, capsys):
     folder = data.data_dir(settings, PRODUCTS)
     memory.train_and_tell(str(folder), "64", str(SIZE))
     assert 0.1 < float(capsys.readouterr().out.split()[-1]) < 20
+
+
+def test_a_checkpoint_is_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "CLASSES", 7)
+    line = checkpoint.measure("logistic", SIZE, tmp_path)
+    assert re.match(r"logistic +32 px +\d+ MB  checkpoint +\d+\.\d+ s \(.*% of 10 minutes; ", line)
+    run = RunFolder(tmp_path)
+    assert run.state.newest.position.step == checkpoint._TIMES - 1
+    sizes = [path.stat().st_size for path in run.checkpoints.glob("state-*.npy")]
+    pictures = 3 * SIZE**2
+    # Two are kept: the weights and Adam's two moments, float32.
+    assert len(sizes) == 2 and min(sizes) >= 3 * 4 * 7 * pictures
+
+
+def _head_run(monkeypatch, settings, weights: str) -> list[Row]:
+    """The rows of the part, of which nothing trains."""
+
+    def row(epoch: int, cached: bool) -> EpochRow:
+        seconds, accuracy = (0.5, 0.25) if cached else (20.0, 0.2)
+        return EpochRow(epoch, "head", 1, 0.5, 1, accuracy, accuracy, 0.5, 0.01, 100, seconds)
+
+    def trained(settings, data, cache_features):
+        return tuple(row(epoch, cache_features) for epoch in range(3)), 60.0
+
+    monkeypatch.setattr(head, "_trained", trained)
+    changes = {"networks": ("inception",), "head_products": 24, "weights": weights}
+    return head.run(dataclasses.replace(settings, **changes))
+
+
+def test_accuracy_behind_a_random_base_is_not_compared(settings, monkeypatch):
+    speed, accuracy = _head_run(monkeypatch, settings, "none")
+    assert speed.ratio == 40 and speed.reached is True
+    assert accuracy.ours is None and accuracy.reached is None
+    assert accuracy.note.startswith("not measured: needs --weights=FILE")
+
+
+def test_accuracy_behind_a_pretrained_base_is_compared(settings, monkeypatch):
+    _, accuracy = _head_run(monkeypatch, settings, "imagenet")
+    assert accuracy.what == "validation accuracy by picture after 3 epochs"
+    assert (accuracy.ours, accuracy.theirs, accuracy.ratio) == (0.25, 0.2, 1.25)
+    assert accuracy.reached is True
 
 
 def test_the_noise_of_an_accuracy():
