@@ -11,8 +11,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 help:
 	@echo "make demo     generated competition -> data set -> training -> submission and report (6 minutes)"
-	@echo "make test     lint and all tests"
-	@echo "make lint     lint alone"
+	@echo "make test     lint, types and all tests"
+	@echo "make lint     lint and types alone"
 	@echo "make format   formats the code and mends what the linter can"
 	@echo "make bench    speed and memory against peers and floors: one table (20 minutes)"
 	@echo "make torture  kills at random moments, full disks, fuzzing (30 minutes at most)"
@@ -29,6 +29,7 @@ test: lint
 lint: .venv/ok-test
 	$(BIN)/ruff check -q .
 	$(BIN)/ruff format -q --check .
+	$(BIN)/mypy
 
 format: .venv/ok-test
 	$(BIN)/ruff check -q --fix .
@@ -50,10 +51,10 @@ gpu: .venv/ok-run
 dali: .venv/ok-test
 	$(BIN)/pip install -q setuptools wheel 'nvidia-dali-cuda120>=2.4,<3'
 	$(BIN)/pip install -q --no-build-isolation -e '.[dali]'
-	$(BIN)/python -m pytest -q tests/test_dali_decoding.py tests/test_plain_jpeg.py
+	$(BIN)/python -m pytest -q tests/trainer/data/test_dali_decoding.py tests/trainer/data/test_plain_jpeg.py
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 .venv/ok-run: $(SETUP)
 	@echo "Installing into .venv (some minutes, once)"
