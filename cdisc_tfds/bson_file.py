@@ -24,11 +24,11 @@ from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
 
 # A document's length and its closing NUL byte: the empty document.
 MIN_DOCUMENT_BYTES = 5
-# What MongoDB itself allows (16 MiB, and 16 KiB that the server adds). Longer ones are read where
-# the chain of lengths leads to them, but never believed when looking for a document's start.
+# What MongoDB itself allows (16 MiB, and 16 KiB that the server adds). The reader accepts longer
+# documents where the chain of lengths leads, but not when it searches for a document's start.
 MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
-# A start is believed when this many whole product documents follow one another from it (or fewer
-# up to the file's last byte): bytes inside a picture may look like a document, but not go on so.
+# A start is credible when this many whole product documents follow one another from it (or fewer
+# up to the file's last byte): bytes in a picture may look like one document, but not like several.
 DOCUMENTS_TO_BELIEVE = 2
 
 _BLOCK_BYTES = 1 << 20
@@ -227,8 +227,8 @@ class _File:
         return True
 
     def behind_damage(self, offset: int, stop: int) -> int | None:
-        """Where to go on behind the damaged document at `offset`; None if that is not before `stop`
-        as far as a search up to there can tell."""
+        """Where reading can continue after the damaged document at `offset`; None if a search finds
+        no such place before `stop`."""
         try:
             behind = offset + len(self.document(offset, None))
         except BsonError:
@@ -237,7 +237,7 @@ class _File:
         return behind if self._products_follow(behind, 1) else self.find_start(offset + 1, stop)
 
     def find_start(self, offset: int, stop: int) -> int | None:
-        """The first believable start of a document from `offset` on and before `stop`.
+        """The first credible start of a document from `offset` on and before `stop`.
 
         If there is none: the file's size where `stop` is the size, else None.
         """
@@ -333,7 +333,7 @@ def find_document(path: str | os.PathLike[str], offset: int, stop: int | None = 
 
 
 def require_bson(path: str | os.PathLike[str]) -> None:
-    """Raises WrongKindError for a file of another kind; damage is not looked for."""
+    """Raises WrongKindError for a file of another kind; ignores damage."""
     with _File(path) as file, contextlib.suppress(BsonError):
         file.decoded(0, 0)
 
@@ -341,7 +341,7 @@ def require_bson(path: str | os.PathLike[str]) -> None:
 def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
     """Raises BsonError if the first document or the last `window` bytes are damaged.
 
-    It takes milliseconds and finds what most often happens to a large file: a broken download.
+    It takes milliseconds and detects the most common damage of a large file: a broken download.
     """
     with _File(path) as file:
         if file.size == 0:

@@ -1,4 +1,4 @@
-"""The headers of a JPEG file: its segments, its frame header, and whether a decoder would take it.
+"""The headers of a JPEG file: its segments, its frame header, and whether a decoder accepts it.
 
 No pixel is decoded. A JPEG file is FF D8, then segments `FF marker length(2, big-endian) payload`,
 one of them the frame header (SOF: precision, height, width, components), then the scan data, and
@@ -27,7 +27,7 @@ MAX_PIXELS = 1 << 27
 
 
 class JpegError(ValueError):
-    """Bytes that are no JPEG segment where one must be."""
+    """Bytes that are not the JPEG segment that must be there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def walk(data: bytes) -> Iterator[tuple[int, int, int]]:
     scan has END as its last marker; END has no length field, and its length counts as 0.
 
     Args:
-      data: a JPEG file. The first two bytes are not looked at.
+      data: a JPEG file. `walk` ignores its first two bytes.
 
     Yields:
       The marker (such as 0xFFC0), the position of its FF byte, and the segment's length field: the
@@ -100,7 +100,7 @@ def _frame_fields(data: bytes, position: int) -> tuple[int, int, int, int]:
 
 
 def jpeg_fault(data: bytes) -> str | None:
-    """Why no decoder would take `data`, or None. A picture that was cut short counts as damaged."""
+    """Why no decoder would accept `data`, or None. A truncated picture counts as damaged."""
     if not data:
         return "the picture is empty"
     if data[:3] != b"\xff\xd8\xff":

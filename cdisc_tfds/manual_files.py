@@ -1,4 +1,4 @@
-"""The competition's files in TFDS's manual directory: which splits they give, what is missing."""
+"""Finds the competition's files in TFDS's manual directory, and says which are missing."""
 
 from __future__ import annotations
 

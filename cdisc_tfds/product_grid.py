@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 
-class ProductGrid(tfds.visualization.Visualizer):  # type: ignore[misc]
+class ProductGrid(tfds.visualization.Visualizer):
     """One product a cell: its pictures side by side, its id and the name of its category."""
 
     def match(self, ds_info: tfds.core.DatasetInfo) -> bool:

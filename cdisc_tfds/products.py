@@ -1,4 +1,4 @@
-"""The products of a `.bson` file in file order, and what had to be set aside."""
+"""The products of a `.bson` file in file order, and a list of what was left out."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def read_products(
 ) -> Iterator[tuple[int, int, Product]]:
     """Yields (document, offset, product): how many documents precede it, and where it starts.
 
-    Duplicates are the caller's business: they may stand in another part of the file.
+    The caller handles duplicates: the other product may be in another part of the file.
 
     Args:
       path: the file.
       categories, labelled: as for `product_of`.
-      on_rejection: is called for whatever is left out.
+      on_rejection: called for everything that is left out.
       start, stop: the part of the file, as for `read_documents`; documents count from `start`.
       keep_going: skip damaged bytes instead of stopping at them.
       on_landing: is called at the end with the offset behind the last document and the number of
@@ -110,7 +110,7 @@ def read_products(
 
 
 def duplicate(document: int, offset: int, product_id: int) -> Rejection:
-    """A product whose `_id` an earlier one of the split has: the earlier one is kept."""
+    """A product whose `_id` is that of an earlier one of the split, which is kept."""
     return Rejection(
         "product", document, offset, product_id, None, "an earlier product has the same `_id`"
     )
@@ -125,7 +125,7 @@ def check_first(
 ) -> None:
     """Raises UnusableProductsError if all of the first `number` documents would be rejected.
 
-    A wrong category file or another kind of dump is so found in moments, not after hours.
+    This detects a wrong category file or another kind of dump within seconds, not after hours.
     """
     reasons: list[str] = []
     for _, _, document in itertools.islice(read_documents(path), number):

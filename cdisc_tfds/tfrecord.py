@@ -22,7 +22,7 @@ _FOOTER = struct.Struct("<I")
 
 
 def masked_crc(*pieces: bytes) -> int:
-    """Of the pieces end to end."""
+    """The masked CRC-32C of the pieces end to end."""
     crc = 0
     for piece in pieces:
         crc = google_crc32c.extend(crc, piece)

@@ -1,4 +1,4 @@
-"""Where a build keeps what it has finished, so that an interrupted one can continue.
+"""The folder of finished work from which an interrupted build continues.
 
 It lies beside the data set (`1.0.0.building` beside `1.0.0`), on the same disk: finished files are
 linked into the data set, not copied.
@@ -36,9 +36,9 @@ class BuildFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other builds of this data set out; the lock ends with this process at the latest.
+        """Locks other builds of this data set out, until the block or this process ends.
 
-        The locked file lies beside the folder, which is removed while the lock is held.
+        The locked file is beside the folder, because the build removes the folder while locked.
         """
         refusal = BuildFolderError(
             f"One build at a time may write to {self.path.parent}. Another one is running. "
@@ -77,7 +77,7 @@ class BuildFolder:
 
     @contextlib.contextmanager
     def clear_disk_errors(self, needed: int) -> Iterator[None]:
-        """Says what to do when the disk is full after all."""
+        """Turns an error about a full disk into one that says what to do."""
         try:
             yield
         except OSError as error:
@@ -101,7 +101,7 @@ class BuildFolder:
             os.rename(source, target)
 
     def mark_complete(self) -> None:
-        """Says that the data set is complete, and gets its name next."""
+        """Marks the data set as complete, just before it gets its name."""
         write_json(self._complete, {})
 
     @property
@@ -110,7 +110,7 @@ class BuildFolder:
         return self._complete.exists() and self.dataset_dir.exists()
 
     def remove_unproven(self) -> None:
-        """Removes such a data set; it is made again from what the folder holds, in moments."""
+        """Removes such a data set. The build quickly makes it again from what the folder holds."""
         shutil.rmtree(self.dataset_dir)
 
     def finish(self) -> None:

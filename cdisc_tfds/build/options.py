@@ -22,7 +22,7 @@ class BuildOptions:
     """Options of one build; no option changes what a record holds.
 
     Attributes:
-      num_processes: how many processes build it. CDISCOUNT_NUM_PROCESSES; all cores by default.
+      num_processes: how many processes the build uses. CDISCOUNT_NUM_PROCESSES; default: all cores.
       keep_going: skip damaged stretches of a .bson file, and list them, instead of stopping there.
         CDISCOUNT_KEEP_GOING.
       reread: True: write the shards straight from the .bson files, whose documents are read a
@@ -48,7 +48,7 @@ class BuildOptions:
         train_only: bool | None = None,
         stock_writer: bool | None = None,
     ) -> BuildOptions:
-        """What is None is taken from the environment, and else is the default."""
+        """Takes options that are None from the environment, or else their defaults."""
         if num_processes is None:
             num_processes = _environment_number("NUM_PROCESSES", num_cores())
         if num_processes < 1:

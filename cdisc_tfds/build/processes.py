@@ -45,14 +45,14 @@ class Pool:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
     def cancel(self) -> None:
-        """Gives up what has not begun; whoever waits for it gets a CancelledError."""
+        """Cancels what has not begun; waiting for it raises CancelledError."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     def submit(
         self, function: Callable[[Any], Any], argument: Any
     ) -> concurrent.futures.Future[Any]:
-        """The result, now or later; without processes it is computed when it is asked for."""
+        """A future result. Without processes, `result()` computes it."""
         if self._executor is None:
             return _Now(function, argument)
         with self._lock, _light_children():
@@ -77,7 +77,7 @@ def _executor(num_processes: int) -> concurrent.futures.ProcessPoolExecutor | No
 
 
 class _Now(concurrent.futures.Future[Any]):
-    """A future that is computed by whoever asks for it."""
+    """A future whose `result()` computes it."""
 
     def __init__(self, function: Callable[[Any], Any], argument: Any):
         super().__init__()
@@ -92,8 +92,7 @@ class _Now(concurrent.futures.Future[Any]):
 def _without_collector(function: Callable[[Any], Any], argument: Any) -> Any:
     """The function's result, without Python's search for objects that refer to each other.
 
-    Handling a product makes none of those, but so many others that searching took a tenth of the
-    time.
+    Products make no such cycles, but so many objects that the search took a tenth of the time.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -125,7 +124,7 @@ def _light_children() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """A killed build leaves no processes behind that wait for work for ever."""
+    """Ends this process with its parent, so that a killed build leaves no idle processes."""
 
     parent = multiprocessing.parent_process()
     assert parent is not None  # only processes of a pool run this

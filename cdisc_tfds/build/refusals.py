@@ -1,4 +1,4 @@
-"""How the project's own errors reach whoever types `tfds build`."""
+"""Shows the project's own errors to people who type `tfds build`, without a traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 def told_briefly() -> Iterator[None]:
     """Ends the `tfds` command with the message of an error of this project, without a traceback.
 
-    In any other program the error is raised as ever, and so are all other errors.
+    Any other program, and any other error, gets the usual exception.
     """
     try:
         yield

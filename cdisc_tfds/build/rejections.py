@@ -1,4 +1,4 @@
-"""What a split leaves out: a line each in `rejected.jsonl`, counts, and how much is too much."""
+"""What a split leaves out: its lines in `rejected.jsonl`, its counts, and its limit."""
 
 from __future__ import annotations
 

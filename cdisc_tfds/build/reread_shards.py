@@ -1,8 +1,8 @@
-"""Second half of a build whose `.bson` file stays in memory: each shard reads its documents again.
+"""Second half of a build whose `.bson` file stays in memory: shards read their documents again.
 
-The documents of a shard lie all over the file. Where the system's page cache holds the file, that
-costs nothing, and nothing but the shards has to be written. Where it does not, each product would
-be an access to the disk of its own: then `merged_shards` is the way.
+A shard's documents are scattered over the file. If the page cache holds the file, reading them
+costs nothing, and the build writes only the shards. If not, each product would need its own access
+to the disk; `merged_shards` avoids that.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Reread:
         )
 
     def release(self, begin: int, end: int) -> None:
-        """There is nothing to give back."""
+        """Does nothing: rereading takes no disk space."""
 
     def short_parts(self, wanted: np.ndarray) -> list[int]:
         """No part has a file of records."""

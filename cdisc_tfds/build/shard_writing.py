@@ -33,7 +33,7 @@ class Shard:
 
     @property
     def is_finished(self) -> bool:
-        """Whether an earlier build has written it. Of another size it does not count."""
+        """Whether an earlier build wrote it, in its full size."""
         return os.path.exists(self.path) and os.path.getsize(self.path) == self.num_bytes
 
 
@@ -80,10 +80,10 @@ class ShardPlan:
         return self.records.short_parts(wanted)
 
     def write(self, pool: Pool, on_progress: OnProgress) -> None:
-        """Writes the shards that are not finished, and cuts off what the parts need no more.
+        """Writes the unfinished shards, and cuts off the ends of parts that shards no longer need.
 
-        Parts are in the order of the split, so that their ends are used up first: the disk holds
-        the records once, and a few shards.
+        Parts are in the split's order, so their ends are used up first, and the disk never holds
+        more than all records and a few shards.
         """
         waiting: collections.deque[tuple[Shard, concurrent.futures.Future[None] | None]]
         waiting = collections.deque()
@@ -117,7 +117,7 @@ def write_shard(task: MergeTask | RereadTask) -> None:
 
 
 def _write_shard(pool: Pool, task: MergeTask | RereadTask) -> None:
-    """Has a process write a shard. The disk is waited for here: the process goes on meanwhile."""
+    """Has a process write a shard, and waits for the disk here, so that the process need not."""
     written = f"{task.path}.written"
     pool.submit(write_shard, dataclasses.replace(task, path=written)).result()
     rename_synced(written, task.path)

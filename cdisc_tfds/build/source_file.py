@@ -1,4 +1,4 @@
-"""A `.bson` file as a build found it: how it is recognised, and whether it has changed."""
+"""Recognises a `.bson` file, and detects that it changed during a build."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class ChangedFileError(OSError):
 
 @dataclasses.dataclass(frozen=True)
 class SourceFile:
-    """What recognises a file without reading all of it.
+    """Identifies a file without reading all of it.
 
     Attributes:
       path: where it is.
       num_bytes: its size.
       modified: time of its last change, in nanoseconds.
-      inode: number that the file system knows it by.
+      inode: its number in the file system.
       sample: XXH3 of its size and contents; of a file above 64 MiB, of 1024 blocks (64 MiB).
     """
 
@@ -52,7 +52,7 @@ class SourceFile:
         return file
 
     def to_metadata(self) -> dict[str, Any]:
-        """What a data set remembers of the file; where it lay does not count."""
+        """What a data set remembers of the file, apart from its folder."""
         return {
             "file": os.path.basename(self.path),
             "bytes": self.num_bytes,
@@ -84,7 +84,7 @@ class SourceFile:
     def unchanged(self) -> Iterator[None]:
         """Raises ChangedFileError if the file changes within the block.
 
-        Such a change is told instead of the damage that it looks like.
+        The error replaces the one about damage that such a change looks like.
         """
         try:
             yield

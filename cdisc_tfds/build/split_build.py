@@ -1,14 +1,14 @@
 """One split from its `.bson` file to shards, index and list of what was left out.
 
 Two passes, each over independent pieces that any number of processes may take: `sorted_parts`
-reads the file once, front to back, and tells the order; then `shard_writing` writes the shards,
-from the file itself (`reread_shards`) where it stays in the page cache, else from sorted copies of
-its parts (`merged_shards`), so that all access to the disk is sequential. The result depends on the
-file only.
+reads the file once, front to back, and determines the order; then `shard_writing` writes the
+shards. It reads from the file itself (`reread_shards`) if the page cache holds it, else from sorted
+copies of its parts (`merged_shards`), so that all access to the disk is sequential. The result
+depends only on the file.
 
-Everything is made in a folder of the split's own and stays there until the data set is complete. An
-interrupted build leaves finished parts and shards, and the next one continues from them if it is
-asked for the same. Whatever is missing there, cannot be read or has the wrong size is made again.
+Everything stays in the split's own folder until the data set is complete. An interrupted build
+leaves finished parts and shards, and the next build of the same data set continues from them. It
+makes again what is missing, unreadable or of the wrong size.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def build_split(job: SplitJob, pool: Pool, on_progress: OnProgress) -> BuiltSpli
 
     Args:
       job: what to build.
-      pool: who does it.
-      on_progress: is called with (bytes, products) done since the last call; reading and writing
+      pool: the processes that do it.
+      on_progress: called with (bytes, products) done since the last call; reading and writing
         count alike, together twice the file's bytes.
 
     Raises:

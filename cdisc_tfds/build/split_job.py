@@ -1,4 +1,4 @@
-"""What is asked of a split's build, and what it gives; both are remembered in its folder."""
+"""A split's build as it was requested, and its result; the split's folder keeps both."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from cdisc_tfds.manual_files import Source
 from cdisc_tfds.product_index import ProductIndex, ProductIndexError
 from cdisc_tfds.whole_files import write_json
 
-# A part is held in memory by the process that makes it. All processes together stay below this, but
-# for many: the smaller the parts, the more places on the disk a shard has to be read from.
+# A process holds the part that it makes in memory. All processes together stay below this, unless
+# there are many: the smaller the parts, the more places on the disk a shard is read from.
 PARTS_MEMORY_BYTES = 512 << 20
 MAX_PART_BYTES = 128 << 20
 SMALL_PART_BYTES = 64 << 20
-# Less is not worth another process.
+# Smaller parts are not worth another process.
 MIN_PART_BYTES = 32 << 20
 
-# Counts up when the same input gives other parts or shards: old ones are not continued then.
+# Raised when the same input gives other parts or shards: builds do not continue from old ones.
 _FORMAT = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitJob:
-    """What is asked for.
+    """The request.
 
     Attributes:
       source: the split, its file, and whether it is labelled.
       file: what recognises that file.
-      categories_csv: path of a category_names.csv that nobody else changes.
+      categories_csv: path of a copy of category_names.csv, which nobody changes.
       categories_digest: of its contents.
       folder: the split's own folder, made if need be.
       keep_going: skip damaged stretches instead of stopping.
@@ -94,7 +94,7 @@ class SplitJob:
         ]
 
     def _description(self) -> dict[str, Any]:
-        """All that the folder's contents depend on."""
+        """Everything that the folder's contents depend on."""
         return {
             "format": _FORMAT,
             "source": list(self.source),

@@ -6,8 +6,8 @@
                              between train ids, position correlated with category, 1 to 4 pictures
     category_names.csv       three levels
     sample_submission.csv    one row a test product, always the same category
-    solution.csv             the same rows with the true categories, which the real competition
-                             keeps back
+    solution.csv             the same rows with the true categories; the real competition keeps
+                             them secret
 
 The same arguments give the same files. Class sizes are skewed (Zipf), one product in twenty is
 another seller's offer of a product of the same category and shows the same pictures, and one in ten
@@ -101,7 +101,7 @@ MAX_CATEGORIES = len(_ITEMS) * len(PATTERNS) * len(TONES)
 
 @dataclasses.dataclass(frozen=True)
 class SampleSize:
-    """What `write_sample` wrote."""
+    """The size of a sample that `write_sample` wrote."""
 
     products: int
     pictures: int
@@ -147,13 +147,13 @@ def write_sample(
         categories: from 1 to MAX_CATEGORIES.
         seed: the same seed and sizes give the same files.
         image_size: side of the pictures in pixels.
-        processes: how many draw; default: one a core, or this one alone for a small sample. The
-            files do not depend on it.
-        progress: called with the number of products done and in all.
+        processes: how many processes draw; default: one per core, or only this one for a small
+            sample. The files do not depend on it.
+        progress: called with the number of products done and the total.
 
     Raises:
         ValueError: a size is out of range.
-        FileExistsError: one of the files exists; it could be the real dump.
+        FileExistsError: one of the files exists; it may be the real dump.
     """
     _check_sizes(products, test_products, categories)
     folder = pathlib.Path(output_dir)
