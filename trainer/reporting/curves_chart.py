@@ -52,14 +52,14 @@ def curves_chart(groups: Sequence[tuple[str, Sequence[Curve]]]) -> bytes:
     heights = [max(3.5, 1.5 + 0.2 * len(curves)) for _, curves in groups]
     with chart_look():
         figure = Figure(figsize=(15, sum(heights)), dpi=DPI, layout="constrained")
-        figure.get_layout_engine().set(wspace=0.14)
+        figure.get_layout_engine().set(wspace=0.14, h_pad=0.12)
         rows = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)[:, 0]
         # The last column stays empty, for the runs' names.
         grids = [row.subplots(1, 4, width_ratios=(1, 1, 1, 0.7)) for row in rows]
         for row, axes, (title, curves) in zip(rows, grids, groups):
             row.suptitle(title, x=0.005, ha="left", color="#555555")
             for ax, (key, panel_title) in zip(axes, PANELS):
-                ax.set_title(panel_title, pad=12)
+                ax.set_title(panel_title)
                 _draw_panel(ax, key, curves)
             axes[3].axis("off")
         figure.draw_without_rendering()  # fixes the sizes of the axes, which the labels depend on

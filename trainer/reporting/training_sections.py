@@ -84,10 +84,14 @@ def _table(group: Sequence[ReportedRun], data: DataSets) -> Markup:
         ("accuracy by picture", "number"),
         ("accuracy by product", "number"),
         ("top 5 by picture", "number"),
-        ("the study's experiment", "published"),
-        ("its accuracy (epoch)", "number published"),
-        ("its Kaggle score", "number published"),
     ]
+    with_study = any(_is_published(run) for run in group)
+    if with_study:
+        columns += [
+            ("the study's experiment", "published"),
+            ("its accuracy (epoch)", "number published"),
+            ("its Kaggle score", "number published"),
+        ]
     rows = [
         (
             with_note(run_key(run.name, run.style), run.shortfall),
@@ -99,7 +103,7 @@ def _table(group: Sequence[ReportedRun], data: DataSets) -> Markup:
             _rounded(run.last_stage_median("pictures_per_second")),
             None if run.best_epoch is None else run.best_epoch + 1,
             *_validated(run),
-            *_published(run),
+            *(_published(run) if with_study else ()),
         )
         for run in group
     ]
@@ -143,10 +147,15 @@ def _epochs(run: ReportedRun) -> Markup | None:
     return with_note(len(stages), ", ".join(counts) if len(counts) > 1 else "")
 
 
+def _is_published(run: ReportedRun) -> bool:
+    """Whether the study published results of the run's experiment."""
+    return run.experiment is not None and bool(run.experiment.published_accuracy)
+
+
 def _published(run: ReportedRun) -> tuple[str | None, ...]:
     """The study's experiment, its validation accuracy (of each chunk) and its Kaggle score."""
     experiment = run.experiment
-    if experiment is None or not experiment.published_accuracy:
+    if experiment is None or not _is_published(run):
         return (None, None, None)
     accuracy = ", ".join(f"{value:.4f}" for value in experiment.published_accuracy)
     if experiment.published_epoch:

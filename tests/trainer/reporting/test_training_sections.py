@@ -66,6 +66,14 @@ def test_a_studys_experiment_stands_beside_its_published_figures(tmp_path, data)
     assert "different validation splits" not in html
 
 
+def test_a_run_of_ones_own_beside_a_studys_experiment(tmp_path, data):
+    write_run(tmp_path / "cnn", data, history([0.1]), experiment="solution2_exp2")
+    write_run(tmp_path / "own", data, history([0.1]))
+    html = training_sections.tables(_groups(tmp_path, "cnn", "own"), DataSets())
+    assert _cells(html, "own")[-4:] == ["0.3000", "–", "–", "–"]
+    assert _cells(html, "cnn")[-1] == "0.2469"
+
+
 def test_what_is_said_of_other_runs(tmp_path, data):
     stages = ["head", "head", "top_blocks"]
     write_run(
@@ -82,10 +90,10 @@ def test_what_is_said_of_other_runs(tmp_path, data):
     staged = _cells(html, "staged")
     assert staged[1] == "inception pretrained.weights.h5, staged"
     assert staged[5] == "3 2 head, 1 top_blocks"
-    assert staged[-3:] == ["–", "–", "–"]  # not an experiment of the study
     new = _cells(html, "new")
     assert new[0] == "■ new unfinished, no checkpoint yet"
-    assert new[5:] == ["0"] + ["–"] * 9
+    assert new[5:] == ["0"] + ["–"] * 6
+    assert "study" not in html  # neither repeats an experiment with published results
 
 
 def test_chunks_have_a_published_accuracy_each(tmp_path, data):
@@ -104,7 +112,7 @@ def test_two_stage_runs_are_compared_by_their_evaluation(tmp_path, data):
     groups = _groups(tmp_path, "two")
     html = training_sections.tables(groups, DataSets())
     assert _cells(html, "● two")[1] == "solution1_2 then 2 specialists: cnn"
-    assert _cells(html, "● two")[5:] == ["–"] * 4 + ["0.4375", "0.5625", "0.6250"] + ["–"] * 3
+    assert _cells(html, "● two")[5:] == ["–"] * 4 + ["0.4375", "0.5625", "0.6250"]
     assert _cells(html, "two/level1")[9:12] == ["0.7000", "0.8000", "0.9000"]
     assert html.index("Categories (6 classes)") < html.index("Level 1 (3 classes)")
     summaries = [training_sections.summary(group) for group in groups]
