@@ -79,18 +79,23 @@ def picture_parser(split: Split, feature: str = "images") -> PictureParser:
       InvalidArgumentError: when run, if a record is not the one that the index has in its place;
         `clear_record_errors` says so in a sentence.
     """
-    ids = tf.constant(split.index.product_id)
-    categories = tf.constant(split.index.category.astype(np.int64))
-    num_pictures = tf.constant(split.index.num_pictures.astype(np.int32))
+    # As they are stored, and cast only once gathered: 13 bytes per product.
+    ids, categories, num_pictures = (
+        tf.constant(getattr(split.index, name))
+        for name in ("product_id", "category", "num_pictures")
+    )
     schema = {name: _SCHEMA[name] for name in (feature, "category", "product_id")}
+
+    def of_index(column: tf.Tensor, ordinals: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(column, ordinals), tf.int64)
 
     def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tf.RaggedTensor:
         record = tf.io.parse_example(records, schema)
         pictures = record[feature]
         same = (
-            (tf.gather(ids, ordinals) == record["product_id"])
-            & (tf.gather(categories, ordinals) == record["category"])
-            & (tf.gather(num_pictures, ordinals) == pictures.row_lengths())
+            (of_index(ids, ordinals) == record["product_id"])
+            & (of_index(categories, ordinals) == record["category"])
+            & (of_index(num_pictures, ordinals) == tf.cast(pictures.row_lengths(), tf.int64))
         )
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(same), [OTHER_RECORDS])]):
             return tf.identity(pictures)
