@@ -30,7 +30,7 @@ _LOOK = {
 DPI = 110
 
 
-def chart_look(**changes: object) -> AbstractContextManager:
+def chart_look(**changes: object) -> AbstractContextManager[None]:
     """A context in which Matplotlib draws in the report's style, with some rcParams changed."""
     return matplotlib.rc_context(_LOOK | changes)
 

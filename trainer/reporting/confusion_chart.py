@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
 
@@ -32,7 +33,7 @@ class Confusion:
     share: float
 
 
-def largest_confusions(matrix: np.ndarray) -> list[Confusion]:
+def largest_confusions(matrix: ArrayLike) -> list[Confusion]:
     """All pairs of a true category and a wrong prediction, those with the most products first.
 
     Args:
@@ -49,7 +50,7 @@ def largest_confusions(matrix: np.ndarray) -> list[Confusion]:
     return sorted(confusions, key=lambda pair: (-pair.count, -pair.share, pair.true))
 
 
-def confusion_chart(matrix: np.ndarray, names: Sequence[str], limit: int = 14) -> bytes:
+def confusion_chart(matrix: ArrayLike, names: Sequence[str], limit: int = 14) -> bytes:
     """PNG of a heat map of the categories with the largest confusions.
 
     Values are shares of the true category's products, including those predicted as a category that

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -33,7 +33,7 @@ class Curve:
     style: Style
     history: Sequence[EpochRow]
     best_epoch: int | None
-    published: dict[str, Sequence[float]]
+    published: Mapping[str, Sequence[float]]
 
 
 PANELS = (

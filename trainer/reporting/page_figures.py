@@ -15,7 +15,7 @@ class Figures:
       pngs: file name -> PNG.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pngs: dict[str, bytes] = {}
 
     def add(self, name: str, png: bytes, alt: str, caption: str = "") -> Markup:

@@ -179,7 +179,7 @@ def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
 
 def by_target(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
     """Groups of runs with the same classes, in their order; runs of categories come first."""
-    groups: dict[tuple, list[ReportedRun]] = {}
+    groups: dict[tuple[str, int, str], list[ReportedRun]] = {}
     for run in runs:
         groups.setdefault(run.target, []).append(run)
     return [groups[target] for target in sorted(groups)]  # "category" < "level1" < "level2"
