@@ -43,7 +43,7 @@ def main(paths: list[str], options: Options) -> None:
     given = [local_path(path, "the folder of a run") for path in paths]
     run_dirs, files = without_files(given)
     if files:
-        print(f"Left out, for they are files: {', '.join(files)}", file=sys.stderr)
+        print(f"Skipped, because they are not folders: {', '.join(files)}", file=sys.stderr)
     folder = write_report(run_dirs, options.output, options.data_dir, options.examples)
     print(f"{os.path.abspath(options.output)}\nIts figures as PNGs: {folder.absolute()}/")
 

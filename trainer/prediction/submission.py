@@ -186,7 +186,7 @@ def _check_unique(ascending_ids: np.ndarray) -> None:
 
 
 def predict_categories(
-    predictor: Predictor, split: Split, *, batch_size: int, decoder: str = "auto"
+    predictor: Predictor, split: Split, *, batch_size: int, decoder: str = "tf"
 ) -> np.ndarray:
     """int64 [products of the split]: the most probable category id of each, in the split's order.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "axes.edgecolor": "#999999",
     "axes.grid": True,
     "axes.spines.right": False,
@@ -30,7 +31,7 @@ _LOOK = {
 DPI = 110
 
 
-def chart_look(**changes: object) -> AbstractContextManager[None]:
+def chart_look(**changes: Any) -> AbstractContextManager[None]:
     """A context in which Matplotlib draws in the report's style, with some rcParams changed."""
     return matplotlib.rc_context(_LOOK | changes)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
@@ -51,8 +53,8 @@ def curves_chart(groups: Sequence[tuple[str, Sequence[Curve]]]) -> bytes:
     """
     heights = [max(3.5, 1.5 + 0.2 * len(curves)) for _, curves in groups]
     with chart_look():
-        figure = Figure(figsize=(15, sum(heights)), dpi=DPI, layout="constrained")
-        figure.get_layout_engine().set(wspace=0.14, h_pad=0.12)
+        layout = ConstrainedLayoutEngine(wspace=0.14, h_pad=0.12)
+        figure = Figure(figsize=(15, sum(heights)), dpi=DPI, layout=layout)
         rows = figure.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)[:, 0]
         # The last column stays empty, for the runs' names.
         grids = [row.subplots(1, 4, width_ratios=(1, 1, 1, 0.7)) for row in rows]
@@ -87,9 +89,9 @@ def _draw_panel(ax: Axes, key: str, curves: Sequence[Curve]) -> None:
         )
         for epoch, value in points:
             if epoch - 1 == curve.best_epoch:
-                ring = {"markersize": 11, "fillstyle": "none", "clip_on": False}
+                ring: dict[str, Any] = {"markersize": 11, "fillstyle": "none", "clip_on": False}
                 ax.plot(epoch, value, "o", color=style.colour, **ring)
-        dashes = {"color": style.colour, "linestyle": (0, (5, 4)), "linewidth": 1.2}
+        dashes: dict[str, Any] = {"color": style.colour, "linestyle": (0, (5, 4)), "linewidth": 1.2}
         published = curve.published.get(key, ())
         if len(published) == 1:
             ax.axhline(published[0], **dashes)

@@ -20,7 +20,7 @@ def spread(ax: Axes, values: Sequence[float], points: float) -> np.ndarray:
       float64 [n]: the new y values, within the axes where they all fit.
     """
     bottom, top = ax.get_ylim()
-    height = ax.get_window_extent().height / ax.get_figure(root=True).dpi * 72
+    height = ax.get_window_extent().height / ax.figure.dpi * 72
     gap = (top - bottom) / height * points
     # With i gaps subtracted, the values must only not decrease: pool those that do into their mean.
     pools: list[list[float]] = []

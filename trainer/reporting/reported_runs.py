@@ -68,14 +68,21 @@ class ReportedRun:
         config, label_map = self.config, self.label_map
         title = {"category": "Categories", "level1": "Level 1", "level2": "Level 2"}[config.target]
         if config.within_level1 is not None:
-            title += f" within {label_map.categories.level1_names[config.within_level1]}"
+            title += f" within {self.level1_name}"
         return f"{title} ({label_map.num_classes:,} classes)"
+
+    @property
+    def level1_name(self) -> str:
+        """The level-1 category of a specialist; empty for other runs."""
+        label = self.config.within_level1
+        return "" if label is None else self.label_map.categories.level1_names[label]
 
     @property
     def experiment(self) -> Experiment | None:
         """The experiment of the study that the run repeats, with its published results."""
         # A two-stage run's preset is that of its level-1 network alone.
-        return None if self.is_two_stage else EXPERIMENTS.get(self.config.experiment)
+        name = None if self.is_two_stage else self.config.experiment
+        return None if name is None else EXPERIMENTS[name]
 
     @property
     def best_epoch(self) -> int | None:
@@ -96,9 +103,9 @@ class ReportedRun:
         """
         if not self.is_two_stage:
             row = self.best_row
-            return row and Validated(
-                row.val_accuracy, row.val_product_accuracy, row.val_top5_accuracy
-            )
+            if row is None:
+                return None
+            return Validated(row.val_accuracy, row.val_product_accuracy, row.val_top5_accuracy)
         for result in self.evaluations:
             if result.method.split == self.config.validation_split:
                 picture, product = result.counts.picture, result.counts.product

@@ -21,13 +21,13 @@ Groups = Sequence[Sequence[ReportedRun]]  # each of runs with the same classes
 def summary(group: Sequence[ReportedRun]) -> Markup:
     """A sentence that names the best of the runs."""
     title = group[0].target_title
-    measured = [run for run in group if run.validation]
+    measured = [(run.validation.product_accuracy, run) for run in group if run.validation]
     if not measured:
         return Markup("<p>{}: no run has been measured yet.</p>").format(title)
-    best = max(measured, key=lambda run: run.validation.product_accuracy)
+    accuracy, best = max(measured, key=lambda pair: pair[0])
     return Markup("<p>{}: <b>{}</b> of the validation products are right with {}{}.</p>").format(
         title,
-        f"{best.validation.product_accuracy:.1%}",
+        f"{accuracy:.1%}",
         run_key(best.name, best.style),
         f", the best of {len(measured)} runs" if len(measured) > 1 else "",
     )
@@ -188,10 +188,7 @@ def _specialists(run: ReportedRun, figures: Figures) -> Markup:
         ("accuracy by picture", "number"),
         ("accuracy by product", "number"),
     ]
-    names = [
-        part.label_map.categories.level1_names[part.config.within_level1]
-        for part in run.specialists
-    ]
+    names = [part.level1_name for part in run.specialists]
     rows = [
         (
             with_note(name, part.shortfall),
@@ -209,7 +206,8 @@ def _specialists(run: ReportedRun, figures: Figures) -> Markup:
         if part.validation
     ]
     if measured:
-        png = specialists_chart(*zip(*measured), run.style.colour)
+        measured_names, accuracies = zip(*measured)
+        png = specialists_chart(measured_names, accuracies, run.style.colour)
         caption = "Each specialist's accuracy on the validation products of its level-1 category."
         parts.append(figures.add(f"specialists {run.name}", png, "accuracies", caption))
     as_table = Markup("<details><summary>As a table</summary>{}</details>").format(

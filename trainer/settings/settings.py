@@ -110,14 +110,14 @@ class RunOptions:
         None,
         "Learning rate, or the peak of a schedule. Default: the optimizer's own.",
         group=_TRAINING,
-        above=0,
+        at_least=0,
     )
     fine_tune_learning_rate: float | None = option(
         None,
         "With --trainable=staged: learning rate of the second stage. Default: a tenth of "
         "--learning_rate.",
         group=_TRAINING,
-        above=0,
+        at_least=0,
     )
     schedule: str | None = option(
         None,

@@ -8,14 +8,11 @@ rate, best epoch and early stopping follow from the step and the history, and ne
 from __future__ import annotations
 
 import dataclasses
-import math
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import keras
-import numpy as np
 
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
@@ -32,19 +29,17 @@ from trainer.runs.history import write_history
 from trainer.runs.state import Checkpoint, EpochRow, Position, WeightsFile
 from trainer.settings.config import Config
 from trainer.terminal.command import Preempted
-from trainer.terminal.progress import ProgressLine, duration
+from trainer.terminal.progress import ProgressLine
 from trainer.terminal.signals import StopAsked, StopFlag, stop_signals
 from trainer.training import devices, hooks
 from trainer.training.admission import require_same_data
+from trainer.training.epoch_log import EpochLog
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.feeds import FeatureFeed, PictureFeed
+from trainer.training.finite_guard import FiniteGuard
 from trainer.training.loop import EpochPlan, run_steps
 from trainer.training.stages import Stage, stages
 from trainer.training.step import TrainStep
-
-
-class NonFiniteLossError(ValueError):
-    """The loss, or a weight, became NaN or infinite."""
 
 
 def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
@@ -84,6 +79,7 @@ class Training:
         self._store = CheckpointStore(run, identity, settings_digest(config))
         self._checkpoint = self._store.newest_intact() or Checkpoint()
         self._events = EventLog(run.tensorboard, self._checkpoint.events)
+        self._log = EpochLog(run.path, self._events)
         self._strategy = devices.choose_strategy()
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.precision)
@@ -102,6 +98,7 @@ class Training:
         # Of a stage; `_prepare_stage` sets them.
         self._feed: PictureFeed | FeatureFeed = self._pictures()
         self._step: TrainStep
+        self._guard: FiniteGuard
         # Of an epoch.
         self._curves: hooks.Curves
         self._epoch_began = time.monotonic()
@@ -117,7 +114,7 @@ class Training:
         resuming = self._checkpoint.training_state is not None
         if resuming:
             at = self._checkpoint.position
-            _say(f"Continuing {self._run.path} at epoch {at.epoch + 1}, step {at.step}.")
+            self._log.resume(at)
         else:
             self._describe()
         all_stages = stages(self._config)
@@ -166,6 +163,7 @@ class Training:
             self._strategy,
             config.ema_momentum,
         )
+        self._guard = FiniteGuard(self._step, self._run.path, config.learning_rate)
 
     def _pictures(self) -> PictureFeed:
         return PictureFeed(self._model, self._splits, self._label_map, self._config)
@@ -183,16 +181,10 @@ class Training:
         return self._step.variables(self._model)
 
     def _describe(self) -> None:
-        """What is about to be trained: one sentence on the terminal, details in TensorBoard."""
-        config = self._config
+        """Says what is about to be trained, and shows TensorBoard its settings and pictures."""
         train, validation = self._splits.pair(0)
-        _say(
-            f"Training {config.model} ({self._model.count_params():,} parameters, "
-            f"{self._label_map.num_classes:,} classes, {config.precision}) with {config.optimizer} "
-            f"on {train.num_products:,} products ({train.num_pictures:,} pictures), validating "
-            f"on {validation.num_products:,}. Run folder: {self._run.path}"
-        )
-        self._events.hparams(config)
+        self._log.begin(self._config, self._model.count_params(), train, validation)
+        self._events.hparams(self._config)
         pictures, _ = next(iter(self._pictures().train_batches(0).take(1)))
         self._events.pictures("input pictures", pictures.numpy())
 
@@ -222,7 +214,7 @@ class Training:
         with clear_record_errors(self._splits.pair(epoch)[0].split):
             run_steps(self._step, devices.even_batches(batches, replicas), plan, epoch_hooks)
         end = plan.place(plan.steps)
-        self._check_finite(end)
+        self._guard.check_loss(end)
         if self._clock.minutes_are_over():
             self._save(end)  # validation may take long
         seconds = time.monotonic() - self._epoch_began
@@ -269,7 +261,7 @@ class Training:
         return [
             *self._extra_hooks,
             *(profile if config.profile_steps else []),
-            hooks.FiniteCheck(self._check_finite),
+            hooks.FiniteCheck(self._guard.check_loss),
             hooks.Progress(line, metrics),
             self._curves,
             hooks.Stop(stop, self._preempt),
@@ -285,7 +277,6 @@ class Training:
 
     def _finish_epoch(self, end: hooks.Place, row: EpochRow) -> None:
         """Takes the epoch into the history, keeps its weights, and commits both."""
-        _say(_epoch_line(row, self._config.epochs))
         with self._step.averaged(), self._store.clear_write_errors():
             file = save_weights(self._model, self._store.weights_path(row.epoch))
         last = WeightsFile(file.file, file.sha256, row.epoch, row.val_loss)
@@ -294,7 +285,7 @@ class Training:
             best = last
         if row.epoch == 0:  # not before: tracing a deep network takes seconds
             self._events.graph(self._feed.graph())
-        self._draw_epoch(row)
+        self._log.epoch(row, self._config.epochs)
         self._update(
             history=(*self._checkpoint.history, row),
             best=best,
@@ -307,27 +298,12 @@ class Training:
         )
         self._commit()
 
-    def _draw_epoch(self, row: EpochRow) -> None:
-        train = {
-            "epoch_loss": row.loss,
-            "epoch_accuracy": row.accuracy,
-            "epoch_learning_rate": row.learning_rate,
-        }
-        validation = {
-            "epoch_loss": row.val_loss,
-            "epoch_accuracy": row.val_accuracy,
-            "epoch_product_accuracy": row.val_product_accuracy,
-            "epoch_top5_accuracy": row.val_top5_accuracy,
-        }
-        self._events.scalars("train", train, row.epoch)
-        self._events.scalars("validation", validation, row.epoch)
-
     # Checkpoints.
 
     def _save(self, place: hooks.Place) -> None:
         """Commits the state at `place`."""
-        self._check_finite(place)
-        self._check_weights(place)
+        self._guard.check_loss(place)
+        self._guard.check_weights(place)
         before = self._checkpoint.position.seconds_before
         seconds = before + time.monotonic() - self._epoch_began
         self._move(
@@ -361,39 +337,3 @@ class Training:
 
     def _move(self, **changes: Any) -> None:
         self._update(position=dataclasses.replace(self._checkpoint.position, **changes))
-
-    # What must stay finite.
-
-    def _check_finite(self, place: hooks.Place) -> None:
-        """Looks at the running metrics."""
-        metrics = self._step.metrics.values()
-        step = metrics.first_nonfinite_step
-        if step >= 0 or not math.isfinite(metrics.loss):
-            raise self._not_finite("loss", place.epoch, step if step >= 0 else place.step - 1)
-
-    def _check_weights(self, place: hooks.Place) -> None:
-        """A step's outputs are of the weights before it; its update may have spoilt them."""
-        for variable in self._step.trained_variables():
-            if not np.isfinite(variable.numpy()).all():
-                raise self._not_finite(f"weights {variable.path}", place.epoch, place.step - 1)
-
-    def _not_finite(self, what: str, epoch: int, step: int) -> NonFiniteLossError:
-        return NonFiniteLossError(
-            f"The {what} must stay finite. NaN or infinity came up in epoch {epoch + 1}, step "
-            f"{step + 1}; {self._run.path} keeps the last good checkpoint. Try a smaller "
-            f"--learning_rate (now {self._config.learning_rate:g}) or --precision=float32 in a new "
-            "--run_dir."
-        )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
-def _epoch_line(row: EpochRow, epochs: int) -> str:
-    return (
-        f"epoch {row.epoch + 1}/{epochs}  {duration(row.seconds)}  "
-        f"{row.pictures_per_second:,.0f} pictures/s  loss {row.loss:.4f}  "
-        f"accuracy {row.accuracy:.4f}  validation: loss {row.val_loss:.4f}  "
-        f"accuracy {row.val_accuracy:.4f} by picture, {row.val_product_accuracy:.4f} by product"
-    )

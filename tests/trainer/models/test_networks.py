@@ -5,11 +5,17 @@ import keras
 import numpy as np
 import pytest
 
+from tests.conftest import shared_data
 from trainer.models import inception
 from trainer.models import networks as models
 
-WEIGHTS = pathlib.Path(__file__).parents[4] / "shared/data/inception_v3_notop_unit_scale.weights.h5"
-needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason=f"{WEIGHTS} is not there")
+
+@pytest.fixture
+def pretrained() -> pathlib.Path:
+    """InceptionV3's weights, trained on pixels in [0, 1]."""
+    name = "inception_v3_notop_unit_scale.weights.h5"
+    return shared_data(".", name) / name
+
 
 # The published facts: classes, parameters, and the shapes after each layer, by hand from the
 # kernels: a valid convolution of k leaves n-k+1 places (with stride 2 half, rounded up), a pooling
@@ -213,15 +219,14 @@ def test_dropout_is_the_rate_asked_for():
 # Pretrained weights.
 
 
-@needs_weights
-def test_weights_are_loaded_into_the_base_with_their_own_range():
-    model = models.build_model("inception", 3, image_size=80, weights=str(WEIGHTS))
-    with h5py.File(WEIGHTS) as file:
+def test_weights_are_loaded_into_the_base_with_their_own_range(pretrained):
+    model = models.build_model("inception", 3, image_size=80, weights=str(pretrained))
+    with h5py.File(pretrained) as file:
         kernel = file["layers/conv2d/vars/0"][:]
     np.testing.assert_array_equal(model.get_layer("base").layers[1].kernel, kernel)
     scale = model.get_layer("scale")
     np.testing.assert_allclose([scale.offset, scale.scale * 255], [0, 1])
-    assert models.resolve_input_range("inception", str(WEIGHTS), (-1.0, 1.0)) == (-1.0, 1.0)
+    assert models.resolve_input_range("inception", str(pretrained), (-1.0, 1.0)) == (-1.0, 1.0)
 
 
 @pytest.mark.parametrize(

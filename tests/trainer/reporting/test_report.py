@@ -136,5 +136,5 @@ def test_a_glob_of_runs_may_hold_plain_files(tmp_path, data):
         [*command, f"--output={output}"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "Left out, for they are files: notes.txt\n" in result.stderr
+    assert "Skipped, because they are not folders: notes.txt\n" in result.stderr
     assert "<title>Report on cnn</title>" in output.read_text(encoding="utf-8")

@@ -147,7 +147,7 @@ def _kill(monkeypatch, owner, name, call):
         (feature_files, "write_arrays", 2),
         (Hook, "before_step", 2),
         (Hook, "before_step", 17),
-        (FeatureFeed, "evaluate", 2),
+        (FeatureFeed, "validate", 2),
         (training, "set_trainable", 2),
         (Hook, "before_step", 42),
     ],

@@ -23,9 +23,9 @@ from trainer.settings.config import ConfigError
 from trainer.terminal.command import Preempted
 from trainer.training import feeds
 from trainer.training import train as train_module
+from trainer.training.finite_guard import NonFiniteLossError
 from trainer.training.stages import stages
 from trainer.training.train import OutOfMemoryError, train
-from trainer.training.training import NonFiniteLossError
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_killed_twice_also_in_validation(data, undisturbed, tmp_path, monkeypatc
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(feeds.PictureFeed, "evaluate", die)
+        patch.setattr(feeds.PictureFeed, "validate", die)
         train(_config(), tmp_path / "run", data)
     with pytest.raises(Killed):
         train(_config(), tmp_path / "run", data, hooks=[KillAt(6)])

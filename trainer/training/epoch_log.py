@@ -1,0 +1,65 @@
+"""What a user reads of a run: one line at its start and one per epoch, and TensorBoard's curves."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from trainer.data.labelled_split import LabelledSplit
+from trainer.runs.event_log import EventLog
+from trainer.runs.state import EpochRow, Position
+from trainer.settings.config import Config
+from trainer.terminal.progress import duration
+
+
+class EpochLog:
+    """Writes to stderr and to TensorBoard.
+
+    Args:
+      run_dir: of the run.
+      events: TensorBoard's files.
+    """
+
+    def __init__(self, run_dir: pathlib.Path, events: EventLog):
+        self._run_dir, self._events = run_dir, events
+
+    def begin(
+        self, config: Config, parameters: int, train: LabelledSplit, validation: LabelledSplit
+    ) -> None:
+        """Says what is about to be trained."""
+        _say(
+            f"Training {config.model} ({parameters:,} parameters, "
+            f"{train.label_map.num_classes:,} classes, {config.precision}) with {config.optimizer} "
+            f"on {train.num_products:,} products ({train.num_pictures:,} pictures), validating "
+            f"on {validation.num_products:,}. Run folder: {self._run_dir}"
+        )
+
+    def resume(self, position: Position) -> None:
+        """Says where training goes on."""
+        _say(f"Continuing {self._run_dir} at epoch {position.epoch + 1}, step {position.step}.")
+
+    def epoch(self, row: EpochRow, epochs: int) -> None:
+        """Says how an epoch went, and draws it."""
+        _say(
+            f"epoch {row.epoch + 1}/{epochs}  {duration(row.seconds)}  "
+            f"{row.pictures_per_second:,.0f} pictures/s  loss {row.loss:.4f}  "
+            f"accuracy {row.accuracy:.4f}  validation: loss {row.val_loss:.4f}  "
+            f"accuracy {row.val_accuracy:.4f} by picture, {row.val_product_accuracy:.4f} by product"
+        )
+        train = {
+            "epoch_loss": row.loss,
+            "epoch_accuracy": row.accuracy,
+            "epoch_learning_rate": row.learning_rate,
+        }
+        validation = {
+            "epoch_loss": row.val_loss,
+            "epoch_accuracy": row.val_accuracy,
+            "epoch_product_accuracy": row.val_product_accuracy,
+            "epoch_top5_accuracy": row.val_top5_accuracy,
+        }
+        self._events.scalars("train", train, row.epoch)
+        self._events.scalars("validation", validation, row.epoch)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
