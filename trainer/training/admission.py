@@ -24,6 +24,7 @@ from trainer.data.label_map import LabelMap
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config, ConfigError
+from trainer.terminal import keras_settings
 
 
 @contextlib.contextmanager
@@ -169,6 +170,7 @@ def _environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
+        "keras_settings": keras_settings.REQUIRED,
         "numpy": np.__version__,
         "platform": platform.platform(),
         "cpus": os.cpu_count(),

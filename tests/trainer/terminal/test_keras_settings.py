@@ -1,0 +1,50 @@
+"""A person's own Keras settings do not reach training."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from trainer.terminal import keras_settings
+from trainer.terminal.keras_settings import KerasSettingsError, apply_keras_settings
+
+_PROGRAM = """
+from trainer.models.networks import build_model
+import keras
+model = build_model("logistic", 3, image_size=48, weights="none")
+print(keras.__version__[0], keras.config.backend(), keras.config.floatx(),
+      keras.config.image_data_format(), model.weights[0].dtype, model.input_shape)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment"),
+    [
+        ({"floatx": "float16"}, {}),
+        ({"image_data_format": "channels_first"}, {}),
+        ({"backend": "jax"}, {}),
+        ({}, {"KERAS_BACKEND": "torch"}),
+        ({}, {"TF_USE_LEGACY_KERAS": "1"}),
+    ],
+    ids=str,
+)
+def test_networks_are_built_as_if_there_were_none(tmp_path, settings, environment):
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM],
+        env=os.environ | {"KERAS_HOME": str(tmp_path)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "3 tensorflow float32 channels_last float32 (None, 48, 48, 3)\n"
+
+
+def test_a_backend_that_was_imported_before_is_refused(monkeypatch):
+    monkeypatch.setattr("keras.config.backend", lambda: "jax")
+    with pytest.raises(KerasSettingsError, match="'backend' must be 'tensorflow'. Received: 'jax'"):
+        apply_keras_settings()
+    assert keras_settings.REQUIRED["backend"] == "tensorflow"
