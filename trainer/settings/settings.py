@@ -31,7 +31,7 @@ class RunOptions:
         None,
         "A preset: the settings of one of the study's experiments, or a recommended recipe. Other "
         "flags override it.",
-        group=_TRAINING,
+        group="Preset",
         choices=tuple(EXPERIMENTS),
     )
     data_dir: str | None = option(
