@@ -1,11 +1,11 @@
-"""A `.bson` file as `mongodump` writes it: documents end to end, each with its byte offset.
+"""Reads a `.bson` file as `mongodump` writes it: documents end to end, each with its byte offset.
 
 A document starts with its own length in bytes (int32, little-endian, itself included) and ends with
-a NUL byte, so a file can be walked without parsing it:
+a NUL byte, so a reader can walk a file without parsing it:
 
     | length: int32 | elements: (type byte, name, NUL, value)* | 0x00 | length: int32 | ...
 
-Nothing here needs TensorFlow.
+This module does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
 
 # A document's length and its closing NUL byte: the empty document.
 MIN_DOCUMENT_BYTES = 5
-# What MongoDB itself allows (16 MiB, and 16 KiB that the server adds). The reader accepts longer
-# documents where the chain of lengths leads, but not when it searches for a document's start.
+# MongoDB's own limit (16 MiB, plus 16 KiB that the server adds). The reader accepts longer
+# documents when it follows the chain of lengths, but not when it searches for a document's start.
 MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
-# A start is credible when this many whole product documents follow one another from it (or fewer
-# up to the file's last byte): bytes in a picture may look like one document, but not like several.
+# A start is credible when this many whole product documents follow in sequence (or fewer, if they
+# reach the file's last byte): bytes in a picture may look like one document, but not like several.
 DOCUMENTS_TO_BELIEVE = 2
 
 _BLOCK_BYTES = 1 << 20
-_WINDOW_BYTES = 1 << 16  # searched at once
+_WINDOW_BYTES = 1 << 16  # per search step
 _LENGTH = struct.Struct("<i")
-# The types that the first byte of an element can have.
+# The valid values of an element's first byte, its type.
 _IS_ELEMENT_TYPE = np.isin(np.arange(256), [*range(0x01, 0x14), 0x7F, 0xFF])
-# Fields that this project does not use must not stop a build: odd text and dates are tolerated.
+# Fields that this project does not use must not stop a build, so we tolerate odd text and dates.
 _CODEC_OPTIONS: codec_options.CodecOptions[dict[str, Any]] = codec_options.CodecOptions(
     unicode_decode_error_handler="replace",
     datetime_conversion=codec_options.DatetimeConversion.DATETIME_AUTO,
@@ -44,14 +44,14 @@ _CODEC_OPTIONS: codec_options.CodecOptions[dict[str, Any]] = codec_options.Codec
 
 
 class BsonError(ValueError):
-    """Bytes that are no document where one must be.
+    """The bytes where a document must start are not a valid document.
 
     Attributes:
       path: the file.
       offset: byte at which the document starts.
-      index: how many documents precede it in the file; None where that was not counted.
+      index: number of documents before it in the file; None if the reader did not count them.
       expected: the rule that the bytes break.
-      received: what is there.
+      received: what the file holds instead.
     """
 
     def __init__(self, path: str, offset: int, index: int | None, expected: str, received: str):
@@ -65,34 +65,34 @@ class BsonError(ValueError):
 
     def __reduce__(
         self,
-    ) -> tuple[type[BsonError], tuple[Any, ...]]:  # so that it crosses process borders
+    ) -> tuple[type[BsonError], tuple[Any, ...]]:  # so that it pickles between processes
         return BsonError, (self.path, self.offset, self.index, self.expected, self.received)
 
     def counted_from(self, documents_before: int) -> BsonError:
-        """The same error of a reader that started `documents_before` documents into the file."""
+        """This error, as raised by a reader that started `documents_before` documents earlier."""
         index = None if self.index is None else self.index + documents_before
         return BsonError(self.path, self.offset, index, self.expected, self.received)
 
 
 def decode_document(data: bytes | memoryview) -> dict[str, Any]:
-    """One document's bytes as a dict; raises `bson.errors.InvalidBSON` if they are damaged."""
+    """Decodes one document; raises `bson.errors.InvalidBSON` if it is damaged."""
     return bson.decode(data, _CODEC_OPTIONS)
 
 
 class _File:
-    """Random access by offset through one buffer, never more than the file has.
+    """Random access by offset through one buffer, never larger than the file.
 
-    Bytes that it gives are good until it is asked for others.
+    The bytes that it returns stay valid until the next read.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by __exit__)
         self.size = os.fstat(self._file.fileno()).st_size
-        # Used again and again: new memory costs more than reading into it.
+        # Reused for every read: allocating memory costs more than filling it.
         self._buffer = memoryview(bytearray(min(_BLOCK_BYTES, self.size)))
         self._start, self._block = 0, self._buffer[:0]
-        self.block_bytes = _BLOCK_BYTES  # read at once
+        self.block_bytes = _BLOCK_BYTES  # per read
 
     def __enter__(self) -> _File:
         return self
@@ -101,7 +101,7 @@ class _File:
         self._file.close()
 
     def read(self, offset: int, num_bytes: int) -> memoryview:
-        """`num_bytes` bytes from `offset`; the caller knows that the file has them."""
+        """Returns `num_bytes` bytes from `offset`; the caller ensures that the file has them."""
         begin = offset - self._start
         if begin < 0 or begin + num_bytes > len(self._block):
             wanted = max(num_bytes, min(self.block_bytes, self.size - offset))
@@ -112,7 +112,7 @@ class _File:
         return self._block[begin : begin + num_bytes]
 
     def _pread(self, offset: int, wanted: int) -> bytearray:
-        """Past the buffer."""
+        """Reads without using the buffer."""
         target = bytearray(wanted)
         self._read_into(memoryview(target), offset)
         return target
@@ -121,7 +121,7 @@ class _File:
         return bytes(self._pread(0, min(HEAD_BYTES, self.size)))
 
     def _read_into(self, target: memoryview, offset: int) -> None:
-        """Fills `target`. One call to the system gives at most 2 GiB."""
+        """Fills `target`, in several calls if needed: one system call reads at most 2 GiB."""
         filled = 0
         while filled < len(target):
             count = os.preadv(self._file.fileno(), [target[filled:]], offset + filled)
@@ -133,12 +133,12 @@ class _File:
             filled += count
 
     def document(self, offset: int, index: int | None) -> memoryview:
-        """The bytes of the document at `offset`, by its length and closing byte alone."""
+        """The bytes of the document at `offset`; checks only its length and closing byte."""
         begin = offset - self._start
         if 0 <= begin <= len(self._block) - _LENGTH.size:
             behind = begin + _LENGTH.unpack_from(self._block, begin)[0]
             whole = begin + MIN_DOCUMENT_BYTES <= behind <= len(self._block)
-            if whole and not self._block[behind - 1]:  # nearly always: all of it is in the buffer
+            if whole and not self._block[behind - 1]:  # the usual case: it is in the buffer
                 return self._block[begin:behind]
         left = self.size - offset
         if left < MIN_DOCUMENT_BYTES:
@@ -170,11 +170,11 @@ class _File:
         return data
 
     def decoded(self, offset: int, index: int | None) -> tuple[dict[str, Any], int]:
-        """The document at `offset` and the offset behind it.
+        """The document at `offset`, and the offset just after it.
 
         Raises:
-          BsonError: it is damaged.
-          WrongKindError: the file does not start with a document, but as another kind of file.
+          BsonError: the document is damaged.
+          WrongKindError: the file starts like another kind of file, not with a document.
         """
         try:
             return self._decoded(offset, index)
@@ -197,11 +197,11 @@ class _File:
             ) from error
 
     def is_start(self, offset: int) -> bool:
-        """Whether product documents follow one another from `offset`."""
+        """Whether a sequence of product documents starts at `offset`."""
         return self._lengths_lead_on(offset) and self._products_follow(offset, DOCUMENTS_TO_BELIEVE)
 
     def _lengths_lead_on(self, offset: int) -> bool:
-        """The cheap part: a few bytes of each document, so that a false start costs little."""
+        """The cheap check: it reads a few bytes of each document, so a false start costs little."""
         for _ in range(DOCUMENTS_TO_BELIEVE):
             left = self.size - offset
             if left < MIN_DOCUMENT_BYTES:
@@ -227,22 +227,22 @@ class _File:
         return True
 
     def behind_damage(self, offset: int, stop: int) -> int | None:
-        """Where reading can continue after the damaged document at `offset`; None if a search finds
-        no such place before `stop`."""
+        """The offset at which reading can continue after the damaged document at `offset`; None if
+        a search finds no such offset before `stop`."""
         try:
             behind = offset + len(self.document(offset, None))
         except BsonError:
             return self.find_start(offset + 1, stop)
-        # Its length is credible: so is one document where that leads.
+        # Its length is credible, so a single document at that distance is proof enough.
         return behind if self._products_follow(behind, 1) else self.find_start(offset + 1, stop)
 
     def find_start(self, offset: int, stop: int) -> int | None:
-        """The first credible start of a document from `offset` on and before `stop`.
+        """The first credible start of a document in [offset, stop).
 
-        If there is none: the file's size where `stop` is the size, else None.
+        Without one: the file's size if `stop` is the size, else None.
         """
         while offset < stop and offset + MIN_DOCUMENT_BYTES <= self.size:
-            # A copy: looking at a candidate moves the file's own buffer.
+            # A copy, because checking a candidate overwrites the file's own buffer.
             last = min(stop + MIN_DOCUMENT_BYTES - 1, self.size)
             window = self._pread(offset, min(_WINDOW_BYTES, last - offset))
             begin: int
@@ -254,7 +254,7 @@ class _File:
 
 
 def _plausible_starts(window: np.ndarray) -> np.ndarray:
-    """Positions in `window` (uint8) where a possible length and a possible first type stand."""
+    """Positions in `window` (uint8) with a possible length followed by a possible element type."""
     length = sum(window[i : len(window) - 4 + i].astype(np.int64) << (8 * i) for i in range(4))
     possible = (length >= MIN_DOCUMENT_BYTES) & (length <= MAX_PLAUSIBLE_BYTES)
     return np.flatnonzero(possible & _IS_ELEMENT_TYPE[window[4:]])
@@ -266,19 +266,20 @@ def read_documents(
     stop: int | None = None,
     on_damage: Callable[[BsonError, int | None], None] | None = None,
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yields (offset, offset behind it, document) of each document that starts before `stop`.
+    """Yields (offset, end offset, document) for each document that starts before `stop`.
 
     Args:
       path: the file.
       start: offset of a document.
-      stop: no document that starts here or behind is read; None for the whole file.
-      on_damage: what to do with a damaged document. None: its BsonError is raised. Else it is
-        called with the error and the offset at which whole documents continue, and reading
-        continues there. The offset is the file's size if there are no more documents, and None if
-        none starts before a `stop` within the file: the search ends there.
+      stop: reading ends before the first document that starts here or later; None reads the whole
+        file.
+      on_damage: None raises the BsonError of a damaged document. Otherwise, it receives the error
+        and the offset at which whole documents continue, and reading continues there. The offset
+        is the file's size if no documents follow, and None if no document starts before a `stop`
+        within the file: reading then ends.
 
     Raises:
-      BsonError: a damaged document; its index counts from `start`.
+      BsonError: a document is damaged; the error's index counts from `start`.
       WrongKindError: the file is of another kind.
     """
     with _File(path) as file:
@@ -304,10 +305,10 @@ def read_documents(
 def read_documents_at(
     path: str | os.PathLike[str], offsets: Iterable[int], sizes: Iterable[int]
 ) -> Iterator[dict[str, Any]]:
-    """Yields the document at each of `offsets`; `sizes` are guesses of their bytes.
+    """Yields the document at each of `offsets`; `sizes` are estimates of their bytes.
 
     Raises:
-      BsonError: a damaged document.
+      BsonError: a document is damaged.
     """
     with _File(path) as file:
         for offset, file.block_bytes in zip(offsets, sizes):
@@ -315,10 +316,10 @@ def read_documents_at(
 
 
 def find_document(path: str | os.PathLike[str], offset: int, stop: int | None = None) -> int | None:
-    """Offset of the first document that seems to start from `offset` on and before `stop`.
+    """Offset of the first document that seems to start in [offset, stop).
 
-    A guess that reading the documents before it must prove, by ending exactly there: bytes inside a
-    picture can be made to look like documents.
+    This is a guess, because the bytes of a crafted picture can look like documents. It is proven
+    only when reading the preceding documents ends exactly there.
 
     Args:
       path: the file.
@@ -326,7 +327,7 @@ def find_document(path: str | os.PathLike[str], offset: int, stop: int | None = 
       stop: where it ends; None for the end of the file.
 
     Returns:
-      The offset. If no document starts there: None where `stop` is within the file, else its size.
+      The offset. Without a document: None if `stop` is within the file, else the file's size.
     """
     with _File(path) as file:
         return file.find_start(offset, file.size if stop is None else min(stop, file.size))
@@ -341,14 +342,14 @@ def require_bson(path: str | os.PathLike[str]) -> None:
 def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
     """Raises BsonError if the first document or the last `window` bytes are damaged.
 
-    It takes milliseconds and detects the most common damage of a large file: a broken download.
+    It takes milliseconds and detects the most common damage to a large file: a broken download.
     """
     with _File(path) as file:
         if file.size == 0:
             raise BsonError(file.path, 0, 0, "at least one document", "an empty file")
         file.decoded(0, 0)
         if file.size <= window:
-            return  # read in a moment anyhow
+            return  # a build reads all of it in a moment anyway
         begin = file.size - window
         offset = file.find_start(begin, file.size)
         if offset is None or offset == file.size:

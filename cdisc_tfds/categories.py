@@ -17,26 +17,26 @@ from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
 
 COLUMNS = ("category_id", "category_level1", "category_level2", "category_level3")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
-# Within a cell: what the next row starts with.
+# The start of the next row, found inside a cell.
 _SWALLOWED_ROW = re.compile(r'[\r\n]\s*"?[+-]?[0-9]+"?\s*,')
 
 _Value = TypeVar("_Value", bound=Hashable)
 
 
 class CategoryError(ValueError):
-    """A category file that cannot be used, or a category that it does not have."""
+    """The category file is unusable, or it does not contain the requested category."""
 
 
 class Categories:
-    """The categories in the order of the CSV's rows, as the study numbers them.
+    """The categories in the row order of the CSV, numbered as in the study.
 
     A category's label is its row (0 to 5269 in the competition's file: the study's `catID_encode`).
     Level 1 is numbered by first appearance of the name (49: `cat_1_encode`), level 2 by first
-    appearance of the *pair* (level 1, level 2): 486, because three level-2 names stand under two
-    level-1 names each. The study's `cat_2_encode` takes the name alone and so merges those three
-    pairs: 483; `study_level2` holds it.
+    appearance of the *pair* (level 1, level 2): 486, because three level-2 names each appear under
+    two level-1 names. The study's `cat_2_encode` uses the name alone and so merges those three
+    pairs: 483; `study_level2` holds that encoding.
 
-    Names are kept as they are in the file, including spaces at their edges.
+    Names stay as they are in the file, including leading and trailing spaces.
 
     Attributes:
       category_ids: int64 [C], `category_id` of each label.
@@ -58,23 +58,22 @@ class Categories:
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Categories:
-        """Reads a file as `parse` does."""
+        """Reads a file; see `parse`."""
         return cls.parse(pathlib.Path(path).read_bytes(), path)
 
     @classmethod
     def parse(cls, data: bytes, path: str | os.PathLike[str]) -> Categories:
-        """Reads the bytes of the competition's `category_names.csv`.
+        """Parses the competition's `category_names.csv`.
 
-        That is UTF-8 with or without a byte order mark, `COLUMNS` as a header, and a row for each
-        category, none of whose cells is empty. Cells may be quoted. Blank lines may follow the last
-        row.
+        The format is UTF-8 with or without a byte order mark, `COLUMNS` as the header, and one row
+        per category without empty cells. Cells may be quoted. Blank lines may follow the last row.
 
         Args:
           data: the file's bytes.
-          path: of the file, for messages.
+          path: path of the file, for messages.
 
         Raises:
-          CategoryError: anything else; the message names the row.
+          CategoryError: the file breaks one of these rules; the message names the row.
           WrongKindError: the file is of another kind.
         """
         if kind := kind_of(data[:HEAD_BYTES]):
@@ -102,7 +101,7 @@ class Categories:
         return {category_id: label for label, category_id in enumerate(self.category_ids.tolist())}
 
     def label_of(self, category_id: int) -> int:
-        """The label of a `category_id`; raises CategoryError if the file does not have it."""
+        """The label of a `category_id`; raises CategoryError if the file does not contain it."""
         try:
             return self._label_of[category_id]
         except KeyError:
@@ -113,9 +112,9 @@ class Categories:
 
 
 def class_label_names(names: Sequence[str]) -> list[str]:
-    """Names for a TFDS `ClassLabel`, which stores one name a line, without spaces at its edges.
+    """Names for a TFDS `ClassLabel`, which stores one stripped name per line.
 
-    Line breaks become spaces. Names that would be equal get a number: "A", "A (2)".
+    Line breaks become spaces. Names that would otherwise be equal get a number: "A", "A (2)".
     """
     unique: dict[str, None] = {}
     for name in names:
@@ -129,7 +128,7 @@ def class_label_names(names: Sequence[str]) -> list[str]:
 
 
 def _table(data: bytes, path: object) -> Iterator[tuple[int, list[str]]]:
-    """Yields (row number, cells) of each row behind the header, which is row 1."""
+    """Yields (row number, cells) for each row after the header, which is row 1."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,6 +1,6 @@
-"""Recognises files of another kind by their first bytes, and says how to get the right ones.
+"""Recognises the wrong kinds of files by their first bytes, and says how to get the right ones.
 
-A failed download or a forgotten step of unpacking leaves such files under the expected name.
+A failed download or a forgotten unpacking step leaves such files under the expected name.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import dataclasses
 import os
 import re
 
-HEAD_BYTES = 512  # enough for every kind; a tar's mark is at byte 257
+HEAD_BYTES = 512  # enough for every kind; a tar file's mark is at byte 257
 _TAR_MARK = slice(257, 262)
 
 
 class WrongKindError(ValueError):
-    """A file of another kind than its name says."""
+    """The file is not of the kind that its name says."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,8 @@ class FileKind:
     """A kind of file.
 
     Attributes:
-      name: such as "a gzip file".
-      advice: what to do with it, as a sentence in which {path} stands for the file.
+      name: for example "a gzip file".
+      advice: what the user should do with it, a sentence with {path} in place of the file.
     """
 
     name: str
@@ -83,8 +83,8 @@ _MARKS = (
     (b"\x6d\xe2\x99\x81", _ARCHIVE),
 )
 _UTF_16_MARK = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]|\xff\xfe\0\0|\0\0\xfe\xff")
-_CONTROL = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")  # bytes that text has not
-_TEXT_MARKS = (  # behind white space, in any case
+_CONTROL = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")  # bytes that text does not contain
+_TEXT_MARKS = (  # after white space, in upper or lower case
     (b"version https://git-lfs.github.com/spec/", _LFS),
     (b"<?xml", _XML),
     (b"<", _HTML),
@@ -97,11 +97,11 @@ def kind_of(head: bytes) -> FileKind | None:
     """The kind of a file that is neither BSON nor CSV.
 
     Args:
-      head: its first bytes, `HEAD_BYTES` of them if it has as many.
+      head: its first `HEAD_BYTES` bytes, or all of a shorter file.
 
     Returns:
-      None if it has no known mark. A BSON document may have the mark of another kind by chance, so
-      ask only about bytes that are no document.
+      The kind, or None without a known mark. A BSON document may carry the mark of another kind by
+      chance, so call this only for bytes that are not a document.
     """
     for mark, kind in _MARKS:
         if head.startswith(mark):
@@ -111,6 +111,6 @@ def kind_of(head: bytes) -> FileKind | None:
     if _UTF_16_MARK.match(head):
         return _UTF_16
     text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    if _CONTROL.search(text):  # binary, whatever it starts with
+    if _CONTROL.search(text):  # binary, even if it starts like text
         return None
     return next((kind for mark, kind in _TEXT_MARKS if text.startswith(mark)), None)

@@ -1,4 +1,4 @@
-"""One writer at a time, held by a locked file."""
+"""Allows one writer at a time, through a locked file."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from collections.abc import Iterator
 from typing import IO
 
 _HELD = (errno.EAGAIN, errno.EACCES)
-# Errors of a file system that has no locks.
+# Errors of a file system without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike[str], refusal: Exception) -> Iterator[None]:
-    """Holds an exclusive lock on the file `path`, which exists only meanwhile.
+    """Holds an exclusive lock on the file `path`, which exists only during the block.
 
-    The lock ends with this process at the latest, however the process ends. It works across hosts
-    where the file system's locks do; where it has none, a warning says so.
+    The lock ends with this process at the latest, even if the process is killed. It works across
+    hosts if the file system's locks do; on a file system without locks, it logs a warning.
 
     Args:
       path: the file; its folder must exist.
-      refusal: the error to raise if somebody else holds the lock.
+      refusal: the error to raise if another process holds the lock.
     """
     file = _opened(path, refusal)
     try:
         yield
     finally:
-        # Removed while it is locked: whoever opened it before finds out in `_opened`.
+        # Remove it while it is locked: a process that opened it earlier finds out in `_opened`.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         file.close()

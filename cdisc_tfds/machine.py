@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""The resources that this process may use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 def num_cores() -> int:
     """Processor cores that this process may use, at least 1.
 
-    Containers and batch systems limit them on Linux; other systems (macOS) do not say, so all
-    cores count there.
+    On Linux, this respects the limits of containers and batch systems; other systems (macOS) do not
+    report limits, so all cores count there.
     """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

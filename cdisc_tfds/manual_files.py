@@ -1,4 +1,4 @@
-"""Finds the competition's files in TFDS's manual directory, and says which are missing."""
+"""Finds the competition's files in TFDS's manual directory, and reports the missing ones."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ are enough: without `train.bson` and `test.bson` the example's 82 products becom
 
 
 class ManualFilesError(FileNotFoundError):
-    """Files that the data set is made from are missing."""
+    """Input files of the data set are missing."""
 
 
 class Source(NamedTuple):
-    """One split's file. Products of a labelled split must have a known category."""
+    """The file of one split. Products of a labelled split must have a known category."""
 
     split: str
     path: str
@@ -40,10 +40,10 @@ def find_sources(
 
     Args:
       manual_dir: the folder.
-      train_only: True if there is meant to be no `test.bson`.
+      train_only: True to ignore `test.bson`.
 
     Raises:
-      ManualFilesError: it names each missing file with its full path and says how to get it.
+      ManualFilesError: files are missing; the message gives each full path and how to get the file.
     """
     folder = pathlib.Path(manual_dir).absolute()
     train, test = folder / "train.bson", folder / "test.bson"

@@ -1,7 +1,7 @@
 """`tfds.show_examples` for products, which have several pictures each.
 
-TFDS's own grid expects records with one `Image` each. This one draws a product per cell, with its
-pictures side by side, and adds itself to the list that `tfds.show_examples` looks through.
+TFDS's own grid expects records with one `Image` each. This one draws one product per cell, with its
+pictures side by side, and adds itself to the list that `tfds.show_examples` searches.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 
 class ProductGrid(tfds.visualization.Visualizer):
-    """One product a cell: its pictures side by side, its id and the name of its category."""
+    """One product per cell: its pictures side by side, its id and the name of its category."""
 
     def match(self, ds_info: tfds.core.DatasetInfo) -> bool:
         return bool(ds_info.name == "cdiscount")
@@ -40,7 +40,7 @@ class ProductGrid(tfds.visualization.Visualizer):
 
 
 def _draw_pictures(cell: Any, images: Any) -> None:
-    """Pictures (uint8 [n, height, width, 3]) side by side in one cell."""
+    """Draws pictures (uint8 [n, height, width, 3]) side by side in one cell."""
     for position, image in enumerate(images):
         inset = cell.inset_axes((position / len(images), 0, 1 / len(images), 1))
         inset.imshow(image)
@@ -56,14 +56,14 @@ def _title(product: dict[str, Any], ds_info: tfds.core.DatasetInfo) -> str:
 
 
 def register() -> None:
-    """Makes `tfds.show_examples` use it; once, however often it is called.
+    """Makes `tfds.show_examples` use this grid; repeated calls have no further effect.
 
     TFDS has no public way to add a visualizer.
 
     Raises:
       ImportError: TFDS's private list of visualizers is not where version 4.9.10 has it.
     """
-    # By name: its package has a function of the same name in its place.
+    # Imported by name: in its package, a function of the same name hides the module.
     module = importlib.import_module("tensorflow_datasets.core.visualization.show_examples")
     visualizers = getattr(module, "_ALL_VISUALIZERS", None)
     if not isinstance(visualizers, list):

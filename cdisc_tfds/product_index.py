@@ -1,7 +1,7 @@
-"""A split's products in record order, without their pictures: 13 bytes a product.
+"""A split's products in record order, without their pictures: 13 bytes per product.
 
-It lies beside the split's shards as `cdiscount-<split>.index.npz`. With it the trainer knows what
-every record holds (to count, to look up labels, to write a submission) and reads no record for it.
+The index is stored beside the split's shards as `cdiscount-<split>.index.npz`. It lets the trainer
+count products, look up labels and write a submission without reading the records.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from cdisc_tfds.whole_files import whole_file
 
 
 class ProductIndexError(ValueError):
-    """An index file that is missing or damaged."""
+    """The index file is missing or damaged."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ProductIndex:
-    """One row a record, shard by shard, in the order of the records.
+    """One row per record, shard by shard, in record order.
 
     Attributes:
       product_id: int64 [n].
       num_pictures: uint8 [n].
-      category: int32 [n], label of the category, -1 where unlabelled.
+      category: int32 [n], label of the category, -1 if unlabelled.
     """
 
     product_id: np.ndarray
@@ -51,7 +51,7 @@ class ProductIndex:
 
     @functools.cached_property
     def digest(self) -> str:
-        """XXH3 (128 bits, hexadecimal) of its rows: equal for equal records in the same order."""
+        """XXH3 (128 bits, hexadecimal) of the rows: equal for equal records in the same order."""
         digest = xxhash.xxh3_128()
         for name, dtype in _DTYPES.items():
             little_endian = np.dtype(dtype).newbyteorder("<")
@@ -63,7 +63,7 @@ class ProductIndex:
         return int(self.num_pictures.sum(dtype=np.int64))
 
     def __getitem__(self, rows: slice | np.ndarray) -> ProductIndex:
-        """The index of some of the records: a slice, a mask or positions."""
+        """The index of some records, given as a slice, a mask or positions."""
         return ProductIndex(self.product_id[rows], self.num_pictures[rows], self.category[rows])
 
     @staticmethod
@@ -71,7 +71,7 @@ class ProductIndex:
         return pathlib.Path(dataset_dir) / f"cdiscount-{split}.index.npz"
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes it, whole or not at all; the same index gives the same bytes."""
+        """Writes the index atomically; the same index gives the same bytes."""
         with whole_file(path) as file:
             np.savez(file, **{name: getattr(self, name) for name in _DTYPES})
 

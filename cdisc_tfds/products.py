@@ -1,4 +1,4 @@
-"""The products of a `.bson` file in file order, and a list of what was left out."""
+"""The products of a `.bson` file in file order, and a list of the rejected items."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cdisc_tfds.records import Product, RejectedProduct, product_of
 
 @dataclasses.dataclass(frozen=True)
 class Rejection:
-    """One line of `rejected.jsonl`: a picture, a product or a stretch of bytes that was left out.
+    """One line of `rejected.jsonl`: a rejected picture, product or range of bytes.
 
     Attributes:
       kind: "picture" (the product is kept without it), "product", or "bytes" (damaged, skipped).
-      document: how many documents precede it in the file.
+      document: number of documents before it in the file.
       offset: byte in the file at which its document starts.
-      product: the document's `_id`, None if it has none that can be used.
+      product: the document's `_id`, None without a usable one.
       picture: position of the picture in `imgs`, from 0; None for "product" and "bytes".
       reason: what is wrong.
-      count: how many pictures the line stands for; more than one only where a product has very many
-        that cannot be used: the line then names the first of those that have no line of their own.
+      count: number of pictures that the line covers. It exceeds 1 only for a product with very many
+        unusable pictures: the line then names the first picture without a line of its own.
     """
 
     kind: str
@@ -37,12 +37,12 @@ class Rejection:
     count: int = 1
 
     def closed_at(self, behind: int) -> Rejection:
-        """A stretch of bytes whose end was open, once it is known where documents continue."""
+        """This range of bytes, of unknown end so far, once we know where documents continue."""
         reason = f"{behind - self.offset} bytes skipped: {self.reason}"
         return dataclasses.replace(self, reason=reason)
 
     def to_json(self, split: str) -> str:
-        """Its line, without the line's end; `count` only if it is not 1."""
+        """The line, without the line break; it omits a `count` of 1."""
         values = {"split": split, **dataclasses.asdict(self)}
         if self.count == 1:
             del values["count"]
@@ -64,22 +64,22 @@ def read_products(
     keep_going: bool = False,
     on_landing: Callable[[int | None, int], None] | None = None,
 ) -> Iterator[tuple[int, int, Product]]:
-    """Yields (document, offset, product): how many documents precede it, and where it starts.
+    """Yields (document, offset, product): the number of documents before it, and its start.
 
-    The caller handles duplicates: the other product may be in another part of the file.
+    The caller handles duplicates, because the other product may be in another part of the file.
 
     Args:
       path: the file.
       categories, labelled: as for `product_of`.
-      on_rejection: called for everything that is left out.
+      on_rejection: called for every rejected item.
       start, stop: the part of the file, as for `read_documents`; documents count from `start`.
       keep_going: skip damaged bytes instead of stopping at them.
-      on_landing: is called at the end with the offset behind the last document and the number of
-        documents (a skipped stretch of bytes counts as one). The offset is None if the last
-        stretch may continue behind `stop`; its rejection then waits for `closed_at`.
+      on_landing: called at the end with the offset after the last document and the number of
+        documents (a skipped range of bytes counts as one). The offset is None if the last skipped
+        range may extend past `stop`; its rejection then waits for `closed_at`.
 
     Raises:
-      BsonError: a damaged document, unless `keep_going`.
+      BsonError: a document is damaged, unless `keep_going`.
     """
     count = 0
     landing: int | None = start
@@ -110,20 +110,20 @@ def read_products(
 
 
 def duplicate(document: int, offset: int, product_id: int) -> Rejection:
-    """A product whose `_id` is that of an earlier one of the split, which is kept."""
+    """The rejection of a product with the `_id` of an earlier one, which the split keeps."""
     return Rejection(
         "product", document, offset, product_id, None, "an earlier product has the same `_id`"
     )
 
 
 class UnusableProductsError(ValueError):
-    """None of a file's first products can be used."""
+    """All of a file's first products are unusable."""
 
 
 def check_first(
     path: str | os.PathLike[str], categories: Categories, labelled: bool, number: int = 100
 ) -> None:
-    """Raises UnusableProductsError if all of the first `number` documents would be rejected.
+    """Raises UnusableProductsError if the build would reject all of the first `number` documents.
 
     This detects a wrong category file or another kind of dump within seconds, not after hours.
     """

@@ -1,16 +1,16 @@
-"""From a document to a record: what is checked, kept and written for each product.
+"""Turns a document into a record: checks the product and encodes it.
 
 A record is a serialized `tf.train.Example` with the features of the data set:
 
-    product_id    int64             the document's `_id`; the record's key as well
+    product_id    int64             the document's `_id`; also the record's key
     images        bytes [pictures]  JPEG files, byte for byte as in the document
     image_hashes  int64 [pictures]  XXH3 (64 bits, as a signed integer) of each picture's file
     category      int64             row of the category in category_names.csv, -1 if unlabelled
     level1        int64             label of its level 1, -1 if unlabelled
     level2        int64             label of its (level 1, level 2), -1 if unlabelled
 
-It is encoded here by hand: several times faster than through protobuf's Python, without TensorFlow,
-and the same bytes every time (features in the order of their names; protobuf's maps have none).
+This module encodes records by hand: that is several times faster than protobuf's Python, needs no
+TensorFlow, and always gives the same bytes (features in name order; protobuf maps are unordered).
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from cdisc_tfds.jpeg import jpeg_fault
 
 UNLABELLED = -1
 _HASH = xxhash.xxh3_64_intdigest  # unsigned
-# The index of a split holds the number of a product's pictures in one byte.
+# A split's index stores the number of a product's pictures in one byte.
 MAX_PICTURES = 255
-# Of one product, so many pictures that cannot be used are named; the others are counted.
+# The number of unusable pictures to list per product; the rest are only counted.
 MAX_NAMED_PICTURES = 100
 _MAX_NAMED_IN_MESSAGE = 5
 
 
 class RejectedProduct(ValueError):
-    """A document that cannot be a record; the message says why."""
+    """The document cannot become a record; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RejectedPicture:
-    """A picture that was left out of its product.
+    """A picture that its product's record omits.
 
     Attributes:
-      position: of the picture in `imgs`, from 0.
+      position: position of the picture in `imgs`, from 0.
       reason: what is wrong with it.
-      count: how many pictures this stands for: with it, later ones that are not named.
+      count: number of pictures that this covers: itself and later ones that are not listed.
     """
 
     position: int
@@ -62,7 +62,7 @@ class Product(NamedTuple):
       product_id: the document's `_id`.
       images: its JPEG files.
       category: label (row of the CSV, not `category_id`), or -1.
-      rejected: pictures that were left out.
+      rejected: the unusable pictures.
     """
 
     product_id: int
@@ -74,8 +74,8 @@ class Product(NamedTuple):
 def image_hash(image: bytes) -> int:
     """XXH3 of a picture's file: 64 bits as a signed integer; equal files have equal hashes.
 
-    MD5 would take as long as all the rest of making a record. Among the competition's 15 million
-    pictures, the chance that any two different ones share 64 bits is 1 in 160,000.
+    MD5 would take as long as the rest of making a record. Among the competition's 15 million
+    pictures, the chance that any two different ones share a hash is 1 in 160,000.
     """
     number = _HASH(image)
     return number - (number >> 63 << 64)
@@ -84,18 +84,18 @@ def image_hash(image: bytes) -> int:
 def product_of(document: dict[str, Any], categories: Categories, labelled: bool) -> Product:
     """The product in a document.
 
-    Whole numbers are taken in any form (int32, int64, 5.0, "5"), fields in any order, and fields
-    that are not used are ignored. Pictures that no decoder would take are left out and named in
+    It accepts whole numbers in any form (int32, int64, 5.0, "5") and fields in any order, and
+    ignores unused fields. It drops pictures that no decoder would accept and lists them in
     `rejected`.
 
     Args:
       document: `_id`, `imgs` (a list of `{"picture": bytes}`) and, if labelled, `category_id`.
-      categories: what `category_id` may be.
-      labelled: True for a split to train on: a product needs a known category and a picture that
-        can be used. False for a split to predict: it is kept without either.
+      categories: the allowed values of `category_id`.
+      labelled: True for a split to train on: a product needs a known category and a usable
+        picture. False for a split to predict: it keeps products without either.
 
     Raises:
-      RejectedProduct: it cannot be used.
+      RejectedProduct: the product is unusable.
     """
     product_id = _whole_number(document, "_id")
     images, rejected = _pictures(document.get("imgs"), labelled)
@@ -121,10 +121,10 @@ def _reasons(rejected: list[RejectedPicture]) -> str:
 
 
 def _whole_number(document: dict[str, Any], field: str) -> int:
-    """The field as an int64, whatever number type the document's writer chose."""
+    """The field as an int64, from any number type."""
     value = document.get(field)
     number = None
-    if type(value) is int:  # nearly always
+    if type(value) is int:  # the usual case
         number = value
     elif isinstance(value, str):
         if value.isascii() and value.isdecimal() and len(value) < 20:
@@ -138,7 +138,7 @@ def _whole_number(document: dict[str, Any], field: str) -> int:
 
 
 def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPicture]]:
-    """The pictures that can be used, and the others."""
+    """The usable pictures, and the others."""
     if not isinstance(imgs, list):
         if not labelled:
             return [], [RejectedPicture(0, f"`imgs` is no list but {type(imgs).__name__}")]
@@ -158,7 +158,7 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
         else:
             fault = jpeg_fault(picture)
         if fault is None:
-            images.append(bytes(picture))  # itself, unless it is of another BSON subtype
+            images.append(bytes(picture))  # the same object, unless it has another BSON subtype
         elif len(rejected) < MAX_NAMED_PICTURES:
             rejected.append(RejectedPicture(position, fault))
         elif unnamed is None:
@@ -169,7 +169,7 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
 
 
 def example_of(product: Product, categories: Categories) -> dict[str, Any]:
-    """The product as the dict that `tfds` encodes: the reference for `serialize`."""
+    """The product as a dict for `tfds` to encode: the reference for `serialize`."""
     known = product.category != UNLABELLED
     return {
         "product_id": product.product_id,
@@ -186,7 +186,7 @@ class RecordEncoder:
 
     In protobuf's wire format an Example is `0A n Features`, Features are map entries
     `0A n (0A n name, 12 n Feature)`, and a Feature is `0A n (0A n bytes)*` for bytes or
-    `1A n (0A n varint*)` for integers, where each n is the length of what follows as a varint.
+    `1A n (0A n varint*)` for integers. Each n is a varint: the length in bytes of what follows.
     """
 
     def __init__(self, categories: Categories):
@@ -194,7 +194,7 @@ class RecordEncoder:
         labels = range(UNLABELLED, categories.num_categories)
         level1 = [UNLABELLED, *categories.level1.tolist()]
         level2 = [UNLABELLED, *categories.level2.tolist()]
-        # Indexed by label + 1: most of a record's small features never change for a category.
+        # Indexed by label + 1: most of a record's small features depend only on the category.
         self._category = [_int64_entry(b"category", [label]) for label in labels]
         self._levels = [
             _int64_entry(b"level1", [one]) + _int64_entry(b"level2", [two])
@@ -206,7 +206,7 @@ class RecordEncoder:
         return b"".join(self.pieces(product))
 
     def pieces(self, product: Product) -> list[bytes]:
-        """The record's bytes in pieces, among them the pictures themselves: none is copied."""
+        """The record's bytes in pieces, which include the pictures themselves, not copies."""
         label = product.category - UNLABELLED
         pieces = [
             self._category[label] + _int64_entry(b"image_hashes", map(_HASH, product.images)),
@@ -218,7 +218,7 @@ class RecordEncoder:
 
 
 def encoder_of(categories_csv: str) -> RecordEncoder:
-    """The encoder with the categories of a file, made once a process."""
+    """The encoder with the categories of a file, created once per process."""
     return _encoder(categories_csv, os.stat(categories_csv).st_mtime_ns)
 
 
@@ -228,16 +228,16 @@ def _encoder(categories_csv: str, _modified: int) -> RecordEncoder:
 
 
 def varint(value: int) -> bytes:
-    """A protobuf varint: 7 bits a byte, lowest first, the top bit set in all but the last.
+    """A protobuf varint: 7 bits per byte, lowest first, the top bit set in all but the last byte.
 
-    A negative number is taken as its 64-bit two's complement (10 bytes).
+    A negative number is encoded as its 64-bit two's complement (10 bytes).
     """
     if 0 <= value < 1 << 14:
         return _LAST[value]
     if 0 < value < 1 << 28:
         return _NEXT[value & 0x3FFF] + _LAST[value >> 14]
     value &= 0xFFFFFFFFFFFFFFFF
-    if value >> 56:  # nearly all hashes: the loop below, unrolled
+    if value >> 56:  # true of nearly all hashes; the loop below, unrolled
         return (
             _NEXT[value & 0x3FFF]
             + _NEXT[value >> 14 & 0x3FFF]
@@ -252,21 +252,21 @@ def varint(value: int) -> bytes:
     return encoded + _LAST[value]
 
 
-# 14 bits at a time: two bytes that go on, and one or two that end. This is a record's inner loop.
+# 14 bits at a time: two continuing bytes, or one or two final ones. This is a record's inner loop.
 _NEXT = [bytes((low | 0x80, high | 0x80)) for high in range(128) for low in range(128)]
 _LAST = [bytes((low,)) for low in range(128)]
 _LAST += [bytes((low | 0x80, high)) for high in range(1, 128) for low in range(128)]
 
 
 def _int64_entry(name: bytes, values: Iterable[int]) -> bytes:
-    """A map entry from a name to integers."""
+    """A map entry with a name and integers."""
     packed = b"".join(map(varint, values))
     return _int64_head(name, len(packed)) + packed
 
 
 @functools.cache
 def _int64_head(name: bytes, size: int) -> bytes:
-    """All of an entry before its integers' `size` bytes: a few heads serve all records."""
+    """The bytes of an entry before its `size` bytes of integers: all records share a few heads."""
     int64_list = b"\x0a" + varint(size) if size else b""
     feature = b"\x1a" + varint(len(int64_list) + size) + int64_list
     head = b"\x0a" + varint(len(name)) + name + b"\x12" + varint(len(feature) + size) + feature
@@ -279,7 +279,7 @@ def _image_head(size: int) -> bytes:
 
 
 def _images_entry(images: list[bytes]) -> list[bytes]:
-    """A map entry from "images" to pictures; in pieces, so that they are copied once only."""
+    """A map entry with "images" and the pictures, in pieces so that they are copied only once."""
     pieces, size = [b""], 0
     for image in images:
         head = _image_head(len(image))

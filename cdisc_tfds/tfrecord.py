@@ -2,8 +2,8 @@
 
     | length: uint64 | masked crc of the 8 length bytes: uint32 | record | its masked crc: uint32 |
 
-all little-endian, with CRC-32C rotated right by 15 bits plus a constant ("masked"), so that the
-checksum of data that holds checksums is not weak.
+All numbers are little-endian. A masked CRC is the CRC-32C rotated right by 15 bits plus a constant,
+because the plain CRC of data that contains CRCs is weak.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FOOTER = struct.Struct("<I")
 
 
 def masked_crc(*pieces: bytes) -> int:
-    """The masked CRC-32C of the pieces end to end."""
+    """The masked CRC-32C of the concatenated pieces."""
     crc = 0
     for piece in pieces:
         crc = google_crc32c.extend(crc, piece)
@@ -30,22 +30,22 @@ def masked_crc(*pieces: bytes) -> int:
 
 
 def frame(pieces: Sequence[bytes]) -> list[bytes]:
-    """A record, given in pieces, as it stands in a TFRecord file; in pieces as well."""
+    """Frames a record, given in pieces, for a TFRecord file; returns pieces as well."""
     length = sum(map(len, pieces))
     header = _HEADER.pack(length, masked_crc(_LENGTH.pack(length)))
     return [header, *pieces, _FOOTER.pack(masked_crc(*pieces))]
 
 
 def count_records(path: str | os.PathLike[str], begin: int = 0) -> tuple[int, int]:
-    """Counts the records of a file by their lengths; it compares no checksum.
+    """Counts the records of a file by their lengths, without verifying checksums.
 
     Args:
       path: the file.
       begin: byte where a record starts.
 
     Returns:
-      (whole records from `begin` on, the byte behind the last of them). The latter is less than the
-      file's size if the file ends within a record.
+      (whole records from `begin` on, the offset after the last of them). The offset is less than
+      the file's size if the file ends within a record.
     """
     count, end, size = 0, begin, os.path.getsize(path)
     with open(path, "rb") as file:

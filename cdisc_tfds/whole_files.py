@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, also after a power cut."""
+"""Writes files that appear whole or not at all, even after a power cut."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
-    """Opens a file beside `path` that takes its name once all of it is on the disk.
+    """Opens a file beside `path`, and renames it to `path` once all of it is on the disk.
 
-    It replaces what `path` held before. If the block raises, `path` stays as it was and nothing
-    else stays behind. A killed process may leave `.NAME.PID.partial`.
+    The rename replaces an existing file. If the block raises, `path` stays as it was and the new
+    file is removed. A killed process may leave `.NAME.PID.partial`.
 
     Args:
       path: the file to write.
@@ -56,20 +56,20 @@ def removed_on_error(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def rename_synced(written: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
-    """Renames a file once it is on the disk: under its new name it survives a power cut."""
+    """Syncs a file to the disk, then renames it, so that `path` survives a power cut."""
     sync_file(written)
     os.replace(written, path)
     sync_folder(os.path.dirname(path) or ".")
 
 
 def sync_file(path: str | os.PathLike[str]) -> None:
-    """Returns when the file's contents are on the disk."""
+    """Waits until the file's contents are on the disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Returns when the names in a folder are on the disk, where the file system can do that."""
+    """Waits until the names in a folder are on the disk, if the file system supports that."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
