@@ -38,17 +38,20 @@ def main(options: Options, settings: Settings) -> None:
     """Trains, and prints what comes next."""
     # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
     from trainer.data.dataset import open_dataset
-    from trainer.settings.resolve import resolve
+    from trainer.runs.folder import RunFolder
+    from trainer.settings.resolve import resolve, with_preset
     from trainer.training.profile_input import profile_input
     from trainer.training.train import train
 
     data = open_dataset(settings.data_dir)
-    config = resolve(settings, data)
+    asked = with_preset(settings)
+    name = asked.experiment or f"{asked.model}-{asked.optimizer}"
+    run_dir = options.run_dir or pathlib.Path("runs", name)
+    config = resolve(settings, data, RunFolder(run_dir).begun)
     if options.profile_input:
         print(profile_input(config, data))
         return
-    name = config.experiment or f"{config.model}-{config.optimizer}"
-    run = train(config, options.run_dir or pathlib.Path("runs", name), data)
+    run = train(config, run_dir, data)
     if best := run.state.best:
         row = run.history[best.epoch]
         print(

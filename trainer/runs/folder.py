@@ -89,6 +89,11 @@ class RunFolder:
         return config
 
     @property
+    def begun(self) -> Config | None:
+        """The settings of a run that has a checkpoint to resume from; None for a new run."""
+        return self.config if self.config_path.exists() and self.state_path.exists() else None
+
+    @property
     def own_categories(self) -> Categories:
         """The categories of the data set that the run was begun on."""
         return Categories.from_csv(self.categories_path)

@@ -18,7 +18,7 @@ from trainer.settings.settings import RunOptions, Settings
 from trainer.terminal.option import OptionError, options, require_allowed
 
 
-def resolve(settings: Settings, data: CdiscountData) -> Config:
+def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None) -> Config:
     """The settings to train with.
 
     What the user gave counts first, then the preset's settings, then the defaults.
@@ -26,6 +26,8 @@ def resolve(settings: Settings, data: CdiscountData) -> Config:
     Args:
       settings: as the user gave them.
       data: the data set to train on.
+      begun: the config of the run to resume. What it found out of the weights that it began with
+        (their input range) is taken from there, since it no longer needs their file.
 
     Raises:
       ConfigError: if a setting has a value that it may not have, or two contradict each other.
@@ -42,7 +44,7 @@ def resolve(settings: Settings, data: CdiscountData) -> Config:
             settings = dataclasses.replace(settings, epochs=len(splits.chunks))
     values = {name: getattr(settings, name) for name in options(RunOptions)}
     return Config(
-        **values | _filled_in(settings),
+        **values | _filled_in(settings, begun),
         chunks=splits.chunks if splits is not None else None,
     )
 
@@ -58,7 +60,7 @@ def with_preset(settings: Settings) -> Settings:
     return dataclasses.replace(settings, **left)
 
 
-def _filled_in(settings: Settings) -> dict[str, Any]:
+def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
     """The settings that the user may leave open."""
     entry = MODELS[settings.model]
     trainable = settings.trainable or "all"
@@ -77,11 +79,15 @@ def _filled_in(settings: Settings) -> dict[str, Any]:
             optimizer.fine_tune_learning_rate if fine_tuning else optimizer.learning_rate
         )
     fine_tune_rate = settings.fine_tune_learning_rate
+    if begun and (begun.model, begun.weights) == (settings.model, weights):
+        input_range = settings.input_range or begun.input_range
+    else:
+        input_range = resolve_input_range(settings.model, weights, settings.input_range)
     return {
         "data_dir": str(data_root(settings.data_dir)),
         "trainable": trainable,
         "weights": weights,
-        "input_range": resolve_input_range(settings.model, weights, settings.input_range),
+        "input_range": input_range,
         "schedule": schedule,
         "warmup_epochs": warmup,
         "learning_rate": learning_rate,

@@ -1,8 +1,10 @@
 """What `resolve` chooses where the user left it open, and what it refuses."""
 
+import dataclasses
+
 import pytest
 
-from tests.helpers.small_data import SmallData, make_products
+from tests.helpers.small_data import SmallData, make_products, small_config
 from trainer.models.precision import resolve_precision
 from trainer.settings.config import ConfigError
 from trainer.settings.resolve import resolve
@@ -54,6 +56,17 @@ def test_what_is_given_stays(data):
     }
     config = resolve(Settings.of(model="inception", **given), data)
     assert {name: getattr(config, name) for name in given} == given
+
+
+def test_a_run_that_was_begun_no_longer_needs_its_weights_file(data, tmp_path):
+    missing = Settings(model="inception", weights=str(tmp_path / "gone.weights.h5"))
+    with pytest.raises(ValueError, match="gone.weights.h5"):
+        resolve(missing, data)
+    begun = small_config(model="inception", weights=missing.weights, input_range=(0.0, 1.0))
+    assert resolve(missing, data, begun).input_range == (0.0, 1.0)
+    other = dataclasses.replace(begun, weights="none")
+    with pytest.raises(ValueError, match="gone.weights.h5"):
+        resolve(missing, data, other)
 
 
 @pytest.mark.parametrize(("batch_size", "expected"), [(7, 64), (64, 64), (200, 200)])

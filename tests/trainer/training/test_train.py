@@ -263,6 +263,9 @@ def test_early_stopping_goes_by_the_history(data, tmp_path):
     assert [row.epoch for row in run.history] == [0, 1, 2]
     state = run.state
     assert train(config, run.path, data).state == state
+    # Who no longer wants to stop gets the rest.
+    run = train(dataclasses.replace(config, early_stopping=0), run.path, data)
+    assert len(run.history) == 9 and not run.state.newest.stopped_early
 
 
 def test_early_stopping_survives_a_kill_before_the_run_is_finished(data, tmp_path, monkeypatch):
