@@ -1,8 +1,7 @@
-"""Memory for the records of a part, used again for the next part.
+"""Memory for the records of a part, reused for the next part.
 
-Memory that a process touches for the first time comes in pages of 4 KiB that the system must find
-and fill with zeros; in a virtual machine the host must do so too, which can take longer than all
-the rest of making a record.
+When a process first touches memory, the system must find each 4 KiB page and fill it with zeros. In
+a virtual machine the host must do so too, which can take longer than the rest of making a record.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ _BLOCK_BYTES = 16 << 20
 
 
 class Arena:
-    """Keeps byte strings end to end in large blocks, until it is cleared."""
+    """Stores byte strings end to end in large blocks until it is cleared."""
 
     def __init__(self) -> None:
         self._blocks: list[memoryview] = []
@@ -23,7 +22,7 @@ class Arena:
         self._block = memoryview(bytearray())
 
     def keep(self, *pieces: bytes) -> memoryview:
-        """The pieces end to end, in memory that stays theirs until `clear`."""
+        """Stores the concatenated pieces; the result stays valid until `clear`."""
         size = sum(map(len, pieces))
         if self._used + size > len(self._block):
             if size > _BLOCK_BYTES:
@@ -43,16 +42,16 @@ class Arena:
         self._next += 1
 
     def clear(self) -> None:
-        """Starts again at the front, in the same memory."""
+        """Starts over in the same memory."""
         self._next, self._used, self._block = 0, 0, memoryview(bytearray())
 
 
 @functools.cache
 def process_arena() -> Arena:
-    """This process's own."""
+    """The arena of this process."""
     return Arena()
 
 
 def free_process_arena() -> None:
-    """Gives its memory back."""
+    """Frees the memory of this process's arena."""
     process_arena.cache_clear()

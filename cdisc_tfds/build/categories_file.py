@@ -14,12 +14,12 @@ from cdisc_tfds.whole_files import whole_file
 
 @dataclasses.dataclass(frozen=True)
 class CategoriesFile:
-    """The categories, and a copy of the file as it was read: all labels come from the copy.
+    """The categories, and a copy of the file from which the build takes all labels.
 
     Attributes:
-      path: the copy, which nobody changes while the data set is built.
+      path: the copy; it does not change during the build.
       digest: SHA-256 of its bytes.
-      categories: what it says.
+      categories: its contents.
     """
 
     path: pathlib.Path
@@ -31,9 +31,9 @@ class CategoriesFile:
         """Reads the user's file at `path` and writes the copy.
 
         Raises:
-          CategoryError: the file cannot be used.
-          WrongKindError: it is of another kind.
-          ChangedFileError: it changes while it is read.
+          CategoryError: the file is unusable.
+          WrongKindError: the file is of another kind.
+          ChangedFileError: the file changes during the read.
         """
         before = _stat(path)
         data = pathlib.Path(path).read_bytes()
@@ -49,7 +49,7 @@ class CategoriesFile:
 
 
 def digest_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as `CategoriesFile.digest`."""
+    """SHA-256 of a file's bytes, as in `CategoriesFile.digest`."""
     return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""All splits of the data set, and the processes, disk space and progress that they share."""
+"""Builds all splits of the data set, which share processes, disk space and a progress bar."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from cdisc_tfds.build.split_build import BuildError, build_split
 from cdisc_tfds.build.split_job import MIN_PART_BYTES, BuiltSplit, SplitJob
 from cdisc_tfds.manual_files import Source
 
-# Records are slightly larger than documents; and shards in the making, before the parts that they
-# came from are cut.
+# Records are slightly larger than documents. In addition, each process writes shards before the
+# build truncates the parts that they came from.
 _SPACE_FACTOR = 1.02
 _SPACE_PER_PROCESS = 512 << 20
 
@@ -38,16 +38,16 @@ def build_splits(
     shard_config: shard_utils.ShardConfig,
     shard_name: Callable[[str, int, int], str],
 ) -> dict[str, BuiltSplit]:
-    """Builds each split in `folder`, or what is missing there; returns them by name.
+    """Builds each split in `folder`, or the missing pieces of it; returns the splits by name.
 
     Args:
-      files: what to read, and what recognises it.
-      categories: the categories as they were read.
-      folder: where to work.
-      options: its `num_processes` is an upper bound: small files take fewer.
+      files: the `.bson` file of each split, and its identity.
+      categories: the categories, and the build's copy of their file.
+      folder: the build's working folder.
+      options: its `num_processes` is an upper bound: small files use fewer.
       limit: as in `SplitJob`.
       shard_config: TFDS's rule for the number of shards.
-      shard_name: (split, number of the shard, number of shards) -> file name.
+      shard_name: (split, shard number, number of shards) -> file name.
     """
     total = sum(file.num_bytes for file in files.values())
     wanted = max(1, min(options.num_processes, total // MIN_PART_BYTES))
@@ -89,7 +89,7 @@ def build_splits(
 
 
 def _build_all(jobs: list[SplitJob], pool: Pool, progress: BuildProgress) -> list[BuiltSplit]:
-    """All splits; with several processes at the same time, so that none waits for a split's end."""
+    """Builds all splits; several processes build them concurrently, so that none is ever idle."""
     if pool.num_processes == 1:
         return [build_split(job, pool, progress) for job in jobs]
     with concurrent.futures.ThreadPoolExecutor(len(jobs)) as threads:
@@ -106,7 +106,7 @@ def _build_all(jobs: list[SplitJob], pool: Pool, progress: BuildProgress) -> lis
 
 
 def _shard_lengths(config: shard_utils.ShardConfig, records: int, num_bytes: int) -> list[int]:
-    """How many records each shard has: what TFDS's own writer would do."""
+    """The number of records in each shard, as TFDS's own writer would choose it."""
     boundaries = shard_utils.get_shard_boundaries(
         records, config.get_number_shards(num_bytes, records)
     )
@@ -114,7 +114,7 @@ def _shard_lengths(config: shard_utils.ShardConfig, records: int, num_bytes: int
 
 
 def join_files(paths: Iterable[pathlib.Path], target: pathlib.Path) -> None:
-    """Writes the files end to end to `target`, unless all are empty."""
+    """Concatenates the files into `target`, unless all are empty."""
     paths = [path for path in paths if path.stat().st_size]
     if paths:
         with open(target, "wb") as joined:

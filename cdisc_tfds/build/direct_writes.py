@@ -1,9 +1,9 @@
-"""Writes large files past the page cache, where the system and the file system know how to.
+"""Writes large files past the page cache, if the system and the file system support it.
 
-A page of the cache has to be found, filled and written out later. That takes several times as much
-of a processor as the disk's taking the bytes from this process's memory (O_DIRECT on Linux), and
-what was in the cache before makes room: here, the input. Such writes come from aligned addresses,
-to aligned offsets, in aligned sizes; the file is cut to its true size at its end.
+The system must find each page of the cache, fill it and write it out later. This takes several
+times as much processor time as a direct write from this process's memory (O_DIRECT on Linux), and
+it evicts other data from the cache: here, the input. Direct writes need aligned addresses, offsets
+and sizes; at the end, we truncate the file to its true size.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from collections.abc import Iterable
 from typing import IO
 
 BUFFER_BYTES = 4 << 20
-# More than any disk's block that is common; a disk with larger ones refuses, see `_write`.
+# At least the block size of all common disks; a disk with larger blocks refuses, see `_write`.
 _ALIGNMENT = 4096
-# Buffers that no file is using: of memory that was used before.
+# Unused buffers, in memory that the process has already touched.
 _spare: list[memoryview] = []
 
 
 def write_pieces(file: IO[bytes], pieces: Iterable[bytes | memoryview]) -> None:
-    """Writes the pieces end to end to a new, empty file. A piece may change once it was taken.
+    """Writes the pieces end to end to a new, empty file.
 
-    One buffer is filled while the system writes the other.
+    The caller may reuse a piece's memory once it yields the next piece. While the system writes one
+    buffer, this fills the other.
     """
     descriptor = file.fileno()
     _set_direct(descriptor, True)
@@ -59,7 +60,7 @@ def write_pieces(file: IO[bytes], pieces: Iterable[bytes | memoryview]) -> None:
 def _write(descriptor: int, data: memoryview) -> None:
     while data:
         try:
-            # Short only where the disk or a limit is full: once more, to be told which.
+            # A write is short only at a full disk or a limit; the next one raises the reason.
             data = data[os.write(descriptor, data) :]
         except OSError as error:
             if error.errno != errno.EINVAL or not _set_direct(descriptor, False):
@@ -67,7 +68,7 @@ def _write(descriptor: int, data: memoryview) -> None:
 
 
 def _set_direct(descriptor: int, direct: bool) -> bool:
-    """Turns O_DIRECT on or off; whether that changed anything."""
+    """Turns O_DIRECT on or off; returns whether that changed anything."""
     flag = getattr(os, "O_DIRECT", 0)
     before = fcntl.fcntl(descriptor, fcntl.F_GETFL)
     after = before | flag if direct else before & ~flag

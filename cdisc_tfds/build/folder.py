@@ -1,7 +1,7 @@
-"""The folder of finished work from which an interrupted build continues.
+"""The folder of finished work from which an interrupted build resumes.
 
-It lies beside the data set (`1.0.0.building` beside `1.0.0`), on the same disk: finished files are
-linked into the data set, not copied.
+It is beside the data set (`1.0.0.building` beside `1.0.0`) and thus on the same disk, so that the
+build can link finished files into the data set instead of copying them.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from cdisc_tfds.whole_files import sync_file, sync_folder, write_json
 
 
 class BuildFolderError(OSError):
-    """The folder cannot be used."""
+    """The folder is not usable."""
 
 
 class DiskFullError(OSError):
-    """There is not, or no longer, enough space on the disk."""
+    """The disk has too little free space, before or during the build."""
 
 
 class BuildFolder:
     """The folder of one data set's build."""
 
     def __init__(self, dataset_dir: str | os.PathLike[str]):
-        """Args: dataset_dir: where the finished data set will be."""
+        """Args: dataset_dir: folder of the finished data set."""
         self.dataset_dir = pathlib.Path(dataset_dir)
         self.path = self.dataset_dir.with_name(self.dataset_dir.name + ".building")
         self._complete = self.path / "complete.json"
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Locks other builds of this data set out, until the block or this process ends.
+        """Locks out other builds of this data set until the block or this process ends.
 
-        The locked file is beside the folder, because the build removes the folder while locked.
+        The locked file is beside the folder, because the build removes the folder while it holds
+        the lock.
         """
         refusal = BuildFolderError(
             f"One build at a time may write to {self.path.parent}. Another one is running. "
@@ -49,10 +50,10 @@ class BuildFolder:
             yield
 
     def prepare(self, current: str | os.PathLike[str]) -> None:
-        """Makes the folder, and removes what killed builds left: only while it is locked.
+        """Creates the folder and removes the leftovers of killed builds. Needs the lock.
 
         Args:
-          current: the temporary folder in which TFDS builds this time.
+          current: the temporary folder of TFDS for this build.
         """
         self.path.mkdir(exist_ok=True)
         self._complete.unlink(missing_ok=True)
@@ -64,7 +65,7 @@ class BuildFolder:
                 path.unlink()
 
     def require_space(self, needed: int) -> None:
-        """Raises DiskFullError unless `needed` bytes are free, counting what is there already."""
+        """Raises DiskFullError unless free space and finished files add up to `needed` bytes."""
         there = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
         free = shutil.disk_usage(self.path).free
         if free < needed - there:
@@ -77,7 +78,7 @@ class BuildFolder:
 
     @contextlib.contextmanager
     def clear_disk_errors(self, needed: int) -> Iterator[None]:
-        """Turns an error about a full disk into one that says what to do."""
+        """Turns an error about a full disk into one that tells the user what to do."""
         try:
             yield
         except OSError as error:
@@ -92,7 +93,7 @@ class BuildFolder:
             ) from error
 
     def link(self, source: pathlib.Path, target: pathlib.Path) -> None:
-        """Makes a finished file part of the data set without copying it."""
+        """Adds a finished file to the data set without copying it."""
         try:
             os.link(source, target)
         except OSError as error:  # a file system without links
@@ -101,20 +102,20 @@ class BuildFolder:
             os.rename(source, target)
 
     def mark_complete(self) -> None:
-        """Marks the data set as complete, just before it gets its name."""
+        """Marks the data set as complete, just before TFDS gives it its final name."""
         write_json(self._complete, {})
 
     @property
     def has_unproven_dataset(self) -> bool:
-        """Whether the data set has its name, but a power cut may have damaged it since."""
+        """Whether the data set has its final name, but a power cut may have damaged it since."""
         return self._complete.exists() and self.dataset_dir.exists()
 
     def remove_unproven(self) -> None:
-        """Removes such a data set. The build quickly makes it again from what the folder holds."""
+        """Removes such a data set; the build quickly recreates it from the folder's files."""
         shutil.rmtree(self.dataset_dir)
 
     def finish(self) -> None:
-        """Removes the folder, once all of the data set is on the disk under its name."""
+        """Syncs the data set to the disk, then removes the folder."""
         for path in self.dataset_dir.iterdir():
             if path.is_file():
                 sync_file(path)

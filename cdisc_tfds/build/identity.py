@@ -1,17 +1,17 @@
-"""What a data set is made of, in its metadata; and whether the files at hand are the same.
+"""The identity of a data set's inputs and records, and the check that the inputs are unchanged.
 
 Keys of `info.metadata` (the file `metadata.json`):
 
-    digest                 of all records: the categories, and each split's records in their order
+    digest                 covers the categories, and each split's records in order
     num_products, num_pictures, rejected   counts by split (`rejected`: also by kind)
     shard_bytes            size of each shard, by split
     index_digest           `ProductIndex.digest` by split
     records_digest         by split; covers ids, labels and the hash of each picture
     origin                 `sources`: by split, name, size, time and sample of the file;
                            `categories_digest`: SHA-256 of category_names.csv;
-                           `max_examples_per_split`: the limit that was asked for, or null
+                           `max_examples_per_split`: the requested limit, or null
 
-TFDS iterates over each key's value, so that none can be null or a number.
+TFDS iterates over the value of each key, so a value cannot be null or a number.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from cdisc_tfds.manual_files import CATEGORIES
 
 
 class OtherSourcesError(ValueError):
-    """The data set that is there was made from other files, or with other options."""
+    """The existing data set comes from other files or other options."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitFacts:
-    """What the metadata says of a split; see the module's table."""
+    """The metadata of a split; see the module's table."""
 
     num_products: int
     num_pictures: int
@@ -45,12 +45,12 @@ class SplitFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What decides which records a data set has.
+    """The inputs that determine the records of a data set.
 
     Attributes:
-      sources: by split, what recognises its file (`SourceFile.to_metadata`).
-      categories_digest: of category_names.csv.
-      limit: at most so many products a split, or None.
+      sources: the identity of each split's file (`SourceFile.to_metadata`), by split.
+      categories_digest: SHA-256 of category_names.csv.
+      limit: maximum number of products per split, or None.
     """
 
     sources: dict[str, dict[str, Any]]
@@ -61,13 +61,13 @@ class Origin:
     def of(
         cls, files: Mapping[str, SourceFile], categories_digest: str, limit: int | None
     ) -> Origin:
-        """Args: files: by split."""
+        """Args: files: the file of each split, by split."""
         sources = {split: file.to_metadata() for split, file in files.items()}
         return cls(sources, categories_digest, limit)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Origin | None:
-        """None for a data set that does not say: it was built before version 0.2.0."""
+        """Reads the origin; None for a data set built before version 0.2.0, which has none."""
         try:
             origin = metadata["origin"]
         except KeyError:
@@ -75,7 +75,7 @@ class Origin:
         return cls(origin["sources"], origin["categories_digest"], origin["max_examples_per_split"])
 
     def to_metadata(self, splits: Mapping[str, SplitFacts]) -> dict[str, Any]:
-        """All of the metadata, given what was built."""
+        """The complete metadata, given the built splits."""
         facts = {
             field.name: {split: getattr(fact, field.name) for split, fact in splits.items()}
             for field in dataclasses.fields(SplitFacts)
@@ -130,7 +130,7 @@ def _digest(categories_digest: str, records_digest: dict[str, str]) -> str:
 
 
 def _recognised(source: dict[str, Any] | None) -> tuple[int, str] | None:
-    """A file may be copied and renamed: size and contents count."""
+    """The size and contents of a file, which stay the same when it is copied or renamed."""
     return None if source is None else (source["bytes"], source["sample"])
 
 

@@ -1,8 +1,8 @@
-"""Second half of a build whose parts hold records: they are merged into the split's shards.
+"""Second half of a build whose parts hold records: it merges them into the split's shards.
 
-A shard is a range of the global order, so from each part it takes one contiguous stretch: it is
-written front to back from a few long reads, in pieces that bound the memory. Shards are independent
-of one another.
+A shard is a range of the global order, so it takes one contiguous stretch from each part. The build
+writes it front to back from a few long reads, in pieces that bound the memory. Shards do not depend
+on one another.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Piece:
     """Consecutive records of a shard.
 
     Attributes:
-      stretches: (path, offset, bytes) of the parts' files to read, one behind the other.
-      begins: int64 [n], where each record begins in what was read, in the shard's order.
-      sizes: int64 [n], bytes of each record, framing included.
+      stretches: (path, offset, bytes) of the parts' files to read, end to end.
+      begins: int64 [n], offset of each record in the bytes read, in the shard's order.
+      sizes: int64 [n], bytes of each record, including framing.
     """
 
     stretches: list[tuple[str, int, int]]
@@ -38,23 +38,23 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class MergeTask:
-    """One shard to write: its pieces, and what they read from each part, all together."""
+    """One shard to write: its pieces, and the stretch of each part that they read in total."""
 
     path: str
     pieces: list[Piece]
     stretches: list[tuple[str, int, int]]
 
     def write(self) -> None:
-        """Writes the shard; removes it again if that fails."""
+        """Writes the shard; removes it if that fails."""
         for path, offset, size in self.stretches:
             _read_ahead(path, offset, size)
         with removed_on_error(self.path) as file:
             write_pieces(file, self._records())
 
     def _records(self) -> Iterator[memoryview]:
-        """Each record, framed; good until the next."""
+        """Yields each framed record; it stays valid until the next one."""
         largest = max(sum(size for _, _, size in piece.stretches) for piece in self.pieces)
-        # One buffer for all pieces; not a bytearray, which would be filled with zeros first.
+        # One buffer for all pieces; not a bytearray, which Python would first fill with zeros.
         buffer = np.empty(largest, np.uint8).data
         for piece in self.pieces:
             _read(piece.stretches, buffer)
@@ -68,13 +68,13 @@ class PartFileError(OSError):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Merge:
-    """Where each record of a split lies, in the split's order.
+    """The location of each record of a split, in the split's order.
 
     Attributes:
       records: path of each part's records.
       part: int32 [n], the part of each record.
-      offset: int64 [n], where it begins in that part's file.
-      size: int64 [n], its bytes, framing included.
+      offset: int64 [n], offset of the record in that part's file.
+      size: int64 [n], bytes of the record, including framing.
     """
 
     records: list[str]
@@ -96,9 +96,9 @@ class Merge:
         return MergeTask(path, pieces, whole.stretches)
 
     def release(self, begin: int, end: int) -> None:
-        """Gives back the disk space of records `begin` to `end`, and of all behind them.
+        """Frees the disk space of records `begin` to `end`, and of all later ones.
 
-        All shards from `begin` on must have been written.
+        The shards from `begin` on must be finished.
         """
         for number in np.unique(self.part[begin:end]).tolist():
             first = begin + int(np.argmax(self.part[begin:end] == number))
@@ -106,7 +106,7 @@ class Merge:
                 os.truncate(self.records[number], int(self.offset[first]))
 
     def short_parts(self, wanted: np.ndarray) -> list[int]:
-        """The parts whose files lack bytes of the records that are still wanted (bool [n])."""
+        """The parts whose files lack bytes of the `wanted` records (bool [n])."""
         needed = np.zeros(len(self.records), np.int64)
         np.maximum.at(needed, self.part[wanted], (self.offset + self.size)[wanted])
         return [number for number, path in enumerate(self.records) if _size(path) < needed[number]]
@@ -125,19 +125,19 @@ class Merge:
 
 
 def _size(path: str) -> int:
-    """0 where there is no file."""
+    """The file's size, or 0 without a file."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _read_ahead(path: str, offset: int, size: int) -> None:
-    """Asks the system to fetch a stretch in one go: a hard disk then moves its arm once for it."""
+    """Asks the system to read a stretch in one go, so that a hard disk moves its arm only once."""
     if hasattr(os, "posix_fadvise"):
         with open(path, "rb") as file:
             os.posix_fadvise(file.fileno(), offset, size, os.POSIX_FADV_WILLNEED)
 
 
 def _read(stretches: list[tuple[str, int, int]], buffer: memoryview) -> None:
-    """Reads the stretches one behind the other."""
+    """Reads the stretches end to end into the buffer."""
     filled = 0
     for path, offset, size in stretches:
         with open(path, "rb", buffering=0) as file:

@@ -1,6 +1,6 @@
-"""How a data set is built: arguments of the builder, or environment variables for `tfds build`.
+"""Options of a build: arguments of the builder, or environment variables for `tfds build`.
 
-TFDS's command has no way to pass an argument to a builder; a variable reaches it from anywhere.
+TFDS's command cannot pass arguments to a builder, but environment variables reach it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PREFIX = "CDISCOUNT_"
 
 
 class BuildOptionError(ValueError):
-    """An option that cannot be used."""
+    """An option has an invalid value."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +22,13 @@ class BuildOptions:
     """Options of one build; no option changes what a record holds.
 
     Attributes:
-      num_processes: how many processes the build uses. CDISCOUNT_NUM_PROCESSES; default: all cores.
+      num_processes: number of processes. CDISCOUNT_NUM_PROCESSES; default: one per core.
       keep_going: skip damaged stretches of a .bson file, and list them, instead of stopping there.
         CDISCOUNT_KEEP_GOING.
-      reread: True: write the shards straight from the .bson files, whose documents are read a
-        second time; fast where they stay in the page cache. False: sort copies on the disk first,
-        so that all access to it is sequential. None: the first where the files take at most half
-        of the free memory. CDISCOUNT_REREAD.
+      reread: True: read the .bson files a second time and write the shards directly from them;
+        fast if the files stay in the page cache. False: first write sorted copies to the disk, so
+        that all access to it is sequential. None: True if the files take at most half of the free
+        memory. CDISCOUNT_REREAD.
       train_only: build without test.bson. CDISCOUNT_TRAIN_ONLY.
       stock_writer: use TFDS's own writer, in one process. CDISCOUNT_STOCK_WRITER.
     """
@@ -48,7 +48,7 @@ class BuildOptions:
         train_only: bool | None = None,
         stock_writer: bool | None = None,
     ) -> BuildOptions:
-        """Takes options that are None from the environment, or else their defaults."""
+        """Replaces options that are None by their environment variables, or else their defaults."""
         if num_processes is None:
             num_processes = _environment_number("NUM_PROCESSES", num_cores())
         if num_processes < 1:
@@ -63,7 +63,7 @@ class BuildOptions:
 
 
 def _environment_flag(name: str) -> bool | None:
-    """None where it is not set."""
+    """The flag's value, or None if it is not set."""
     text = os.environ.get(PREFIX + name, "")
     if text not in ("", "0", "1"):
         raise BuildOptionError(f"{PREFIX}{name} must be 0 or 1. Received: {text!r}.")

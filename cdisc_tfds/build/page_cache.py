@@ -1,27 +1,27 @@
-"""Whether a file that was read once can be read again without the disk."""
+"""Predicts whether the page cache keeps a file between two readings."""
 
 from __future__ import annotations
 
 import pathlib
 
-# What the build writes passes through the page cache as well.
+# The build's output passes through the page cache as well.
 _SHARE = 0.5
 
 
 def stays_in_page_cache(num_bytes: int, root: pathlib.Path = pathlib.Path("/")) -> bool:
-    """Whether files of so many bytes stay in memory while as much is written.
+    """Whether files of `num_bytes` stay in memory while the build writes as many bytes.
 
-    Told by Linux alone; elsewhere it is False.
+    Only Linux reports the free memory; on other systems the result is False.
 
     Args:
-      num_bytes: all files together.
-      root: the folder with `proc` and `sys`.
+      num_bytes: total size of the files.
+      root: the folder that contains `proc` and `sys`.
     """
     return num_bytes <= _SHARE * _available(root)
 
 
 def _available(root: pathlib.Path) -> int:
-    """Bytes that the machine, and the container that this process runs in, can still give."""
+    """Bytes of memory that are available in the machine and in this process's container."""
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
         meminfo = dict(line.split(":", 1) for line in lines)
@@ -32,7 +32,7 @@ def _available(root: pathlib.Path) -> int:
 
 
 def _container_limits(root: pathlib.Path) -> list[int]:
-    """What is left of each memory limit on the way to this process's control group (version 2)."""
+    """The rest of each memory limit on the path to this process's control group (version 2)."""
     try:
         line = (root / "proc/self/cgroup").read_text().splitlines()[-1]
     except (OSError, IndexError):
@@ -46,9 +46,9 @@ def _container_limits(root: pathlib.Path) -> list[int]:
         try:
             limit = int((folder / "memory.max").read_text())
             used = int((folder / "memory.current").read_text())
-            # What files take of it is given back when it is needed.
+            # The system reclaims the memory of cached files when it is needed.
             statistics = dict(map(str.split, (folder / "memory.stat").read_text().splitlines()))
             limits.append(limit - used + int(statistics["file"]))
-        except (OSError, ValueError, KeyError):  # "max", or no such files: no limit
+        except (OSError, ValueError, KeyError):  # "max" or no such files: no limit
             continue
     return limits

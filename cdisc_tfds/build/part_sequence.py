@@ -1,4 +1,4 @@
-"""All parts of a file, each proven by the one before it."""
+"""Makes all parts of a file; the end of each part proves the start of the next."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ OnProgress = Callable[[int, int], None]
 
 
 def make_parts(tasks: list[PartTask], pool: Pool, on_progress: OnProgress) -> list[Part]:
-    """Makes the parts that an earlier build did not finish; returns all, in the file's order.
+    """Makes the parts that an earlier build did not finish; returns all, in file order.
 
     Raises:
-      BsonError: damage in the file, unless the tasks keep going.
+      BsonError: the file is damaged, unless the tasks keep going.
     """
     waiting = collections.deque(tasks)
     results: collections.deque[Part | concurrent.futures.Future[Part]] = collections.deque()
     sequence = _Sequence()
     try:
         for task in tasks:
-            # A few ahead only: shards of another split that are ready come in between.
+            # Only a few ahead, so that ready shards of another split get their turn.
             while waiting and len(results) < 2 * pool.num_processes:
                 ahead = waiting.popleft()
                 results.append(finished_part(ahead) or pool.submit(make_part, ahead))
             result = results.popleft()
             part = result if isinstance(result, Part) else result.result()
-            if not sequence.proves(part):  # bytes that only looked like a document
+            if not sequence.proves(part):  # it starts at bytes that only look like a document
                 part = make_part(dataclasses.replace(task, start=sequence.landing))
             sequence.add(part)
             on_progress(task.end - task.begin, part.products)
@@ -43,11 +43,11 @@ def make_parts(tasks: list[PartTask], pool: Pool, on_progress: OnProgress) -> li
 
 
 def make_first_parts(tasks: list[PartTask], limit: int, on_progress: OnProgress) -> list[Part]:
-    """Parts up to the one with the last of the first `limit` products, one after the other."""
+    """Makes parts one by one until they contain the first `limit` products."""
     sequence = _Sequence()
     found: set[int] = set()
     for task in tasks:
-        # Duplicates do not count: a part may have to be read further than seemed enough.
+        # Duplicates do not count, so a part may need more products than `wanted` at first.
         wanted = limit - len(found)
         while True:
             part = make_part(dataclasses.replace(task, start=sequence.landing, limit=wanted))
@@ -65,10 +65,10 @@ def make_first_parts(tasks: list[PartTask], limit: int, on_progress: OnProgress)
 
 
 class _Sequence:
-    """Parts of which each starts where the one before it ends.
+    """Parts that each start where the previous one ends.
 
     Attributes:
-      landing: where the next part must start; None if that is wherever it finds its first document.
+      landing: offset at which the next part must start; None accepts any first document.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The table of a part: what it holds, in key order. A part with a table is finished."""
+"""The table of a part: its contents in key order. A part with a table is finished."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cdisc_tfds.bson_file import BsonError
 from cdisc_tfds.products import Rejection
 from cdisc_tfds.whole_files import whole_file
 
-# One row a record. `key` is 16 bytes as two big-endian integers; `content` is a hash of what the
-# record holds; `size` counts the framed record; `document` counts from the part's start; `offset`
-# is where the document begins in its file.
+# One row per record. `key` is 16 bytes as two big-endian integers; `content` is a hash of the
+# record's contents; `size` is that of the framed record; `document` counts from the part's start;
+# `offset` is the start of the document in its file.
 COLUMNS = {
     "key_high": np.uint64,
     "key_low": np.uint64,
@@ -34,12 +34,12 @@ class Part:
     """A finished part.
 
     Attributes:
-      start: offset of its first document, as far as it could tell; None if none starts in it.
-      landing: offset behind its last document, where the next part must start; None if it ends in
-        damage, so that the next document that starts anywhere is the next part's.
-      documents: how many documents it has, rejected ones included.
-      products: how many records it has.
-      damage: the error at which it stopped, if it did; it has no files then.
+      start: offset of its first document, as far as the part can tell; None without one.
+      landing: offset after its last document, where the next part must start; None if the part ends
+        in damage: the next part then starts at any document that it finds.
+      documents: number of documents, including rejected ones.
+      products: number of records.
+      damage: the error that stopped the part, or None. A stopped part has no files.
     """
 
     start: int | None
@@ -52,7 +52,7 @@ class Part:
 def write_table(
     path: str, part: Part, columns: dict[str, np.ndarray], rejections: list[Rejection]
 ) -> None:
-    """Writes a part's table, whole or not at all."""
+    """Writes a part's table atomically."""
     about = {
         "start": part.start,
         "landing": part.landing,
@@ -66,11 +66,11 @@ def write_table(
 
 
 def read_part(path: str) -> Part | None:
-    """The part whose table this is; None if there is none, or none that can be read whole."""
+    """The part with this table; None if the table is missing or not fully readable."""
     try:
         with open(path, "rb") as file, np.load(file) as table:
             about = json.loads(table["about"].tobytes())
-            lengths = {len(table[name]) for name in COLUMNS}  # reading a column checks its bytes
+            lengths = {len(table[name]) for name in COLUMNS}  # reading a column verifies its bytes
         (products,) = lengths
         return Part(about["start"], about["landing"], about["documents"], products)
     except FileNotFoundError:
@@ -89,7 +89,7 @@ def read_columns(tables: list[str], name: str) -> np.ndarray:
 
 
 def read_rejections(table: str) -> list[Rejection]:
-    """What a part left out; `document` counts from the part's start."""
+    """The items that a part rejected; `document` counts from the part's start."""
     with open(table, "rb") as file, np.load(file) as columns:
         about = json.loads(columns["about"].tobytes())
     return [Rejection(*values) for values in about["rejections"]]

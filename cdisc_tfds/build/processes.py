@@ -14,21 +14,21 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# `cdisc_tfds` imports TFDS to register the data set, unless this is set: half a second of work that
-# a process which only handles bytes need not do.
+# `cdisc_tfds` imports TFDS to register the data set, unless this variable is set. The import takes
+# half a second, and a process that only handles bytes does not need it.
 WORKER_VARIABLE = "CDISCOUNT_BUILD_WORKER"
 
 
 class Pool:
-    """Runs functions in `num_processes` processes; with one, in this process.
+    """Runs functions in `num_processes` processes; a pool of one uses this process.
 
-    The processes are started afresh ("spawn"), because forking a process that runs TensorFlow's
-    threads may hang, and they end when this process ends, however it ends.
+    The pool spawns its processes, because forking a process that runs TensorFlow's threads may
+    hang. They end when this process ends, even if it is killed.
 
     Attributes:
-      num_processes: how many there are.
-      turn: held by the split whose parts are being made. While the shards of one split wait for the
-        disk, the processes make the parts of the next.
+      num_processes: the number of processes.
+      turn: lock of the split whose parts are in progress. While the shards of one split wait for
+        the disk, the processes make the parts of the next.
     """
 
     def __init__(self, num_processes: int):
@@ -45,14 +45,14 @@ class Pool:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
     def cancel(self) -> None:
-        """Cancels what has not begun; waiting for it raises CancelledError."""
+        """Cancels the calls that have not begun; waiting for them raises CancelledError."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
     def submit(
         self, function: Callable[[Any], Any], argument: Any
     ) -> concurrent.futures.Future[Any]:
-        """A future result. Without processes, `result()` computes it."""
+        """Submits a call. Without processes, the future's `result()` runs it."""
         if self._executor is None:
             return _Now(function, argument)
         with self._lock, _light_children():
@@ -60,7 +60,7 @@ class Pool:
 
 
 def _executor(num_processes: int) -> concurrent.futures.ProcessPoolExecutor | None:
-    """None where the system has no shared memory for the locks of several processes."""
+    """An executor; None if the system has no shared memory for locks between processes."""
     try:
         return concurrent.futures.ProcessPoolExecutor(
             num_processes,
@@ -90,9 +90,10 @@ class _Now(concurrent.futures.Future[Any]):
 
 
 def _without_collector(function: Callable[[Any], Any], argument: Any) -> Any:
-    """The function's result, without Python's search for objects that refer to each other.
+    """Calls the function with Python's garbage collector off.
 
-    Products make no such cycles, but so many objects that the search took a tenth of the time.
+    Products create no reference cycles, but so many objects that the collector took a tenth of the
+    time.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -105,10 +106,10 @@ def _without_collector(function: Callable[[Any], Any], argument: Any) -> Any:
 
 @contextlib.contextmanager
 def _light_children() -> Iterator[None]:
-    """Processes started meanwhile import only what they are asked to run.
+    """Makes processes that start within the block import only the functions that they run.
 
-    A spawned process runs the main script's imports again: TensorFlow's for the `tfds` command, or
-    the whole script where it has no `if __name__ == "__main__"`. An empty main module prevents it.
+    A spawned process repeats the main script's imports: TensorFlow for the `tfds` command, or the
+    whole script if it lacks `if __name__ == "__main__"`. An empty main module prevents this.
     """
     main, before = sys.modules["__main__"], os.environ.get(WORKER_VARIABLE)
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -124,7 +125,7 @@ def _light_children() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """Ends this process with its parent, so that a killed build leaves no idle processes."""
+    """Ends this process when its parent ends, so that a killed build leaves no idle processes."""
 
     parent = multiprocessing.parent_process()
     assert parent is not None  # only processes of a pool run this

@@ -1,4 +1,4 @@
-"""One line that tells how far a build is."""
+"""Shows the progress of a build in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tensorflow_datasets.core.utils import tqdm_utils
 class BuildProgress:
     """`train, test: 45%|####     | 65G/145G [03:10<03:52, 340MB/s, 12,345 products/s]`.
 
-    Reading the files is one half, writing the shards the other. TFDS's switch
+    Reading the files is the first half, writing the shards the second. TFDS's switch
     (`tfds.disable_progress_bar()`) turns it off.
     """
 
@@ -29,7 +29,7 @@ class BuildProgress:
         self._bar.close()
 
     def __call__(self, num_bytes: int, num_products: int) -> None:
-        """Adds what was done since the last call; from any thread."""
+        """Adds the work done since the last call; any thread may call this."""
         with self._lock:
             self._products += num_products
             if num_products:

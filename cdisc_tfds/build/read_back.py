@@ -1,4 +1,4 @@
-"""The index and the digest of a split that TFDS's own writer wrote, read from its records."""
+"""Reads the records of a split that TFDS's own writer wrote, to compute its index and digest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cdisc_tfds.records import Product, RecordEncoder
 def read_back(
     builder: tfds.core.DatasetBuilder, split: str, categories: Categories
 ) -> tuple[ProductIndex, str]:
-    """(index, `records_digest`) of a split that was just written."""
+    """(index, `records_digest`) of a newly written split."""
     encoder = RecordEncoder(categories)
     rows: list[tuple[int, int, int]] = []
     contents: list[bytes] = []
@@ -29,8 +29,8 @@ def read_back(
 
 
 def _products(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Product]:
-    """The split's products in the order of its records."""
-    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:  # no tf.data reads it
+    """The split's products in record order."""
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:  # tf.data cannot read it
         no_decode = tfds.decode.DeserializeMethod.DESERIALIZE_NO_DECODE
         for example in builder.as_data_source(split=split, deserialize_method=no_decode):
             features = example.features.feature
@@ -40,7 +40,7 @@ def _products(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Product
                 features["category"].int64_list.value[0],
             )
         return
-    # One shard after the other.
+    # Read the shards one by one, without interleaving.
     config = tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False)
     decoders = {"images": tfds.decode.SkipDecoding()}
     dataset = builder.as_dataset(split=split, read_config=config, decoders=decoders)

@@ -1,4 +1,4 @@
-"""Shows the project's own errors to people who type `tfds build`, without a traceback."""
+"""Shows the project's own errors without a traceback to users of `tfds build`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def told_briefly() -> Iterator[None]:
-    """Ends the `tfds` command with the message of an error of this project, without a traceback.
+    """Ends the `tfds` command with only the message if the project raises one of its own errors.
 
-    Any other program, and any other error, gets the usual exception.
+    Other programs, and other errors, get the usual exception.
     """
     try:
         yield
@@ -31,5 +31,5 @@ def _is_tfds_command() -> bool:
 
 
 def _message(error: Exception) -> str:
-    """Without the number that an OSError puts before it."""
+    """The message, without the number that an OSError puts before it."""
     return str(getattr(error, "strerror", None) or error)

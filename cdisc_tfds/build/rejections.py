@@ -1,4 +1,4 @@
-"""What a split leaves out: its lines in `rejected.jsonl`, its counts, and its limit."""
+"""The items that a split rejects: their lines in `rejected.jsonl`, their counts, and the limit."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cdisc_tfds.products import KINDS, Rejection, duplicate
 from cdisc_tfds.whole_files import whole_file
 
 FILE = "rejected.jsonl"
-# A split that rejects a larger share of its products most likely has the wrong categories, or is
-# another kind of dump.
+# A split that rejects a larger share of its products most likely has the wrong category file, or
+# comes from another kind of dump.
 MAX_REJECTED_SHARE = 0.5
 
 
 class TooManyRejectedError(ValueError):
-    """Too few of a split's products can be used."""
+    """Too few of a split's products are usable."""
 
 
 def require_most(source: Source, num_products: int, rejected: dict[str, int], listed: str) -> None:
@@ -31,9 +31,9 @@ def require_most(source: Source, num_products: int, rejected: dict[str, int], li
 
     Args:
       source: the split.
-      num_products: how many products it has.
-      rejected: how many of each kind were left out.
-      listed: where they are listed.
+      num_products: number of products that it keeps.
+      rejected: number of rejected items by kind.
+      listed: path of the list of rejected items.
     """
     seen = num_products + rejected["product"]
     if rejected["product"] <= MAX_REJECTED_SHARE * seen:
@@ -57,12 +57,12 @@ def write_rejections(
     parts: list[Part],
     order: SplitOrder,
 ) -> dict[str, int]:
-    """Writes `rejected.jsonl` into a split's folder in the order of its file; counts by kind.
+    """Writes `rejected.jsonl` into a split's folder, in file order; returns the counts by kind.
 
     Args:
-      folder: the split's.
+      folder: the split's folder.
       source, file: the split and its file.
-      tables, parts, order: all that was read of it.
+      tables, parts, order: the parts of the file, and the order of its products.
     """
     counts: collections.Counter[str] = collections.Counter()
     with whole_file(folder / FILE, "w", encoding="utf-8") as lines:
@@ -75,7 +75,7 @@ def write_rejections(
 def _in_order(
     file: SourceFile, tables: list[str], parts: list[Part], order: SplitOrder
 ) -> Iterator[Rejection]:
-    """All that was left out, `document` counted from the start of the file."""
+    """Yields all rejected items, with `document` counted from the start of the file."""
     duplicates = np.sort(order.duplicates)
     row = 0
     for number, (table, part) in enumerate(zip(tables, parts)):
@@ -90,7 +90,7 @@ def _in_order(
 
 
 def _of_part(table: str, parts: list[Part], number: int, num_bytes: int) -> list[Rejection]:
-    """What a part left out. A stretch that was open at its end is closed where the next begins."""
+    """The items that a part rejected. A stretch still open at its end ends at the next document."""
     rejections = read_rejections(table)
     part = parts[number]
     if part.landing is None and part.start is not None:

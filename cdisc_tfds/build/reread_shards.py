@@ -1,8 +1,8 @@
-"""Second half of a build whose `.bson` file stays in memory: shards read their documents again.
+"""Second half of a build whose `.bson` file stays in memory: it reads the documents again by shard.
 
 A shard's documents are scattered over the file. If the page cache holds the file, reading them
-costs nothing, and the build writes only the shards. If not, each product would need its own access
-to the disk; `merged_shards` avoids that.
+costs nothing, and the build writes only the shards. If not, each product would need its own disk
+access; `merged_shards` avoids that.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ class RereadTask:
     """One shard to write.
 
     Attributes:
-      path: of the shard.
-      source, labelled, categories_csv: the `.bson` file and how it is read, as in `PartTask`.
-      offsets: int64 [n], where the document of each record begins, in the shard's order.
-      sizes: int64 [n], bytes of each record, framing included.
+      path: path of the shard.
+      source: path of the `.bson` file.
+      labelled, categories_csv: as in `PartTask`.
+      offsets: int64 [n], offset of each record's document, in the shard's order.
+      sizes: int64 [n], bytes of each record, including framing.
     """
 
     path: str
@@ -40,19 +41,19 @@ class RereadTask:
     sizes: np.ndarray
 
     def write(self) -> None:
-        """Writes the shard; removes it again if that fails.
+        """Writes the shard; removes it if that fails.
 
         Raises:
-          ChangedFileError: the file is not the one that was read at first.
+          ChangedFileError: the file changed since the first reading.
         """
         with removed_on_error(self.path) as file:
             write_pieces(file, itertools.chain.from_iterable(self._records()))
 
     def _records(self) -> Iterator[list[bytes]]:
-        """Each record, framed, in pieces."""
+        """Yields each framed record, in pieces."""
         encoder = encoder_of(self.categories_csv)
         sizes = self.sizes.tolist()
-        # A record is little larger than its document: its size is enough to read at once.
+        # A record is slightly larger than its document, so one read of its size is enough.
         documents = read_documents_at(self.source, self.offsets.tolist(), sizes)
         changed = ChangedFileError(
             f"{self.source} must not change while a data set is built from it. Received: other "
@@ -71,11 +72,12 @@ class RereadTask:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reread:
-    """Where the document of each record lies, in the split's order.
+    """The location of each record's document, in the split's order.
 
     Attributes:
       source, labelled, categories_csv: as in `RereadTask`.
-      offset, size: int64 [n], where each document begins; bytes of its record, framing included.
+      offset: int64 [n], offset of the document.
+      size: int64 [n], bytes of its record, including framing.
     """
 
     source: str
@@ -99,5 +101,5 @@ class Reread:
         """Does nothing: rereading takes no disk space."""
 
     def short_parts(self, wanted: np.ndarray) -> list[int]:
-        """No part has a file of records."""
+        """Returns no parts, because parts have no files of records here."""
         return []

@@ -1,4 +1,4 @@
-"""Second half of the build: the shards of a split, from the last to the first."""
+"""Second half of the build: writes the shards of a split, from the last to the first."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class Shard:
 
     @property
     def is_finished(self) -> bool:
-        """Whether an earlier build wrote it, in its full size."""
+        """Whether an earlier build wrote it: a file of the expected size exists."""
         return os.path.exists(self.path) and os.path.getsize(self.path) == self.num_bytes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ShardPlan:
-    """All shards of a split, and where their records come from.
+    """All shards of a split, and the location of their records.
 
     Attributes:
-      records: where each record lies.
-      shards: all, in the split's order.
+      records: the location of each record.
+      shards: all shards, in the split's order.
       num_bytes: bytes of all records, without framing.
-      source_bytes: how many bytes of the file the parts were made from.
+      source_bytes: bytes of the file that the parts cover.
     """
 
     records: Merge | Reread
@@ -73,21 +73,21 @@ class ShardPlan:
         return cls(records, shards, num_bytes, sum(task.end - task.begin for task in tasks))
 
     def short_parts(self) -> list[int]:
-        """The parts whose records do not suffice for the shards that are not finished."""
+        """The parts that lack records for the unfinished shards."""
         wanted = np.zeros(len(self.records.size), bool)
         for shard in self.shards:
             wanted[shard.begin : shard.end] = not shard.is_finished
         return self.records.short_parts(wanted)
 
     def write(self, pool: Pool, on_progress: OnProgress) -> None:
-        """Writes the unfinished shards, and cuts off the ends of parts that shards no longer need.
+        """Writes the unfinished shards, and truncates the parts as shards use up their records.
 
-        Parts are in the split's order, so their ends are used up first, and the disk never holds
-        more than all records and a few shards.
+        Each part is in the split's order, so the last shards use the ends of the parts. The disk
+        never holds more than all records and a few shards.
         """
         waiting: collections.deque[tuple[Shard, concurrent.futures.Future[None] | None]]
         waiting = collections.deque()
-        ahead = 2 * pool.num_processes  # no more: their plans take memory
+        ahead = 2 * pool.num_processes  # no more, because their plans take memory
         with concurrent.futures.ThreadPoolExecutor(ahead) as threads:
             for number, task in enumerate(self._tasks(), start=1):
                 shard = self.shards[-number]
@@ -102,7 +102,7 @@ class ShardPlan:
                     on_progress(int(self.source_bytes * share), 0)
 
     def _tasks(self) -> Iterator[MergeTask | RereadTask | None]:
-        """One a shard, from the last to the first; None for those that are finished."""
+        """Yields one task per shard, from the last to the first; None for finished shards."""
         for shard in reversed(self.shards):
             yield (
                 None
@@ -112,12 +112,12 @@ class ShardPlan:
 
 
 def write_shard(task: MergeTask | RereadTask) -> None:
-    """What a process does for a shard."""
+    """Writes a shard; runs in a process of the pool."""
     task.write()
 
 
 def _write_shard(pool: Pool, task: MergeTask | RereadTask) -> None:
-    """Has a process write a shard, and waits for the disk here, so that the process need not."""
+    """Has a process write a shard, then syncs it in this thread, so that the process is free."""
     written = f"{task.path}.written"
     pool.submit(write_shard, dataclasses.replace(task, path=written)).result()
     rename_synced(written, task.path)
@@ -128,7 +128,7 @@ def _merge(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Merge
     size = read_columns(tables, "size")
     products = [part.products for part in parts]
     part = np.repeat(np.arange(len(parts), dtype=np.int32), products)
-    # Offsets as if the parts' files were one, then from the start of each.
+    # First offsets as if the parts were one file, then offsets in each part's file.
     offset = np.concatenate([[0], np.cumsum(size)])
     part_offset = offset[np.cumsum([0, *products])[:-1]]
     offset = offset[:-1] - np.repeat(part_offset, products)

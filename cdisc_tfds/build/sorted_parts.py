@@ -1,12 +1,12 @@
-"""First half of the build: byte ranges of a `.bson` file become sorted tables, and maybe records.
+"""First half of the build: turns byte ranges of a `.bson` file into sorted tables, maybe records.
 
 The shuffle is a sort: a record's key is the MD5 of the split's name and the product's id (TFDS's
-own rule), and the order of the split is the order of the keys. Each part of the BSON file is read
-from front to back, encoded, and sorted. The second half needs a table of what the part holds, and
-either nothing else (`reread_shards`), or its records in one sorted file (`merged_shards`).
+own rule), and the split's order is the order of the keys. The build reads each part of the BSON
+file from front to back, encodes it, and sorts it. The second half needs a table of the part's
+contents and, for `merged_shards` (not `reread_shards`), its records in one sorted file.
 
-Parts are independent: whoever makes them, in whatever order, they are the same. A part starts at
-the first document that *seems* to start in its range; where the part before it ends proves it.
+Parts are independent: they are the same in whichever process and order they are made. A part starts
+at the first document that *seems* to start in its range; the end of the previous part proves it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from cdisc_tfds.whole_files import whole_file
 
 @dataclasses.dataclass(frozen=True)
 class PartTask:
-    """What one process needs to know to make one part.
+    """The inputs and outputs of one part.
 
     Attributes:
       path: the `.bson` file.
-      begin, end: its documents that start in [begin, end) belong to the part.
+      begin, end: the part contains the documents that start in [begin, end).
       split: name of the split; it salts the keys.
       labelled, keep_going: as for `read_products`.
       categories_csv: path of category_names.csv.
       records: path of the file of records to write; None if they are not needed.
-      table: path of the table to write; the part is finished when it is there.
-      start: offset of the first document where that is known, else None.
-      limit: at most so many products.
+      table: path of the table to write; the part is finished when the table exists.
+      start: offset of the first document if known, else None.
+      limit: maximum number of products, or None.
     """
 
     path: str
@@ -57,7 +57,7 @@ class PartTask:
 
 
 class _Rows:
-    """The records of a part in the order of the file."""
+    """The records of a part in file order."""
 
     def __init__(self) -> None:
         self.framed: list[memoryview] = []
@@ -73,7 +73,7 @@ class _Rows:
     def sorted_columns(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(int64 rows in key order, the table's columns in that order)."""
         keys = np.frombuffer(b"".join(self.keys), ">u8").reshape(-1, 3).astype(np.uint64)
-        # Stable: of duplicates the earlier comes first.
+        # Stable: the earlier of two duplicates comes first.
         order = np.lexsort((keys[:, 1], keys[:, 0]))
         columns = [*keys.T, *np.array(self.values, np.int64).reshape(-1, len(COLUMNS) - 3).T]
         return order, {
@@ -83,7 +83,7 @@ class _Rows:
 
 
 def make_part(task: PartTask) -> Part:
-    """Reads, encodes, sorts and writes one part. Raises OSError if its files cannot be written."""
+    """Reads, encodes, sorts and writes one part. Raises OSError if it cannot write its files."""
     start = task.start
     if start is None:
         start = find_document(task.path, task.begin, task.end)
@@ -142,14 +142,14 @@ def _read(task: PartTask, start: int, rows: _Rows) -> None:
 
 
 def content_of(pieces: list[bytes]) -> bytes:
-    """A hash (8 bytes, big-endian) of what a record holds, given the pieces that are encoded.
+    """A hash (8 bytes, big-endian) of a record's contents, given its encoded pieces.
 
-    The first piece holds the hashes of the pictures: they need not be hashed again.
+    The first piece already contains the hashes of the pictures, so hashing it alone is enough.
     """
     return xxhash.xxh3_64_digest(pieces[0])
 
 
 def finished_part(task: PartTask) -> Part | None:
-    """The part that an earlier, interrupted build made for this task, if there is one."""
+    """The part that an earlier, interrupted build made for this task, or None."""
     part = read_part(task.table)
     return part if part is not None and task.start in (None, part.start) else None

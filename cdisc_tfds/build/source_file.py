@@ -1,4 +1,4 @@
-"""Recognises a `.bson` file, and detects that it changed during a build."""
+"""Recognises a `.bson` file, and detects changes to it during a build."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 import xxhash
 
-# A file up to this size is hashed whole; of a larger one, blocks at even distances are.
+# We hash all of a file up to this size, and evenly spaced blocks of a larger one.
 WHOLE_BYTES = 64 << 20
 _BLOCK_BYTES = 64 << 10
 
 
 class ChangedFileError(OSError):
-    """A file of the input changed while the data set was built from it."""
+    """An input file changed during the build."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +24,11 @@ class SourceFile:
     """Identifies a file without reading all of it.
 
     Attributes:
-      path: where it is.
+      path: its path.
       num_bytes: its size.
       modified: time of its last change, in nanoseconds.
       inode: its number in the file system.
-      sample: XXH3 of its size and contents; of a file above 64 MiB, of 1024 blocks (64 MiB).
+      sample: XXH3 of its size and contents; above 64 MiB, of 1024 blocks (64 MiB in total).
     """
 
     path: str
@@ -52,7 +52,7 @@ class SourceFile:
         return file
 
     def to_metadata(self) -> dict[str, Any]:
-        """What a data set remembers of the file, apart from its folder."""
+        """The file's entry in the data set's metadata, which omits its folder."""
         return {
             "file": os.path.basename(self.path),
             "bytes": self.num_bytes,
@@ -61,7 +61,7 @@ class SourceFile:
         }
 
     def require_unchanged(self) -> None:
-        """Raises ChangedFileError if the file is not the one that was found at first."""
+        """Raises ChangedFileError if the file has changed."""
         try:
             now = os.stat(self.path)
         except FileNotFoundError:
@@ -84,7 +84,7 @@ class SourceFile:
     def unchanged(self) -> Iterator[None]:
         """Raises ChangedFileError if the file changes within the block.
 
-        The error replaces the one about damage that such a change looks like.
+        A change can look like damage, so this error replaces one about damage.
         """
         try:
             yield

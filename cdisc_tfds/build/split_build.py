@@ -1,14 +1,14 @@
-"""One split from its `.bson` file to shards, index and list of what was left out.
+"""Turns one split's `.bson` file into shards, an index and a list of rejected items.
 
-Two passes, each over independent pieces that any number of processes may take: `sorted_parts`
+The build takes two passes over independent pieces, with any number of processes: `sorted_parts`
 reads the file once, front to back, and determines the order; then `shard_writing` writes the
 shards. It reads from the file itself (`reread_shards`) if the page cache holds it, else from sorted
 copies of its parts (`merged_shards`), so that all access to the disk is sequential. The result
 depends only on the file.
 
 Everything stays in the split's own folder until the data set is complete. An interrupted build
-leaves finished parts and shards, and the next build of the same data set continues from them. It
-makes again what is missing, unreadable or of the wrong size.
+leaves finished parts and shards, and the next build of the same data set resumes from them. It
+repeats pieces that are missing, unreadable or of the wrong size.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from cdisc_tfds.build.split_order import SplitOrder, records_digest
 
 
 class BuildError(RuntimeError):
-    """The build cannot go on."""
+    """The build cannot continue."""
 
 
 def build_split(job: SplitJob, pool: Pool, on_progress: OnProgress) -> BuiltSplit:
-    """Builds a split, or what is missing of it.
+    """Builds a split, or its missing pieces.
 
     Args:
-      job: what to build.
-      pool: the processes that do it.
+      job: the split to build.
+      pool: the processes to use.
       on_progress: called with (bytes, products) done since the last call; reading and writing
-        count alike, together twice the file's bytes.
+        count equally, in total twice the file's bytes.
 
     Raises:
-      BsonError: damage in the file, unless `keep_going`.
-      OSError: for one, the disk is full. Started again, the build continues.
-      ChangedFileError: the file changes while it is read.
-      TooManyRejectedError: most of its products cannot be used, unless `keep_going`.
-      BuildError: it has no product that can be used.
+      BsonError: the file is damaged, unless `keep_going`.
+      OSError: for example, the disk is full. Repeat the build to resume it.
+      ChangedFileError: the file changes during the build.
+      TooManyRejectedError: most of its products are unusable, unless `keep_going`.
+      BuildError: all of its products are unusable.
     """
     with job.file.unchanged():
         tasks = job.prepare(pool.num_processes)
@@ -91,13 +91,13 @@ def build_split(job: SplitJob, pool: Pool, on_progress: OnProgress) -> BuiltSpli
 def _make_parts(
     job: SplitJob, tasks: list[PartTask], pool: Pool, on_progress: OnProgress
 ) -> list[Part]:
-    """All parts, or as many as hold the first `limit` products."""
+    """Makes all parts, or those that contain the first `limit` products."""
     with pool.turn:
         if job.limit is None:
             parts = make_parts(tasks, pool, on_progress)
         else:
             parts = make_first_parts(tasks, job.limit, on_progress)
-        free_process_arena()  # without a pool the parts were made here
+        free_process_arena()  # a pool of one makes the parts in this process
     job.file.require_unchanged()
     return parts
 
@@ -105,7 +105,7 @@ def _make_parts(
 def _rejections(
     job: SplitJob, tables: list[str], parts: list[Part], order: SplitOrder
 ) -> dict[str, int]:
-    """Lists and counts what was left out; raises if that is too much."""
+    """Lists and counts the rejected items; raises if there are too many."""
     rejected = write_rejections(job.folder, job.source, job.file, tables, parts, order)
     listed = os.fspath(job.folder / REJECTIONS)
     if not len(order.rows):

@@ -1,4 +1,4 @@
-"""A split's build as it was requested, and its result; the split's folder keeps both."""
+"""The request for a split's build, and its result; the split's folder stores both."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from cdisc_tfds.manual_files import Source
 from cdisc_tfds.product_index import ProductIndex, ProductIndexError
 from cdisc_tfds.whole_files import write_json
 
-# A process holds the part that it makes in memory. All processes together stay below this, unless
-# there are many: the smaller the parts, the more places on the disk a shard is read from.
+# A process holds its current part in memory. All processes together stay below this limit, unless
+# there are many: parts must not get too small, because a shard reads from every part.
 PARTS_MEMORY_BYTES = 512 << 20
 MAX_PART_BYTES = 128 << 20
 SMALL_PART_BYTES = 64 << 20
-# Smaller parts are not worth another process.
+# A part smaller than this is not worth another process.
 MIN_PART_BYTES = 32 << 20
 
-# Raised when the same input gives other parts or shards: builds do not continue from old ones.
+# Increase this when the same input gives other parts or shards, so that builds ignore old ones.
 _FORMAT = 4
 
 
@@ -36,17 +36,17 @@ class SplitJob:
 
     Attributes:
       source: the split, its file, and whether it is labelled.
-      file: what recognises that file.
-      categories_csv: path of a copy of category_names.csv, which nobody changes.
-      categories_digest: of its contents.
-      folder: the split's own folder, made if need be.
+      file: the identity of that file.
+      categories_csv: path of the build's own copy of category_names.csv.
+      categories_digest: SHA-256 of its contents.
+      folder: the split's own folder, created if needed.
       keep_going: skip damaged stretches instead of stopping.
-      limit: at most so many products (the first of the file), or None.
-      reread: whether shards are written from the file itself; the records are the same.
-      keep_reread: an interrupted build continues as it began, whatever `reread` says.
+      limit: maximum number of products (the first ones of the file), or None.
+      reread: write the shards from the file itself; the records are the same either way.
+      keep_reread: resume an interrupted build with its own `reread`, and ignore this one.
       sharding: (number of records, their bytes without framing) -> number of records of each shard.
-      sharding_id: what else `sharding` depends on, as text.
-      shard_name: (number of the shard, number of shards) -> file name.
+      sharding_id: text that identifies the settings behind `sharding`.
+      shard_name: (shard number, number of shards) -> file name.
     """
 
     source: Source
@@ -67,7 +67,7 @@ class SplitJob:
         return ProductIndex.path_in(self.folder, self.source.split)
 
     def prepare(self, num_processes: int) -> list[PartTask]:
-        """The parts to make. Clears the folder if what it holds was made for another job."""
+        """The parts to make. Clears the folder if its contents are from another job."""
         description = self.folder / "job.json"
         found = _read_json(description)
         part_bytes, reread = found.pop("part_bytes", 0), found.pop("reread", None)
@@ -108,7 +108,7 @@ class SplitJob:
 
 def _part_bytes(size: int, num_processes: int) -> int:
     memory = max(SMALL_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
-    # Two parts of each split a process at least, so that all are busy up to the end.
+    # At least two parts of each split per process, so that all processes stay busy until the end.
     wanted = max(MIN_PART_BYTES, -(-size // (2 * num_processes)))
     return min(MAX_PART_BYTES, memory, wanted)
 
@@ -118,10 +118,10 @@ class BuiltSplit:
     """A finished split, in its folder.
 
     Attributes:
-      shard_names, shard_lengths: file name and records of each shard.
+      shard_names, shard_lengths: file name and number of records of each shard.
       num_bytes: bytes of all records, without framing.
-      rejections_bytes: size of the list of what was left out.
-      facts: what the data set's metadata says of the split.
+      rejections_bytes: size of the list of rejected items.
+      facts: the split's entries in the data set's metadata.
     """
 
     shard_names: list[str]
@@ -135,7 +135,7 @@ class BuiltSplit:
 
     @classmethod
     def load(cls, job: SplitJob) -> BuiltSplit | None:
-        """What an earlier build finished, if all of it is still there in its size."""
+        """The result of an earlier build, or None if a file is missing or has another size."""
         try:
             values = _read_json(job.folder / "built.json")
             built = cls(**values | {"facts": SplitFacts(**values["facts"])})
@@ -150,7 +150,7 @@ class BuiltSplit:
 
 
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Empty where there is no such file, or none that can be read."""
+    """The file's object; empty if the file is missing or not valid JSON."""
     try:
         value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""The order of a split's records, from the tables of its parts."""
+"""Determines the order of a split's records from the tables of its parts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cdisc_tfds.product_index import ProductIndex
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SplitOrder:
-    """Which products a split has, and in which order.
+    """The products of a split, and their order.
 
     Attributes:
-      rows: int64 [n], rows of the parts' tables (end to end) in the split's order.
-      first_document: int64 [parts + 1], how many documents precede each part.
-      duplicates: rows whose product an earlier row has already.
-      last_document: no product behind this document belongs to the split.
+      rows: int64 [n], rows of the parts' concatenated tables, in the split's order.
+      first_document: int64 [parts + 1], number of documents before each part.
+      duplicates: rows that repeat the product of an earlier row.
+      last_document: the split contains no product after this document.
     """
 
     rows: np.ndarray
@@ -29,14 +29,14 @@ class SplitOrder:
 
     @classmethod
     def of(cls, tables: list[str], parts: list[Part], limit: int | None) -> SplitOrder:
-        """Sorts all products by key; of those with the same `_id` the first in the file stays.
+        """Sorts all products by key; keeps only the first in the file of each `_id`.
 
         Args:
-          tables, parts: of the whole file, or of enough of it for `limit`.
-          limit: at most so many products, the first of the file.
+          tables, parts: those of the whole file, or enough of them for `limit`.
+          limit: maximum number of products (the first ones of the file), or None.
         """
         first_document = np.cumsum([0, *(part.documents for part in parts)])
-        # Stable: where keys are equal, rows stay in the order of the file.
+        # Stable: rows with equal keys stay in file order.
         order = np.lexsort((read_columns(tables, "key_low"), read_columns(tables, "key_high")))
         product_id = read_columns(tables, "product_id")[order]
         again = np.flatnonzero(product_id[1:] == product_id[:-1]) + 1
@@ -56,17 +56,17 @@ class SplitOrder:
         return ProductIndex(*(read_columns(tables, name)[self.rows] for name in names))
 
     def contents(self, tables: list[str]) -> np.ndarray:
-        """uint64 [n]: the hash of what each record holds."""
+        """uint64 [n]: the hash of each record's contents."""
         content: np.ndarray = read_columns(tables, "content")[self.rows]
         return content
 
 
 def records_digest(index: ProductIndex, contents: np.ndarray) -> str:
-    """A digest of all records of a split in their order, whoever wrote them.
+    """A digest of all records of a split in order; it does not depend on the writer.
 
     Args:
-      index: of the split.
-      contents: uint64 [n], from `content_of` each record's pieces.
+      index: the split's index.
+      contents: uint64 [n], `content_of` the pieces of each record.
     """
     digest = xxhash.xxh3_128(index.digest.encode())
     digest.update(contents.astype("<u8").tobytes())
