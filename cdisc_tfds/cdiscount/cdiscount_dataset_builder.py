@@ -32,7 +32,7 @@ from cdisc_tfds.records import example_of
 product_grid.register()
 
 # TFDS calls this method to fill a data set's folder. Its documentation lets builders override it,
-# but its name is not public: without it, TFDS would silently build by itself.
+# but its name is not public: if it changed, TFDS would silently build without ours.
 if not hasattr(tfds.core.GeneratorBasedBuilder, "_download_and_prepare"):
     raise ImportError(
         "cdisc_tfds needs a version of tensorflow-datasets whose builders have the method "
@@ -46,8 +46,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     Args:
       data_dir: as for every TFDS builder; `~` is the home folder.
-      num_processes, keep_going, reread, train_only, stock_writer: how to build it, see
-        `BuildOptions`; None reads the environment variable, the only channel `tfds build` offers.
+      num_processes, keep_going, reread, train_only, stock_writer: see `BuildOptions`. None reads
+        the environment variable, the only channel `tfds build` offers.
       **kwargs: as for every TFDS builder.
     """
 
@@ -82,7 +82,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self._init_tfds(data_dir=data_dir, **kwargs)
 
     def _init_tfds(self, **kwargs: Any) -> None:
-        """Reads what the data set says of itself, if it is there and not left from a power cut."""
+        """Reads the metadata of an existing data set; removes one that a power cut has damaged."""
         try:
             super().__init__(**kwargs)
         except Exception:
@@ -110,7 +110,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 "image_hashes": tfds.features.Sequence(
                     np.int64, doc="XXH3 of each picture's file, 64 bits as a signed integer."
                 ),
-                # The names are read from category_names.csv when the data set is built.
+                # The build reads the names from category_names.csv.
                 "category": tfds.features.ClassLabel(doc="Row in category_names.csv, or -1."),
                 "level1": tfds.features.ClassLabel(doc="Label of its level 1, or -1."),
                 "level2": tfds.features.ClassLabel(doc="Label of its (level 1, level 2), or -1."),
@@ -123,8 +123,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             metadata=tfds.core.MetadataDict(),
         )
 
-    # How TFDS itself would build it. It defines what a record is, and a test holds the parallel
-    # build against it.
+    # The plain TFDS build. It defines the contents of a record, and a test compares the parallel
+    # build with it.
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager
@@ -136,7 +136,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, source: manual_files.Source, file: SourceFile, categories: Categories
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yields (product id, example) in the order of the file."""
+        """Yields (product id, example) in file order."""
         reject = self._rejections[source.split].append
         seen: set[int] = set()
         with file.unchanged():
@@ -153,7 +153,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 seen.add(product.product_id)
                 yield product.product_id, example_of(product, categories)
 
-    # How it is built unless TFDS is asked for something that only its own writer does.
+    # The usual, parallel build. It handles everything but the options that need TFDS's own writer.
 
     def download_and_prepare(
         self,
@@ -162,17 +162,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         download_config: tfds.download.DownloadConfig | None = None,
         **kwargs: Any,
     ) -> None:
-        """Builds the data set, or continues a build that was interrupted.
+        """Builds the data set, or resumes an interrupted build.
 
-        A data set that is there stays as it is. If a `download_config` says what to build from
-        (`tfds build` always does) and that has changed, it is an error.
+        An existing data set stays as it is. With a `download_config` (`tfds build` always passes
+        one), this raises an error if the input files or options have changed.
 
         Args:
           download_dir, download_config, **kwargs: as for every TFDS builder.
 
         Raises:
-          OtherSourcesError: the data set that is there was built from other files or options.
-          BuildFolderError: another process builds it.
+          OtherSourcesError: the existing data set comes from other files or options.
+          BuildFolderError: another process is building the data set.
         """
         if download_config is not None and download_config.manual_dir is not None:
             manual_dir = os.path.expanduser(download_config.manual_dir)
@@ -202,14 +202,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         download_config: tfds.download.DownloadConfig,
         download_dir: str | os.PathLike[str] | None,
     ) -> None:
-        """Raises OtherSourcesError if the files at hand are not those of the data set."""
+        """Raises OtherSourcesError if the data set comes from other files."""
         recorded = Origin.from_metadata(self.info.metadata)
         downloads = pathlib.Path(download_dir or self.data_dir_root / "downloads")
         manual_dir = download_config.manual_dir or downloads / "manual"
         try:
             csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
         except manual_files.ManualFilesError:
-            return  # nothing to compare with: they may have been removed after the build
+            return  # nothing to compare: the user may have removed them after the build
         if recorded is not None:
             files = {source.split: SourceFile.of(source.path) for source in sources}
             limit = download_config.max_examples_per_split
@@ -220,7 +220,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> None:
-        """Fills the temporary folder that TFDS gives its final name afterwards."""
+        """Fills the temporary folder, which TFDS then renames to its final name."""
         folder = self._build_folder
         folder.prepare(self.data_path)
         self._rejections.clear()
@@ -248,11 +248,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> None:
-        """TFDS's own writer, in one process."""
+        """Builds with TFDS's own writer, in one process."""
         super()._download_and_prepare(dl_manager, download_config)
 
     def _build(self, download_config: tfds.download.DownloadConfig) -> dict[str, SplitFacts]:
-        """The parallel build."""
+        """Builds with several processes."""
         folder = self._build_folder
         templates = {source.split: self._template(source.split) for source in self._inputs.files}
         built = build_splits(
@@ -309,10 +309,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> _Inputs:
-        """Finds and checks the files, as far as that takes moments, and names the labels."""
+        """Finds the files, runs the quick checks on them, and sets the names of the labels."""
         try:
             manual_dir = dl_manager.manual_dir
-        except AssertionError:  # it does not exist: say which files are missing in it
+        except AssertionError:  # it does not exist: report the missing files in it
             manual_dir = download_config.manual_dir
             if manual_dir is None:
                 raise
@@ -334,7 +334,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         return _Inputs(found, files)
 
     def _facts_read_back(self) -> dict[str, SplitFacts]:
-        """What TFDS's writer has written, and the files that it leaves out: indexes, rejections."""
+        """Writes the files that TFDS's writer lacks (indexes, rejections); returns the facts."""
         lines = [
             rejection.to_json(split) + "\n"
             for split, found in self._rejections.items()
@@ -365,7 +365,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 @dataclasses.dataclass(frozen=True)
 class _Inputs:
-    """What a data set is built from: the categories, and each split's file."""
+    """The inputs of a data set: the categories, and the file of each split."""
 
     categories: CategoriesFile
     files: Mapping[manual_files.Source, SourceFile]
