@@ -1,6 +1,6 @@
 """`make demo`: from nothing to a scored submission in about six minutes on two cores.
 
-Each step is a command that can be typed as it is printed. Finished steps are not repeated.
+Each step is a command that you can also type as printed. The demo does not repeat finished steps.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ STEPS = (
 
 
 def run(title: str, command: str) -> None:
-    """Runs one step; leaves the demo with the step's own exit code if it fails."""
+    """Runs one step; if it fails, exits the demo with the step's exit code."""
     print(f"\n== {title}\n$ {command}", flush=True)
     started = time.monotonic()
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     arguments, environment = shlex.split(command), os.environ | {"PATH": path}
-    if arguments[0] == "tfds":  # It logs pages.
+    if arguments[0] == "tfds":  # Its log fills pages.
         with open(BUILD_LOG, "wb") as log:
             code = subprocess.run(
                 arguments, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -62,14 +62,14 @@ def run(title: str, command: str) -> None:
 
 
 def accuracy(submission: pathlib.Path, solution: pathlib.Path) -> float:
-    """Share of the test products whose category is right, as Kaggle scores it."""
+    """Share of test products with the right category, as Kaggle scores it."""
     with gzip.open(submission, "rt") as guesses, open(solution) as truth:
         pairs = list(zip(csv.reader(guesses), csv.reader(truth), strict=True))[1:]
     return sum(guess == true for guess, true in pairs) / len(pairs)
 
 
 def validation_accuracy() -> float:
-    """By product, as the evaluation step wrote it."""
+    """The accuracy by product that the evaluation step wrote."""
     (path,) = (RUN / "evaluation").glob("*.json")
     return json.loads(path.read_text())["product"]["accuracy"]
 
@@ -78,7 +78,7 @@ def main() -> None:
     started = time.monotonic()
     for title, command in STEPS:
         if command == STEPS[0][1] and (SAMPLE / "train.bson").exists():
-            continue  # The sample is never written over other files.
+            continue  # The sample command never overwrites files.
         run(title, command)
     score = accuracy(SUBMISSION, SAMPLE / "solution.csv")
     print(

@@ -1,4 +1,4 @@
-"""What all pictures of one product of the sample have in common."""
+"""The traits that all pictures of one sample product share."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import random
 
 from cdisc_tfds.sample.colours import BLACK, TONES, WHITE, Colour, blend, shade_of
 
-# Chance that a product's tone is not its category's: real categories are not tidy either.
+# Chance that a product's tone differs from its category's: real categories are not tidy either.
 OTHER_TONE = 0.10
 
 
 @dataclasses.dataclass(frozen=True)
 class Appearance:
-    """What all pictures of one product have in common.
+    """The traits that all pictures of one product share.
 
     Attributes:
       shape: one of `SHAPES`.
       pattern: one of `PATTERNS`.
       main, second: colours of the main parts and of their pattern.
       accent: colour of the accents.
-      stretch: factors of width and height.
+      stretch: scale factors of width and height.
       pattern_pitch: in units of the shape's square.
       pattern_angle, tilt: in degrees.
     """

@@ -32,12 +32,12 @@ def shade_of(tone: str, rng: random.Random) -> Colour:
 
 
 def blend(one: Colour, other: Colour, share: float) -> Colour:
-    """`share` (0 to 1) of the way from one colour to another, rounded."""
+    """The colour at `share` (0 to 1) of the way from `one` to `other`, rounded."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other))
     return red, green, blue
 
 
 def halfway(one: Colour, other: Colour) -> Colour:
-    """The colour between two, rounded down."""
+    """The colour midway between two, rounded down."""
     red, green, blue = ((a + b) // 2 for a, b in zip(one, other))
     return red, green, blue

@@ -1,18 +1,18 @@
-"""Writes a small generated competition: the same files, learnable pictures, no Kaggle account.
+"""Writes a small generated competition with the same files; no Kaggle account needed.
 
     python -m cdisc_tfds.sample --output_dir=DIR [--products=3000] [--categories=48] [--seed=0]
 
     train.bson, test.bson    products as in the real dump: ascending int32 ids with gaps, test ids
                              between train ids, position correlated with category, 1 to 4 pictures
     category_names.csv       three levels
-    sample_submission.csv    one row a test product, always the same category
+    sample_submission.csv    one row per test product, always the same category
     solution.csv             the same rows with the true categories; the real competition keeps
                              them secret
 
-The same arguments give the same files. Class sizes are skewed (Zipf), one product in twenty is
-another seller's offer of a product of the same category and shows the same pictures, and one in ten
-comes in a colour that its category does not promise. The study's network reaches 0.83 by product in
-five short epochs (`make demo`).
+The same arguments give the same files. Class sizes are skewed (Zipf). One product in twenty is
+another seller's offer of a product of the same category and shows the same pictures; the colour of
+one in ten differs from the one that its category names. The pictures are learnable: the study's
+network reaches 0.83 by product in five short epochs (`make demo`).
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ FILES = (
     "solution.csv",
 )
 
-# How many train products of the real competition have 1, 2, 3 and 4 pictures.
+# The numbers of train products in the real competition with 1, 2, 3 and 4 pictures.
 PICTURES_PER_PRODUCT = (4_369_441, 1_128_588, 542_792, 1_029_075)
 
-MIN_TRAIN_PRODUCTS = 2  # of a category
-SAME_PICTURES = 0.05  # chance that a product shows another one's pictures
+MIN_TRAIN_PRODUCTS = 2  # per category
+SAME_PICTURES = 0.05  # chance that a product shows the pictures of another one
 ZIPF_EXPONENT = 0.8
-POOL_FROM_PRODUCTS = 500  # Fewer are drawn before a second process has started.
+POOL_FROM_PRODUCTS = 500  # One process draws fewer before a second one has started.
 
-# Level 1, level 2, what level-3 names start with, and the shape that is drawn. As in the real file,
-# one level-2 name stands under two level-1 names.
+# Level 1, level 2, the start of the level-3 names, and the shape to draw. As in the real file, one
+# level-2 name appears under two level-1 names.
 _ITEMS = (
     ("ART DE LA TABLE - ARTICLES CULINAIRES", "SERVICE DE TABLE", "TASSE - MUG", "mug"),
     ("ART DE LA TABLE - ARTICLES CULINAIRES", "ASSIETTE", "ASSIETTE", "plate"),
@@ -139,7 +139,7 @@ def write_sample(
     processes: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SampleSize:
-    """Writes the five `FILES` to `output_dir`, each whole or not at all.
+    """Writes the five `FILES` to `output_dir`, each one atomically.
 
     Args:
         products: train products, at least two for each category.
@@ -147,9 +147,9 @@ def write_sample(
         categories: from 1 to MAX_CATEGORIES.
         seed: the same seed and sizes give the same files.
         image_size: side of the pictures in pixels.
-        processes: how many processes draw; default: one per core, or only this one for a small
-            sample. The files do not depend on it.
-        progress: called with the number of products done and the total.
+        processes: number of processes that draw; default: one per core, or only this one for a
+            small sample. The files do not depend on it.
+        progress: called with the number of finished products and the total.
 
     Raises:
         ValueError: a size is out of range.
@@ -205,14 +205,14 @@ def _check_sizes(products: int, test_products: int, categories: int) -> None:
 
 
 def _make_categories(count: int, rng: random.Random) -> list[_Category]:
-    """The hierarchy's leaves, sorted by their names as in the real file, with ids in no order."""
+    """The hierarchy's leaves, sorted by name as in the real file, with ids in no order."""
     num_items = min(len(_ITEMS), (count + 1) // 2)
     ids = rng.sample(range(1_000_000_000, 1_000_023_000), count)
     table = []
     for number in range(count):
         variant, item = divmod(number, num_items)
         level1, level2, noun, shape = _ITEMS[item]
-        # Neighbours differ in both pattern and tone; all pairs are used once after 48 variants.
+        # Neighbours differ in both pattern and tone; 48 variants use each pair once.
         pattern = PATTERNS[(variant + item) % len(PATTERNS)]
         tone = list(TONES)[(variant + variant // 24 + 5 * item) % len(TONES)]
         level3 = f"{noun} {_PATTERN_NAMES[pattern]} - {_TONE_NAMES[tone]}"
@@ -223,14 +223,14 @@ def _make_categories(count: int, rng: random.Random) -> list[_Category]:
 def _make_products(
     table: Sequence[_Category], products: int, test_products: int, rng: random.Random
 ) -> list[_Product]:
-    """All products in the order of their ids, train and test mixed."""
+    """All products by ascending id, train and test mixed."""
     weights = [rank**-ZIPF_EXPONENT for rank in range(1, len(table) + 1)]
     rng.shuffle(weights)
     train = list(table) * MIN_TRAIN_PRODUCTS
     train += rng.choices(table, weights, k=products - len(train))
     drawn = [(category, False) for category in train]
     drawn += [(category, True) for category in rng.choices(table, weights, k=test_products)]
-    # Sellers list their goods in batches: each category has a place in the file, loosely kept.
+    # Sellers list their goods in batches, so each category clusters around a place in the file.
     place = {category.category_id: rng.random() for category in table}
     drawn = sorted(drawn, key=lambda product: place[product[0].category_id] + rng.gauss(0, 0.1))
 
@@ -238,7 +238,7 @@ def _make_products(
     latest: dict[int, _Product] = {}  # by category id
     product_id = -1
     for look, (category, in_test) in enumerate(drawn):
-        product_id += 1 + int(rng.expovariate(1.0))  # About 4 in 10 places are left free.
+        product_id += 1 + int(rng.expovariate(1.0))  # Leaves about 4 in 10 ids unused.
         other = latest.get(category.category_id)
         shown = other.look if other and rng.random() < SAME_PICTURES else look
         product = _Product(
@@ -257,20 +257,20 @@ def _make_products(
 def _encode_all(
     plan: Sequence[_Product], seed: int, image_size: int, processes: int | None
 ) -> Iterator[Iterator[bytes]]:
-    """The products' documents in the plan's order, drawn by `processes` processes."""
+    """The products' documents in the given order, drawn by `processes` processes."""
     encode = functools.partial(_encode, seed=seed, image_size=image_size)
     if processes is None:
         processes = (os.cpu_count() or 1) if len(plan) >= POOL_FROM_PRODUCTS else 1
     if processes == 1:
         yield map(encode, plan)
         return
-    # Spawned, not forked: the caller may have started TensorFlow's threads.
+    # Spawn, do not fork: the caller may have started TensorFlow's threads.
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         yield pool.imap(encode, plan, chunksize=16)
 
 
 def _encode(product: _Product, seed: int, image_size: int) -> bytes:
-    """The product's BSON document, keys in the real files' order."""
+    """The product's BSON document, with the keys in the order of the real files."""
     category = product.category
     look = f"{seed}/{product.look}"
     appearance = Appearance.of_product(
@@ -290,7 +290,7 @@ def _encode(product: _Product, seed: int, image_size: int) -> bytes:
 
 
 def _write_csv(file: IO[bytes], header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """UTF-8, cells quoted only where they must be, lines that end as in the real files."""
+    """Writes UTF-8 with minimal quoting and the line ends of the real files."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     file.write(text.getvalue().encode())

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A polygon and what it is made of.
+    """A polygon and its material.
 
     Attributes:
       points: float64 [n, 2], x and y in a square from -1 to 1, y downwards.

@@ -1,4 +1,4 @@
-"""Patterns that a product's main parts carry, as polygons over the whole square."""
+"""The patterns of a product's main parts, as polygons over the whole square."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PATTERNS = ("plain", "stripes", "dots", "checks", "chevrons", "flowers", "halves
 
 @functools.cache
 def pattern_polygons(name: str) -> list[tuple[np.ndarray, bool]]:
-    """A pattern's polygons, float [n, 2] in units of its pitch.
+    """The polygons of a pattern, float [n, 2] in units of its pitch, each with a flag.
 
-    Each comes with whether it has the full second colour, or the colour halfway to it.
+    The flag is True for the full second colour, False for the colour halfway to it.
 
     Raises:
       ValueError: `name` is not one of `PATTERNS`.

@@ -1,10 +1,10 @@
 """Draws product-like pictures on white for the generated sample competition.
 
-The category determines what a picture shows: its second level the *shape* (a mug, a shoe, ...), its
-third level the *pattern* and the *tone*. The rest varies between products (proportions, exact
+The category determines the content of a picture: level 2 sets the *shape* (a mug, a shoe, ...),
+level 3 sets the *pattern* and the *tone*. The rest varies between products (proportions, exact
 colours, the pattern's pitch) and between the pictures of a product (angle, distance, backdrop,
-occasionally only the carton). Everything is drawn as polygons at twice the final size, in the
-perspective of a homography, and then reduced.
+occasionally only the carton). The module draws everything as polygons at twice the final size, in
+the perspective of a homography, and then reduces the picture.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def draw_jpeg(appearance: Appearance, number: int, rng: random.Random, size: int
 
     Args:
       appearance: the product.
-      number: of the picture, from 0. The first one is seen from the front.
+      number: number of the picture, from 0. Picture 0 shows the product from the front.
       rng: chooses everything else; the same state gives the same bytes.
       size: side in pixels.
     """
@@ -62,7 +62,7 @@ def draw_jpeg(appearance: Appearance, number: int, rng: random.Random, size: int
 
 
 def _homography(appearance: Appearance, number: int, rng: random.Random) -> np.ndarray:
-    """Float [3, 3] from the shape's square to the picture's, both from -1 to 1."""
+    """Float [3, 3], maps the shape's square to the picture's, both from -1 to 1."""
     first = number == 0
     turn = math.radians(appearance.tilt + rng.gauss(0, 3 if first else 14))
     yaw = rng.gauss(0, 0.15 if first else 0.55)
@@ -102,7 +102,7 @@ def _backdrop(number: int, rng: random.Random, side: int) -> Image.Image:
 
 
 def _draw_shadow(image: Image.Image, view: np.ndarray, parts: Sequence[Part]) -> None:
-    """A soft shadow under the lowest point; drawn at an eighth of the size, for it is blurred."""
+    """Draws a blurred shadow under the lowest point; an eighth of the resolution is enough."""
     side = image.width // 8
     pixels = np.array(_to_pixels(view, np.concatenate([p.points for p in parts]), side))
     (left, _), (right, bottom) = pixels.min(0), pixels.max(0)
@@ -152,7 +152,7 @@ def _texture(appearance: Appearance, view: np.ndarray, side: int) -> Image.Image
     if not polygons:
         return image
     pitch = 1 if appearance.pattern == "halves" else appearance.pattern_pitch
-    # All at once: a pattern has a hundred polygons.
+    # Transform all points at once, because a pattern has a hundred polygons.
     points = np.concatenate([points for points, _ in polygons])
     pixels = iter(_to_pixels(view, points * pitch @ turn, side))
     for points, second in polygons:

@@ -1,4 +1,4 @@
-"""What the sample's products look like: each shape as parts, the back ones first."""
+"""The shapes of the sample's products, as lists of parts from back to front."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from cdisc_tfds.sample.colours import Colour
 from cdisc_tfds.sample.outlines import Part, arc, bar, box, oval, poly, smooth
 
-# Materials: "main" carries the category's pattern and tone, "accent" a colour of the product's own.
+# Materials: "main" has the category's pattern and tone, "accent" a colour of the product's own.
 SHAPES: dict[str, list[Part]] = {
     "mug": [
         arc("main", 0.52, 0.0, 0.3, 0.36, -95, 95, 0.15),
