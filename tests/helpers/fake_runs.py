@@ -1,4 +1,4 @@
-"""Folders of runs as training and evaluation leave them, with chosen numbers and no network."""
+"""Writes run folders like those of training and evaluation, with chosen numbers and no network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WEIGHTS_SHA256 = "5" * 64  # of every run's weights
 
 
 def history(accuracies: list[float], stages: list[str] | None = None) -> list[EpochRow]:
-    """Rows with these validation accuracies by picture; by product they are 0.1 higher."""
+    """Rows with these validation accuracies by picture; those by product are 0.1 higher."""
     return [
         EpochRow(
             epoch=epoch,
@@ -59,7 +59,7 @@ def write_run(
     config: Config | None = None,
     **settings,
 ) -> RunFolder:
-    """A run of `config` (or `small_config` with `settings`) after the epochs in `rows`."""
+    """Writes a run of `config` (or `small_config` with `settings`) after the epochs in `rows`."""
     run = RunFolder(path)
     run.path.mkdir(parents=True)
     config = config or small_config(**{"epochs": max(1, len(rows))} | settings)
@@ -81,7 +81,13 @@ def write_run(
 def write_two_stage(
     path: pathlib.Path, data: SmallData, specialists: dict[int, float]
 ) -> RunFolder:
-    """A finished two-stage run: level-1 label -> its specialist's accuracy by picture."""
+    """Writes a finished two-stage run.
+
+    Args:
+      path: folder of the run.
+      data: the data set.
+      specialists: level-1 label -> its specialist's accuracy by picture.
+    """
     run = write_run(path, data, [], model="solution1_2", experiment="solution1_exp2")
     level1 = {"target": "level1", "model": "solution1_2", "experiment": "solution1_exp2"}
     write_run(path / "level1", data, history([0.6, 0.7]), **level1)
@@ -93,7 +99,7 @@ def write_two_stage(
 
 
 def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> None:
-    """An evaluation of a run of all categories, with the values in `changes`."""
+    """Writes an evaluation of a run of all categories, with the values in `changes`."""
     run.evaluation.mkdir(exist_ok=True)
     names = run.label_map.categories.level1_names
     level = LevelAccuracies(0.8125, 0.99, 0.75, 0.98)
@@ -124,5 +130,5 @@ def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> No
 
 
 def example(product_id: int, category: int, predicted: int, probability: float) -> Example:
-    """One of an evaluation's examples."""
+    """One example of an evaluation."""
     return Example(product_id, category, predicted, probability, category == predicted)

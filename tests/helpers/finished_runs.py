@@ -1,4 +1,4 @@
-"""What two runs must have in common to count as the same run."""
+"""Checks that two runs are the same run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMINGS = ("pictures_per_second", "seconds")
 
 
 def history_of(run: RunFolder) -> list[dict]:
-    """The history without what the clock says."""
+    """The history without its times."""
     return [
         {name: value for name, value in dataclasses.asdict(row).items() if name not in _TIMINGS}
         for row in run.history
@@ -23,7 +23,7 @@ def history_of(run: RunFolder) -> list[dict]:
 
 
 def curves_of(run: RunFolder) -> dict[tuple[str, str], list[tuple[int, float]]]:
-    """Every scalar point: (curve, tag) -> [(step, value)], in the order TensorBoard reads them."""
+    """Every scalar point: (curve, tag) -> [(step, value)], in TensorBoard's reading order."""
     curves = {}
     for path in sorted(run.tensorboard.rglob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(path)):
@@ -42,7 +42,7 @@ def training_state_of(run: RunFolder) -> bytes:
 
 
 def assert_same_run(one: RunFolder, other: RunFolder) -> None:
-    """Variables bit for bit, history, and TensorBoard's curves."""
+    """Compares the variables bit by bit, the history, and TensorBoard's curves."""
     assert training_state_of(one) == training_state_of(other)
     assert history_of(one) == history_of(other)
     assert curves_of(one) == curves_of(other)
@@ -53,7 +53,7 @@ def assert_same_run(one: RunFolder, other: RunFolder) -> None:
 
 
 def weights_of(run: RunFolder, weights: WeightsFile) -> dict[str, np.ndarray]:
-    """The arrays of a weights file, by their path in it."""
+    """The arrays of a weights file, by their path in the file."""
     arrays = {}
 
     def take(name, item):

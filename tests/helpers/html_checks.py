@@ -1,4 +1,4 @@
-"""Checks of HTML that the code under test wrote."""
+"""Checks the HTML of the code under test."""
 
 import html.parser
 
@@ -17,7 +17,7 @@ class _Balance(html.parser.HTMLParser):
 
 
 def assert_well_formed(text: str) -> None:
-    """Fails unless every element that must be closed is closed by its own tag."""
+    """Fails unless every non-void element has its own closing tag."""
     parser = _Balance()
     parser.feed(text)
     assert parser.open == []

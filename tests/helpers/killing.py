@@ -1,4 +1,4 @@
-"""Ends training at a chosen step, as a kill does."""
+"""Ends training at a chosen step, like a kill."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from trainer.training.hooks import Hook, Place
 
 
 class Killed(BaseException):
-    """Stands for the process's end: nothing of the trainer's catches it."""
+    """Stands for the end of the process: the trainer does not catch it."""
 
 
 class KillAt(Hook):
-    """Ends training at its `call`-th look between two steps, the first one counted as 1."""
+    """Ends training at the `call`-th call of `before_step`, counted from 1."""
 
     def __init__(self, call: int):
         self._left = call

@@ -1,4 +1,4 @@
-"""Folders of finished runs whose networks were not trained."""
+"""Writes folders of finished runs with untrained networks."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def write_network_run(
     last: keras.Model | None = None,
     **changes,
 ) -> RunFolder:
-    """A finished run of two epochs, of `small_config` with `changes`.
+    """Writes a finished run of two epochs, of `small_config` with `changes`.
 
     Args:
-      path: of the run's folder.
-      data: whose categories are its classes.
+      path: folder of the run.
+      data: the data set; its categories are the classes.
       best: network of the first epoch; default: a new one.
       last: network of the second epoch; default: `best`.
     """
@@ -44,7 +44,7 @@ def write_network_run(
 
 
 def write_state(run: RunFolder, best: keras.Model, last: keras.Model | None) -> None:
-    """The run's state.json, and the weights that it names."""
+    """Writes the run's state.json, and the weights that it names."""
     entry = Checkpoint(
         finished=True,
         best=_saved(run, "best", best, 0),

@@ -1,9 +1,9 @@
-"""Runs a command of the trainer, unchanged, and notes what it is doing, for tests that kill it.
+"""Runs an unchanged command of the trainer and records its phase, for tests that kill it.
 
-    python -m tests.phases FILE trainer.main --model=cnn ...
+    python -m tests.helpers.phases FILE trainer.main --model=cnn ...
 
-FILE holds one line at any time: how many phases there were so far, and the name of the one that the
-process is in, e.g. `17 head: checkpoint`. It outlives the process, so it tells what a kill hit.
+FILE always holds one line: the number of phases so far and the name of the current one, e.g.
+`17 head: checkpoint`. It outlives the process, so it tells which phase a kill hit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LINE_BYTES = 80
 
 
 class PhaseFile:
-    """The file that names the phase; written in place, so that a reader never finds it empty."""
+    """The file with the current phase; written in place, so a reader never finds it empty."""
 
     def __init__(self, path: str):
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
@@ -56,7 +56,7 @@ class PhaseFile:
 
 
 def read_phase(path: str | os.PathLike[str]) -> tuple[int, str]:
-    """(number of phases so far, name of the last); (0, START) before the first."""
+    """(number of phases so far, name of the last one); (0, START) before the first."""
     try:
         with open(path, encoding="utf-8") as file:
             count, _, name = file.read().strip().partition(" ")
@@ -75,7 +75,7 @@ def _noted(function: Callable, name: str, file: PhaseFile, part: Callable[[], st
 
 
 def note_phases(file: PhaseFile) -> None:
-    """Lets the trainer's functions say when they are entered and left."""
+    """Wraps the trainer's functions so that they record when they start and end."""
     from trainer.training import training
 
     stage = [""]

@@ -1,4 +1,4 @@
-"""Reads PNGs that the code under test drew."""
+"""Checks the PNGs of the code under test."""
 
 import io
 
@@ -15,7 +15,7 @@ def image_of(png: bytes) -> Image.Image:
 
 
 def has_colour(png: bytes, colour: str) -> bool:
-    """Whether a pixel has about the colour `#rrggbb`."""
+    """Whether any pixel has roughly the colour `#rrggbb`."""
     wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     pixels = np.asarray(image_of(png).convert("RGB"), int)
     return bool(np.all(np.abs(pixels - wanted) < 24, axis=-1).any())  # lines have soft edges

@@ -25,14 +25,14 @@ CSV = """category_id,category_level1,category_level2,category_level3
 
 
 def picture(rng: np.random.Generator, label: int) -> bytes:
-    """A JPEG whose colour tells the label."""
+    """A JPEG with a colour that depends on the label."""
     colour = np.array([40 * label, 255 - 40 * label, 120])
     pixels = np.clip(colour + rng.integers(-30, 31, [SIZE, SIZE, 3]), 0, 255)
     return tf.io.encode_jpeg(pixels.astype(np.uint8), quality=95).numpy()
 
 
 def make_products(labels, seed=0, first_id=10, unlabelled=False) -> list[Product]:
-    """Products with 1 to 4 pictures and ids with gaps, in a scrambled order of their ids."""
+    """Products with 1 to 4 pictures each, and with shuffled ids that have gaps."""
     rng = np.random.default_rng(seed)
     ids = first_id + 3 * rng.permutation(len(labels))
     return [

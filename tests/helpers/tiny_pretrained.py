@@ -1,4 +1,4 @@
-"""A network with a frozen base, as InceptionV3 is one, that takes a second to build."""
+"""A network with a frozen base, like InceptionV3, that builds in a second."""
 
 import keras
 from keras import layers
@@ -19,6 +19,6 @@ def body(x, dropout):
 
 
 def add_to_models(monkeypatch):
-    """Puts the network among `trainer.models.networks.MODELS`."""
+    """Adds the network to `trainer.models.networks.MODELS`."""
     entry = models.ModelEntry(f"{__name__}:body", 8, dropout=0.2)
     monkeypatch.setitem(models.MODELS, NAME, entry)

@@ -1,10 +1,11 @@
-"""Trains with two devices, which are the processor twice: a program of its own.
+"""Trains on two devices, both of them the processor.
 
-    python -m tests.two_devices FOLDER
+    python -m tests.helpers.two_devices FOLDER
 
-TensorFlow takes the number of devices once a process, before it does anything else. Writes runs
-into FOLDER: `one` and `two` (the same run on one and on two devices), `whole` and `resumed` (two
-devices; the latter was killed twice), and what else was seen to FOLDER/seen.json.
+This is a separate program, because TensorFlow fixes the number of devices once per process, before
+it does anything else. It writes runs to FOLDER: `one` and `two` (the same run on one and on two
+devices), and `whole` and `resumed` (two devices; killed twice in `resumed`). Other observations go
+to FOLDER/seen.json.
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ NAMES = ["CPU:0", "CPU:1"]
 
 
 def on_devices(count: int) -> None:
-    """Makes training see that many devices."""
+    """Makes training use `count` devices."""
     devices.choose_strategy = lambda: choose_strategy(NAMES[:count])
 
 
 def first_nonfinite_steps(strategy: tf.distribute.Strategy) -> list[float]:
-    """The metric's result after each of 4 steps; from the third one on, one device's are NaN."""
+    """The metric's results after each of 4 steps and after a reset.
+
+    From the third step on, the outputs of one device contain NaN.
+    """
     with strategy.scope():
         metric = FirstNonFiniteStep()
 
