@@ -1,13 +1,13 @@
-"""How fast the data set is built: against TFDS's own writer, and against copying the files.
+"""Measures the speed of the build against TFDS's own writer, and against copying the files.
 
     python -m benchmarks.build [--input_dir=DIR] [--build_products=150000]
 
-Every build runs in a process of its own, with TensorFlow imported and the input in the page cache
-before the clock starts. The clock covers the writing of the splits, which is all that the two ways
-do not share. Memory is the peak of all processes together.
+Each build runs in its own process, which imports TensorFlow and reads the input into the page cache
+before the clock starts. The clock covers only the writing of the splits; the two builds share the
+rest. Memory is the total peak of all processes.
 
-Every run starts behind a few idle seconds. A virtual machine may hand memory that is free back to
-its host meanwhile: right behind another run, which has just freed a lot, the same copy is up to ten
+Each run starts after a few idle seconds, in which a virtual machine may return free memory to its
+host. Right after another run, which has just freed a lot of memory, the same copy is up to ten
 times as fast.
 """
 
@@ -33,31 +33,31 @@ from benchmarks.table import Row, compare
 from cdisc_tfds.build.page_cache import stays_in_page_cache
 from cdisc_tfds.machine import num_cores
 
-# The competition: bytes of train.bson and test.bson.
+# Bytes of the competition's train.bson and test.bson.
 FULL_BYTES = 58.2e9 + 14.5e9
 
 STOCK = "TFDS's stock writer"
 COPY = "cp and sync of the same bytes"
 _MEMORY_GB = 1.5
-_IDLE_SECONDS = 6  # what a build's imports take
-# Both ways of a build (`reread` of BuildOptions), by the names that the table gives them.
+_IDLE_SECONDS = 6  # about as long as a build's imports take
+# The two ways to build (`reread` of BuildOptions), by their names in the table.
 REREAD, MERGED = "shards from the file itself", "sorted copies first"
 WAYS = {REREAD: True, MERGED: False}
 _ONE_RUN = (
     "one run, and the faster of two copies. Sorted copies of files that are larger than the page "
     "cache make the disk take every byte twice, and give it back twice"
 )
-_FLAT = 1.1  # a tenth more is within what two runs of the same build differ by
+_FLAT = 1.1  # two runs of the same build differ by up to a tenth
 
 
 def build_once(manual_dir: str, data_dir: str, **options: int | bool | None) -> float:
-    """Seconds that the writing of all splits takes in this process and those that it starts."""
+    """Builds in this process and its children; returns the seconds to write all splits."""
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
     import cdisc_tfds
 
-    tf.constant(0)  # imports all of it
+    tf.constant(0)  # completes the lazy import
     tfds.disable_progress_bar()
     builder = cdisc_tfds.Builder(data_dir=data_dir, **options)
     seconds: list[float] = []
@@ -71,7 +71,7 @@ def build_once(manual_dir: str, data_dir: str, **options: int | bool | None) -> 
 
         return call
 
-    # The splits alone: both ways share the rest.
+    # Time only the splits, because the two ways share the rest.
     builder._build = timed(builder._build)
     builder._build_with_tfds = timed(builder._build_with_tfds)
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
@@ -80,11 +80,11 @@ def build_once(manual_dir: str, data_dir: str, **options: int | bool | None) -> 
 
 
 def measure_build(manual_dir: pathlib.Path, **options: int | bool | None) -> tuple[float, int]:
-    """A build in a fresh process: its seconds, and the peak bytes of it and its children.
+    """Builds in a fresh process; returns (seconds, peak bytes of that process and its children).
 
     Args:
-      manual_dir: the competition's files.
-      **options: of the builder.
+      manual_dir: folder of the competition's files.
+      **options: options of the builder.
     """
     _read_all(manual_dir)
     with tempfile.TemporaryDirectory(dir=manual_dir.parent) as data_dir:
@@ -102,12 +102,12 @@ def measure_build(manual_dir: pathlib.Path, **options: int | bool | None) -> tup
         output = process.stdout.read()
         if process.returncode:
             raise RuntimeError(f"The build failed: run {call} to see why.")
-    os.sync()  # what it left to be written must not slow down the next
+    os.sync()  # its pending writes must not slow down the next run
     return float(output.split()[-1]), peak
 
 
 def _read_all(manual_dir: pathlib.Path) -> None:
-    """Brings the input into the page cache, as far as it fits."""
+    """Reads the input into the page cache, as far as it fits."""
     for split in SPLITS:
         with open(manual_dir / f"{split}.bson", "rb") as file:
             while file.read(1 << 24):
@@ -168,7 +168,7 @@ def _against_stock(
 
 
 def _flat(settings: Settings) -> list[Row]:
-    """The rows of a small and a large build: memory, and what the large one takes either way."""
+    """The rows of a small and a large build: their memory, and the large one's time both ways."""
     few, many = settings.flat_products
     if note := without_room(settings, many):
         return [Row("build", f"memory at {many:,} products", note=note)]
@@ -206,12 +206,12 @@ def _flat(settings: Settings) -> list[Row]:
 
 @dataclasses.dataclass(frozen=True)
 class _Once:
-    """One build each way, and a copy, of the same files.
+    """One build each way, and copies, of the same files.
 
     Attributes:
-      num_bytes: of the files.
-      seconds, peak_gb: by way.
-      copy: seconds of the fastest copy.
+      num_bytes: total size of the files.
+      seconds, peak_gb: time and peak memory (in GB) of each way.
+      copy: seconds of the fastest copy, or None without copies.
     """
 
     num_bytes: int
@@ -231,11 +231,11 @@ def _once_each_way(settings: Settings, products: int, copies: int) -> _Once:
             peaks[way] = peak / 1e9
         return _Once(num_bytes(manual_dir), seconds, peaks, copy)
     finally:
-        shutil.rmtree(manual_dir)  # gigabytes that no other part reads
+        shutil.rmtree(manual_dir)  # gigabytes that no other part needs
 
 
 def _projection(large: _Once) -> Row:
-    """What the competition's files would take here, the way that they would go."""
+    """The projected time for the competition's files, built the way this machine would choose."""
     way = REREAD if stays_in_page_cache(FULL_BYTES) else MERGED
     scale = FULL_BYTES / large.num_bytes / 60
     return Row(

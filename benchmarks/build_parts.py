@@ -1,12 +1,11 @@
-"""What each part of the build engine is worth: the build with it, and with the plain way instead.
+"""Measures the gain of each part of the build engine: builds with it, and with a plain substitute.
 
     python -m benchmarks.build_parts [--products=150000] [--repeats=3] [--work_dir=DIR]
 
-Every variant builds the same files in a fresh process, in turns, as in `benchmarks.build`. Its
-variants are the two ways of writing the shards, each whole and without one of its parts: `arena`
-(memory that is used again) and `direct_writes` (past the page cache). A `sitecustomize`, which
-Python imports as it starts, puts the plain way in the place of the module in all processes of the
-build.
+The variants take turns; each builds the same files in a fresh process, as in `benchmarks.build`.
+They are the two ways of writing the shards, each complete and without one of its parts: `arena`
+(reused memory) and `direct_writes` (past the page cache). A `sitecustomize`, which Python imports
+at its start, puts a plain substitute in place of the module in all processes of the build.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from benchmarks.measure import take_turns
 from benchmarks.settings import Settings
 from cdisc_tfds.machine import num_cores
 
-# Module -> a plain module in its place.
+# Module -> the code of its plain substitute.
 PLAIN = {
     "arena": """
 class Arena:
@@ -56,7 +55,7 @@ sys.modules[module.__name__] = module
 
 @contextlib.contextmanager
 def without(name: str | None) -> Iterator[None]:
-    """Processes that start within the block have the plain way in place of the module `name`."""
+    """Processes that start within the block use the plain substitute of the module `name`."""
     if name is None:
         yield
         return
@@ -75,7 +74,7 @@ def without(name: str | None) -> Iterator[None]:
 
 
 class _Build(NamedTuple):
-    """One build: what it took, and the machine's load average before it."""
+    """The time and memory of one build, and the machine's load average before it."""
 
     seconds: float
     peak_bytes: int
@@ -90,18 +89,18 @@ def _measured(manual_dir: pathlib.Path, reread: bool, plain: str | None) -> _Bui
 
 
 def variants() -> dict[str, tuple[bool, str | None]]:
-    """(`reread` of the build, the module that the plain way replaces) by the table's name."""
+    """(`reread` of the build, the module to replace) by the variant's name in the table."""
     return {
         f"{way}, without {plain}" if plain else way: (reread, plain)
         for way, reread in WAYS.items()
         for plain in (None, *PLAIN)
-        # Shards from the file itself use no arena.
+        # Writing the shards from the file itself uses no arena.
         if not (reread and plain == "arena")
     }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Builds in all variants and prints the table; returns the exit status."""
+    """Builds all variants and prints the table; returns the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--products", type=int, default=150_000, help="of both splits")
     parser.add_argument("--repeats", type=int, default=3)
@@ -123,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _table(results: Mapping[str, Sequence[_Build]], products: int) -> str:
-    """A line a variant: the median, least and most products/s; the largest peak and load."""
+    """One line per variant: the median, least and most products/s; the largest peak and load."""
     lines = [f"{'':52} {'products/s':>11} {'least':>8} {'most':>8} {'GB':>5} {'load':>5}"]
     for name, builds in results.items():
         rates = sorted(products / build.seconds for build in builds)

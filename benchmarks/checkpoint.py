@@ -1,11 +1,11 @@
-"""What a checkpoint costs: seconds of one, and its share of the training time at the default.
+"""Measures a checkpoint: its seconds, and its share of the training time at the default interval.
 
     python -m benchmarks.checkpoint
 
 It measures the study's network and InceptionV3 with all layers, both with Adam and the
-competition's 5270 classes. A checkpoint holds every variable of the network, the optimizer and the
-running metrics; it is written, synced and digested. At the end of an epoch the trainer writes the
-averaged or trained weights as well.
+competition's 5270 classes. A checkpoint contains every variable of the network, the optimizer and
+the running metrics; its time covers writing, syncing and digesting. At the end of an epoch the
+trainer writes the averaged or trained weights as well.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TIMES = 5
 
 
 def trained(name: str, image_size: int) -> tuple[keras.Model, TrainStep]:
-    """A network and its training step, which has been taken once."""
+    """A network and its training step, after one step."""
     model = build_model(name, CLASSES, image_size=image_size, weights="none")
     optimizer = build_optimizer("adam", learning_rate=1e-3, policy="float32")
     step = TrainStep(model, optimizer, SparseCrossentropy(), tf.distribute.get_strategy())

@@ -1,7 +1,7 @@
-"""The benchmarks' data: a competition repeated to any size, built, or as picture files.
+"""The benchmarks' data: a competition repeated to any size, its data set, or its picture files.
 
-Everything is made once below `Settings.work_dir`, under a temporary name first: what has its final
-name is whole.
+The functions create everything once below `Settings.work_dir`, under a temporary name first, so a
+folder with its final name is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SPLITS = ("train", "test")
 
 
 def competition(settings: Settings, products: int) -> pathlib.Path:
-    """A folder with train.bson, test.bson and category_names.csv of `products` products in all."""
+    """A folder with train.bson, test.bson and category_names.csv, `products` products in total."""
     folder = settings.work_dir / f"competition-{products}"
     if not folder.exists():
         source = source_files(settings)
@@ -43,17 +43,17 @@ def data_dir(settings: Settings, products: int) -> pathlib.Path:
         manual_dir = competition(settings, products)
         say(f"building the data set of {products:,} products")
         with _made_whole(folder) as partial:
-            # In a process of its own: this one may hold TensorFlow and its threads.
+            # In a separate process, because this one may run TensorFlow's threads.
             code = "import sys; from benchmarks.data import build; build(*sys.argv[1:])"
             subprocess.run([sys.executable, "-c", code, str(manual_dir), str(partial)], check=True)
     return folder
 
 
 def without_room(settings: Settings, products: int) -> str | None:
-    """Why a competition of `products` products cannot be made and built; None if it can."""
+    """The reason that the disk is too small to build `products` products; None if it suffices."""
     source = source_files(settings)
     documents = sum(1 for split in SPLITS for _ in read_documents(_bson(source, split)))
-    # The input, its records in parts, and the shards.
+    # Space for the input, its records in parts, and the shards.
     needed = 3.5 * num_bytes(source) * products / documents
     free = shutil.disk_usage(settings.work_dir).free
     if free >= needed:
@@ -65,7 +65,7 @@ def without_room(settings: Settings, products: int) -> str | None:
 
 
 def num_bytes(folder: pathlib.Path) -> int:
-    """Bytes of a competition's .bson files."""
+    """Total bytes of a competition's .bson files."""
     return sum(_bson(folder, split).stat().st_size for split in SPLITS)
 
 
@@ -86,7 +86,7 @@ def picture_files(settings: Settings, products: int) -> pathlib.Path:
 
 
 def source_files(settings: Settings) -> pathlib.Path:
-    """The folder of the competition that is repeated: the user's, or the generated sample."""
+    """The folder of the competition to repeat: the user's, or the generated sample."""
     if settings.input_dir is not None:
         return settings.input_dir
     folder = settings.work_dir / "sample"
@@ -99,7 +99,7 @@ def source_files(settings: Settings) -> pathlib.Path:
 
 @contextlib.contextmanager
 def _made_whole(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A new folder that takes the name `folder` if the block succeeds, and is removed if not."""
+    """A new folder; renames it to `folder` if the block succeeds, and removes it if not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir()
@@ -111,12 +111,12 @@ def _made_whole(folder: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def replicate(input_dir: pathlib.Path, output_dir: pathlib.Path, products: int) -> None:
-    """Writes a competition with `products` products: the input's, again and again, with new ids.
+    """Writes a competition with `products` products: it repeats the input's under new ids.
 
     Args:
-      input_dir: holds train.bson, test.bson and category_names.csv.
-      output_dir: an existing folder; it gets the same files.
-      products: of both splits, in the proportion that they have in the input.
+      input_dir: folder with train.bson, test.bson and category_names.csv.
+      output_dir: existing folder for the same files.
+      products: number of products in both splits, in the input's proportions.
     """
     shutil.copy(input_dir / "category_names.csv", output_dir)
     documents = {
@@ -137,9 +137,9 @@ def _bson(folder: pathlib.Path, split: str) -> pathlib.Path:
 
 
 def _around_id(document: dict) -> tuple[bytes, bytes]:
-    """The document in BSON, without the 4 bytes of its id: what stands before and behind them.
+    """The document's BSON bytes before and after the 4 bytes of its id.
 
-    Length (4 bytes), type int32 (1), name `_id` and a zero (4), then the id.
+    The id follows the length (4 bytes), the type int32 (1), and the name `_id` with a zero (4).
     """
     encoded = bson.encode({"_id": 0} | {k: v for k, v in document.items() if k != "_id"})
     return encoded[:9], encoded[13:]

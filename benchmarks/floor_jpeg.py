@@ -1,4 +1,4 @@
-"""The floor of every input pipeline: libjpeg-turbo on all cores, its result thrown away."""
+"""The floor of every input pipeline: libjpeg-turbo on all cores, without keeping its results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ MISSING = "simplejpeg is not installed (`pip install simplejpeg`, or the extra `
 
 
 def decode(jpeg: bytes, buffer: np.ndarray | None = None) -> np.ndarray:
-    """uint8 [height, width, 3] of a JPEG: libjpeg-turbo's accurate result, as ours."""
+    """Decodes a JPEG to uint8 [height, width, 3], with libjpeg-turbo's accurate method as we do."""
     return simplejpeg.decode_jpeg(
         jpeg, colorspace="RGB", fastdct=False, fastupsample=False, buffer=buffer, strict=False
     )
 
 
 def decoding_rate(jpegs: Sequence[bytes], threads: int, seconds: float) -> float:
-    """Pictures a second that `threads` threads decode, each into a buffer of its own.
+    """Pictures per second that `threads` threads decode, each into its own buffer.
 
     Args:
-      jpegs: decoded again and again; enough of them not to stay in the processor's cache.
-      threads: one a core.
+      jpegs: pictures to decode repeatedly; they must exceed the processor's cache.
+      threads: number of threads, usually one per core.
       seconds: measuring time.
     """
     counts, size = [0] * threads, _buffer_for(jpegs).size
@@ -53,7 +53,7 @@ def decoding_rate(jpegs: Sequence[bytes], threads: int, seconds: float) -> float
 
 
 def cpu_seconds(jpegs: Sequence[bytes]) -> float:
-    """Seconds that a core is busy with decoding one of `jpegs`, in the mean."""
+    """Mean seconds of a core to decode one of `jpegs`."""
     buffer = _buffer_for(jpegs)
     start = time.process_time()
     for jpeg in jpegs:
@@ -62,7 +62,7 @@ def cpu_seconds(jpegs: Sequence[bytes]) -> float:
 
 
 def cpu_seconds_in_batches(jpegs: Sequence[bytes], batch_size: int) -> float:
-    """The same where the results are put into new batches, as whatever uses them needs them.
+    """The same, but with the results in new batches, as a consumer needs them.
 
     A batch does not fit in a core's cache, so its pixels go to memory.
     """
@@ -76,7 +76,7 @@ def cpu_seconds_in_batches(jpegs: Sequence[bytes], batch_size: int) -> float:
 
 
 def _buffer_for(jpegs: Sequence[bytes]) -> np.ndarray:
-    """Holds the largest of them, decoded."""
+    """A buffer for the largest decoded picture."""
     return np.empty(max(3 * math.prod(_size(jpeg)) for jpeg in jpegs), np.uint8)
 
 

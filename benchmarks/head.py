@@ -1,11 +1,11 @@
-"""Training the head of a pretrained network: features computed once, or again in every epoch?
+"""Compares training the head of a pretrained network with cached and with recomputed features.
 
     python -m benchmarks.head [--weights=FILE] [--head_products=1000]
 
-Two trainings differ in --cache_features alone. The rows compare whole epochs, with validation and
-checkpoint, from the second on, as the runs' histories tell them; and what the networks have learnt.
-Without --weights the base is random. That changes no speed, but there is little to learn from such
-features, so the accuracies are not compared.
+Two trainings differ only in --cache_features. The rows compare the times of whole epochs in the
+runs' histories, with validation and checkpoint, from the second epoch on; and the accuracies of the
+networks. Without --weights the base is random. That does not affect the speed, but a network learns
+little from such features, so the benchmark then skips the accuracies.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _accuracy_row(
 
 
 def _noise(accuracy: float, pictures: int) -> float:
-    """Two standard errors of the quotient of two accuracies, each of so many pictures."""
+    """Two standard errors of the ratio of two accuracies, each over `pictures` pictures."""
     variance = max(accuracy * (1 - accuracy), 1 / pictures) / pictures
     return round(min(1.0, 2 * math.sqrt(2 * variance) / max(accuracy, 1 / pictures)), 3)
 
@@ -98,7 +98,7 @@ def _median(history: Sequence[EpochRow]) -> float:
 
 
 def _splits(settings: Settings) -> dict[str, str]:
-    """Of the data set's first products, six for training and one for validation."""
+    """The data set's first products: six for training to one for validation."""
     train_end = settings.head_products
     end = train_end + max(1, train_end // 6)
     return {
@@ -110,7 +110,7 @@ def _splits(settings: Settings) -> dict[str, str]:
 def _trained(
     settings: Settings, data: CdiscountData, cache_features: bool
 ) -> tuple[Sequence[EpochRow], float]:
-    """The run's history, and its seconds in all."""
+    """The run's history, and its total seconds."""
     config = training_config(
         settings,
         data,

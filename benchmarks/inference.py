@@ -1,11 +1,11 @@
-"""Do evaluation and submission run as fast as the network's forward pass on data in memory?
+"""Compares evaluation and submission with the network's forward pass on data in memory.
 
     python -m benchmarks.inference [--networks=cnn,inception]
 
-Measured are the functions behind `trainer.evaluate` and `trainer.submit`, from the files of the
-data set to the counts and the rows; not the start of the commands and of their pipeline, which
-does not grow with the data: the time of a few pictures is subtracted from that of many. The weights
-are those after one step: they change no speed.
+It measures the functions behind `trainer.evaluate` and `trainer.submit`, from the files of the data
+set to the counts and the rows. It excludes the start of the commands and of their pipeline, which
+does not grow with the data, by subtracting the time of a few pictures from that of many. The
+weights come from one training step, because they do not affect the speed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WHY_MISSED = (
 
 
 def run(settings: Settings) -> list[Row]:
-    """Two rows for each of NETWORKS that `settings.networks` has."""
+    """Two rows for each of NETWORKS in `settings.networks`."""
     data = training_data(settings)
     return [
         row for name in NETWORKS if name in settings.networks for row in _rows(settings, data, name)
@@ -75,11 +75,11 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
     pictures = settings.seconds * forward(2)
     runs = {"forward": lambda: forward(max(2, round(pictures / len(batch))))}
     for kind, split, work in (("evaluation", "train", _evaluate), ("submission", "test", _submit)):
-        # Few are two batches, so that many are `pictures` more.
+        # `few` is two batches; `many` has `pictures` more.
         few, many = (first_products(data, split, 2 * batch_size + more) for more in (0, pictures))
         work = functools.partial(work, predictor, batch_size, decoder)
         runs[kind] = functools.partial(_rate_beyond, work, few, many)
-    for warm_up in runs.values():  # oneDNN prepares for each size of batch, the last one's too
+    for warm_up in runs.values():  # oneDNN prepares for each batch size, even the last
         warm_up()
     rates = take_turns(f"inference, {name}", runs, settings.repeats)
     rows = [
@@ -98,7 +98,7 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
 
 
 def _trained(config: Config, data: CdiscountData) -> Predictor:
-    """The predictor of a run that the trainer wrote after one step, as the commands load it."""
+    """The predictor of a run of one step, loaded as the commands load it."""
     with tempfile.TemporaryDirectory() as folder:
         run_dir = pathlib.Path(folder) / "run"
         train_with(config, data, run_dir, lambda epoch: epoch.run(1))
@@ -106,14 +106,14 @@ def _trained(config: Config, data: CdiscountData) -> Predictor:
 
 
 def first_products(data: CdiscountData, split: str, pictures: float) -> Split:
-    """The first products of a split that have `pictures` pictures together, or all of them."""
+    """The first products of a split with `pictures` pictures in total, or all products."""
     seen = np.cumsum(data.split(split).index.num_pictures)
     products = min(len(seen), 1 + int(np.searchsorted(seen, pictures)))
     return data.split(f"{split}[:{products}]")
 
 
 def _rate_beyond(work: Callable[[Split], None], few: Split, many: Split) -> float:
-    """Pictures a second of `work` on `many`, without what it takes on `few`."""
+    """Pictures per second of `work` on `many`, minus the pictures and the time of `few`."""
     start = time.perf_counter()
     work(few)
     between = time.perf_counter()

@@ -1,10 +1,10 @@
-"""How fast shuffled batches of pictures arrive: against the floor, and against other pipelines.
+"""Measures the rate of shuffled batches of pictures, against the floor and other pipelines.
 
     python -m benchmarks.input [--input_dir=DIR] [--products=40000] [--seconds=4]
 
-All read the same pictures from the page cache, shuffle, decode on all cores and deliver batches;
-nothing trains. Before the clock starts, each has filled its buffers. The peers are configured as
-their own documentation does; what each delivers (uint8 or float32) is its own choice.
+All pipelines read the same pictures from the page cache, shuffle, decode on all cores and deliver
+batches, without training. Each fills its buffers before the clock starts. Each peer is configured
+as in its own documentation and delivers its own type (uint8 or float32).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def training_jpegs(settings: Settings, count: int) -> list[bytes]:
 
 
 def decoding_floor(settings: Settings) -> Rate:
-    """The function that measures the floor, in pictures/s."""
+    """A function that measures the floor, in pictures/s."""
     jpegs = training_jpegs(settings, _FLOOR_JPEGS)
     return functools.partial(
         floor_jpeg.decoding_rate, jpegs, threads=num_cores(), seconds=settings.seconds
@@ -86,7 +86,7 @@ def decoding_floor(settings: Settings) -> Rate:
 
 def run(settings: Settings) -> list[Row]:
     """The rows of the input pipeline."""
-    data_dir(settings, settings.products)  # what has to be made is made before the clock starts
+    data_dir(settings, settings.products)  # create the data before the clock starts
     peers, skipped = _peers(settings)
     ours = "ours"
     runs = {ours: lambda: picture_rate(our_batches(settings), settings.seconds), **peers}
@@ -115,7 +115,7 @@ def run(settings: Settings) -> list[Row]:
 
 
 def _why_below(settings: Settings) -> str:
-    """What a picture costs in libjpeg-turbo, in TensorFlow's operation, and in the pipeline."""
+    """Tells a picture's cost in libjpeg-turbo, in TensorFlow's operation, and in the pipeline."""
     jpegs = training_jpegs(settings, _FLOOR_JPEGS)
     batches = max(10, _FLOOR_JPEGS // BATCH_SIZE)
     costs = [
@@ -133,7 +133,7 @@ def _why_below(settings: Settings) -> str:
 
 
 def _decoded_by_operation(jpegs: list[bytes]) -> Iterator:
-    """Endless batches of one byte of each picture, decoded by TensorFlow without any pipeline."""
+    """Endless batches of one byte per picture, decoded by TensorFlow without a pipeline."""
     import tensorflow as tf
 
     @tf.function
@@ -150,7 +150,7 @@ def _decoded_by_operation(jpegs: list[bytes]) -> Iterator:
 
 
 def _peers(settings: Settings) -> tuple[dict[str, Rate], dict[str, str]]:
-    """What is measured, by name, and what is not, with the reason."""
+    """The peers to measure, by name, and the reasons for the skipped ones, by name."""
     seconds, cores = settings.seconds, num_cores()
     peers: dict[str, Rate] = {}
     skipped: dict[str, str] = {}

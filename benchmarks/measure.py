@@ -1,4 +1,4 @@
-"""Measuring so that a busy machine disturbs all alike: turns, warm-up, time windows."""
+"""Measures fairly on a busy machine: with turns, warm-up and time windows."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import psutil
 def take_turns(
     part: str, runs: Mapping[str, Callable[[], Any]], repeats: int
 ) -> dict[str, list[Any]]:
-    """Calls each of `runs` once a round, for `repeats` rounds.
+    """Calls each of `runs` once per round, for `repeats` rounds.
 
-    Every round starts with another one, so that none is always the first behind another.
+    Each round starts with a different run, so that none is always the first.
 
     Args:
-      part: the part of the benchmarks, for the line on stderr that tells what is going on.
-      runs: name -> what to call.
+      part: the part of the benchmarks, for the progress line on stderr.
+      runs: name -> function to call.
 
     Returns:
-      name -> the values it returned, in the order of the rounds.
+      name -> the returned values, in the order of the rounds.
     """
     names = list(runs)
     results: dict[str, list[Any]] = {name: [] for name in names}
@@ -35,17 +35,17 @@ def take_turns(
 
 
 def say(text: str) -> None:
-    """One line of progress."""
+    """Prints one line of progress to stderr."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def picture_rate(batches: Iterator[Any], seconds: float, warm_up: int = 5) -> float:
-    """Pictures a second that batches (pictures [b, ...], ...) arrive with.
+    """The rate of batches (pictures [b, ...], ...), in pictures per second.
 
     Args:
-      batches: endless.
+      batches: an endless iterator.
       seconds: measuring time.
-      warm_up: batches before the clock starts; they fill the buffers.
+      warm_up: number of batches before the clock starts; they fill the buffers.
     """
     for _ in range(warm_up):
         next(batches)
@@ -56,9 +56,9 @@ def picture_rate(batches: Iterator[Any], seconds: float, warm_up: int = 5) -> fl
 
 
 def cpu_seconds(batches: Iterator[Any], number: int, warm_up: int = 5) -> float:
-    """Seconds that a picture keeps a core busy, in the mean of `number` batches.
+    """Seconds of a core per picture, averaged over `number` batches.
 
-    Unlike a rate it hardly depends on what else the machine does.
+    Unlike a rate, this hardly depends on the machine's other work.
     """
     for _ in range(warm_up):
         next(batches)
@@ -68,7 +68,7 @@ def cpu_seconds(batches: Iterator[Any], number: int, warm_up: int = 5) -> float:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes of a process and its children; what they share (libraries) counts once."""
+    """Bytes of a process and its children; shared memory (libraries) counts once."""
     own, shared = 0, 0
     try:
         process = psutil.Process(pid)

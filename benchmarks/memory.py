@@ -1,11 +1,11 @@
-"""Does the memory that training needs grow with the data set?
+"""Checks that the memory of training does not grow with the data set.
 
     python -m benchmarks.memory [--memory_products=2000,200000]
 
-The same number of pictures goes through the trainer's own training of a small network, in fresh
-processes, from a small data set (in several epochs) and from a large one. The shuffle's buffer is
-the same and full in both: it holds as many JPEGs as the flag --shuffle_buffer says, so it is a
-constant, but a data set with fewer pictures would not fill it.
+Fresh processes run the trainer's own training of a small network on the same number of pictures,
+from a small data set (in several epochs) and from a large one. The shuffle buffer is the same and
+full in both. Its number of JPEGs (--shuffle_buffer) is constant, but a data set with fewer pictures
+would not fill it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from cdisc_tfds.bson_file import read_documents
 NETWORK = "logistic"
 BATCH_SIZE = 64
 _FLAT = 1.05
-_PICTURES = 20_000  # that each run trains on, at least
+_PICTURES = 20_000  # minimum for each run
 
 
 def run(settings: Settings) -> list[Row]:
-    """Two rows: whether it is flat, and what the default buffer costs."""
+    """Two rows: one compares the two data sets, the other shows the cost of the default buffer."""
     few, many = settings.memory_products
     what = "peak while training on {:,} products, buffer of {:,} pictures"
     buffer = min(settings.shuffle_buffer, few)
@@ -61,7 +61,7 @@ def run(settings: Settings) -> list[Row]:
 
 
 def _products_in_all(settings: Settings, train_products: int) -> int:
-    """Products of both splits where `train_products` are for training, in the input's mixture."""
+    """Products of both splits that include `train_products` for training, in the input's ratio."""
     train, test = (
         sum(1 for _ in read_documents(source_files(settings) / f"{split}.bson")) for split in SPLITS
     )
@@ -69,15 +69,15 @@ def _products_in_all(settings: Settings, train_products: int) -> int:
 
 
 def _folder_with(settings: Settings, train_products: int) -> pathlib.Path:
-    """The TFDS data folder of a data set with so many training products."""
+    """The TFDS data folder of a data set with `train_products` training products."""
     products = _products_in_all(settings, train_products)
     folder = data_dir(settings, products)
-    shutil.rmtree(competition(settings, products))  # gigabytes that nobody reads any more
+    shutil.rmtree(competition(settings, products))  # gigabytes, no longer needed
     return folder
 
 
 def peak_memory(folder: pathlib.Path, shuffle_buffer: int, image_size: int) -> float:
-    """Peak resident memory, in GB, of a new process that trains."""
+    """Peak resident memory, in GB, of a new training process."""
     code = "import sys; from benchmarks.memory import train_and_tell as t; t(*sys.argv[1:])"
     command = [sys.executable, "-c", code, str(folder), str(shuffle_buffer), str(image_size)]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -85,7 +85,7 @@ def peak_memory(folder: pathlib.Path, shuffle_buffer: int, image_size: int) -> f
 
 
 def train_and_tell(folder: str, shuffle_buffer: str, image_size: str) -> None:
-    """Trains on _PICTURES pictures or somewhat more, and prints the process's peak memory in GB."""
+    """Trains on at least _PICTURES pictures, and prints the process's peak memory in GB."""
     from benchmarks.training import train_with
     from trainer.data.dataset import open_dataset
     from trainer.settings.resolve import resolve

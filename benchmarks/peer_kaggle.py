@@ -1,8 +1,8 @@
-"""How Kagglers fed the competition's BSON: a table of offsets, then seek, decode, resize, collect.
+"""The Kagglers' BSON pipeline: a table of offsets, then seek, decode, resize, collect.
 
-In the spirit of the public kernel "Keras generator for reading directly from BSON", in our words:
-one pass finds where each product lies; a table has a row for each picture; a generator shuffles the
-rows and makes batch after batch of float32 pictures with Pillow, in threads that share one file.
+This is our own version of the public kernel "Keras generator for reading directly from BSON". One
+pass finds the offset of each product; a table has one row per picture; a generator shuffles the
+rows and makes batches of float32 pictures with Pillow, in threads that share one file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from PIL import Image
 
 
 def offset_table(path: str | pathlib.Path) -> pd.DataFrame:
-    """A row for each picture of a .bson file: offset and length of its product, place, category."""
+    """One row per picture of a .bson file: offset and length of its product, place, category."""
     rows, offset = [], 0
     with open(path, "rb") as file:
         while header := file.read(4):
@@ -38,9 +38,9 @@ class BsonGenerator:
 
     Args:
       path: the file.
-      table: of `offset_table`.
-      batch_size: pictures a batch.
-      image_size: their width and height.
+      table: result of `offset_table`.
+      batch_size: pictures per batch.
+      image_size: width and height of the pictures.
       shuffle: whether to draw a new order each epoch.
     """
 
@@ -80,7 +80,7 @@ class BsonGenerator:
         return pictures, self._labels[rows]
 
     def batches(self, threads: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Endless batches, made by `threads` threads a few ahead, as Keras does with generators."""
+        """Endless batches that `threads` threads prefetch, as Keras does with generators."""
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             pending: list[concurrent.futures.Future] = []
             for rows in self._orders():

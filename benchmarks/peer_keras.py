@@ -1,4 +1,4 @@
-"""Keras's `image_dataset_from_directory` over the pictures as files."""
+"""Keras's `image_dataset_from_directory` on picture files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def batches(
     """Endless (pictures float32 [b, size, size, 3], classes int32 [b]), shuffled.
 
     Args:
-      folder: one folder a class, with its pictures.
+      folder: contains one folder of pictures per class.
       batch_size: b.
       image_size: size.
     """

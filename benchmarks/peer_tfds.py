@@ -1,4 +1,4 @@
-"""The pipeline that TFDS's guide shows: `as_dataset` with its own decoding, then map and batch."""
+"""The pipeline of TFDS's guide: `as_dataset` with its own decoding, then map and batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-# A shuffle buffer of decoded pictures holds few: these are 100 MB at 180 x 180.
+# A shuffle buffer of decoded pictures must be small: this one takes 100 MB at 180 x 180.
 SHUFFLE_BUFFER = 1024
 
 
@@ -16,7 +16,7 @@ def batches(data_path: str | pathlib.Path, batch_size: int) -> Iterator[tuple[tf
     """Endless (pictures uint8 [b, size, size, 3], categories int64 [b]), shuffled.
 
     Args:
-      data_path: folder of the built data set's version.
+      data_path: version folder of the built data set.
       batch_size: b.
     """
     builder = tfds.builder_from_directory(str(data_path))

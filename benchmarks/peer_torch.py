@@ -1,9 +1,9 @@
-"""A PyTorch `DataLoader` with Pillow over the pictures as files, one worker process a core.
+"""A PyTorch `DataLoader` with Pillow on picture files, one worker process per core.
 
     python -m benchmarks.peer_torch FOLDER BATCH_SIZE WORKERS SECONDS    # prints pictures/s
 
-PyTorch and TensorFlow in one process, and a fork of TensorFlow's threads, ask for trouble: it is
-measured in a process of its own.
+Loading PyTorch and TensorFlow in one process, or forking TensorFlow's threads, is not safe, so the
+benchmark runs this in a separate process.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MISSING = "PyTorch is not installed (`pip install torch`; for the processor alon
 
 
 def installed() -> bool:
-    """Whether there is a PyTorch to compare with."""
+    """Whether PyTorch is installed."""
     return importlib.util.find_spec("torch") is not None
 
 
@@ -68,7 +68,7 @@ def batches(folder: str | pathlib.Path, batch_size: int, workers: int) -> Iterat
 def measured_rate(
     folder: str | pathlib.Path, batch_size: int, workers: int, seconds: float
 ) -> float:
-    """Pictures a second of `batches` in a new process."""
+    """Pictures per second of `batches` in a new process."""
     arguments = [str(folder), str(batch_size), str(workers), str(seconds)]
     command = [sys.executable, "-m", "benchmarks.peer_torch", *arguments]
     result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

@@ -1,9 +1,8 @@
-"""Is the arithmetic that `--precision=auto` chooses the faster one here?
+"""Checks that `--precision=auto` chooses the faster arithmetic on this machine.
 
     python -m benchmarks.precision
 
-The trainer's training step, made under either policy, takes turns with the other on one batch held
-in memory.
+The trainer's training steps under the two policies take turns on one batch in memory.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from trainer.settings.config import Config
 
 NETWORKS = ("cnn", "inception")
 _FASTER = 1.25
-_NOT_SLOWER = 0.97  # two runs of the same differ by so much
+_NOT_SLOWER = 0.97  # two runs of the same step differ by this much
 
 
 def run(settings: Settings) -> list[Row]:
-    """A row for each of NETWORKS that `settings.networks` has."""
+    """One row for each of NETWORKS in `settings.networks`."""
     data = training_data(settings)
     return [_row(settings, data, name) for name in NETWORKS if name in settings.networks]
 
@@ -32,7 +31,7 @@ def run(settings: Settings) -> list[Row]:
 def _row(settings: Settings, data: CdiscountData, name: str) -> Row:
     auto = training_config(settings, data, name, precision="auto")
     plain = training_config(settings, data, name, precision="float32")
-    configs = dict.fromkeys((auto, plain))  # one if they are the same
+    configs = dict.fromkeys((auto, plain))  # one config if they are equal
     epochs = {config: first_epoch_in_memory(config, data) for config in configs}
 
     def rate(config: Config, steps: int) -> float:

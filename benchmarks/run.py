@@ -3,12 +3,13 @@
     python -m benchmarks.run [--input_dir=DIR] [--only=build,input] [--json=FILE]
     python -m benchmarks.input                      # one part alone
 
---input_dir holds a competition's files (train.bson, test.bson, category_names.csv); without it the
-generated sample is used. Its products are repeated under new ids to the sizes that are needed.
+--input_dir is a folder with a competition's files (train.bson, test.bson, category_names.csv); the
+default is the generated sample. The benchmarks repeat its products under new ids to the sizes that
+they need.
 
-Each part runs in a process of its own. Within a part, what is compared takes turns; the table has
-the medians, and the smallest and the largest ratio of one turn. A machine that does other work
-meanwhile widens that range; its ratios still hold roughly, its rates do not.
+Each part runs in its own process. Within a part, the candidates take turns; the table shows the
+medians, and the smallest and the largest ratio of one turn. Other work on the machine widens that
+range; the ratios remain roughly valid, the rates do not.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _LIBRARIES = ("tensorflow", "keras", "tensorflow-datasets", "simplejpeg", "torch
 
 
 class PartError(ValueError):
-    """A part that there is not."""
+    """The requested part does not exist."""
 
 
 def run_part(part: str, settings: Settings) -> list[Row]:
@@ -51,9 +52,9 @@ def run_part(part: str, settings: Settings) -> list[Row]:
 
 
 def run_parts(parts: Sequence[str], settings: Settings) -> tuple[list[Row], list[str]]:
-    """The rows of several parts, each measured in a process of its own, and the parts that failed.
+    """(rows, failed parts) of several parts, each measured in its own process.
 
-    A part that fails has a row that says so; the others still run.
+    A failed part gets a row that says so; the others still run.
     """
     rows, failed = [], []
     for part in parts:
@@ -87,7 +88,7 @@ def _text(value: Any) -> str | None:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """The hardware and software that the figures depend on."""
     versions = {}
     for name in _LIBRARIES:
         try:
@@ -115,11 +116,11 @@ def _processor() -> str:
 
 
 def main(argv: Sequence[str] | None = None, only: str | None = None) -> int:
-    """Parses, measures, prints, writes; returns the exit status.
+    """Parses the command line, measures, prints and writes the table; returns the exit status.
 
     Args:
-      argv: the command line; None for this process's.
-      only: the parts, if the command line does not name them.
+      argv: the command line; None for that of this process.
+      only: the parts to run if the command line does not name any.
     """
     flags = _parse(argv, only)
     unknown = sorted(set(flags.only) - set(PARTS))

@@ -1,4 +1,4 @@
-"""What every part of the benchmarks is told."""
+"""The settings that all parts of the benchmarks share."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ class Settings:
     """Sizes and times of the benchmarks. The defaults take 20 minutes on two cores.
 
     Attributes:
-      work_dir: where data sets and runs are made; what is there already is used again.
-      input_dir: a competition's train.bson, test.bson and category_names.csv, which are repeated
-        under new ids; None for the generated sample.
-      repeats: turns; the table has their medians.
-      seconds: of one measurement, wherever that can be chosen.
-      build_products: products (both splits) whose build is timed.
-      flat_products: few and many products, whose builds' memory is compared.
-      products: products (both splits) of the data set that is read and trained on.
-      memory_products: fewest and most products (training split) for the memory of training.
-      head_products: products that the head of the pretrained network is trained on.
-      weights: the pretrained network's, for the part `head`: a file, `imagenet` or `none`.
-      networks: those whose step rate is measured.
+      work_dir: folder for data sets and runs; the benchmarks reuse its contents.
+      input_dir: folder with a competition's train.bson, test.bson and category_names.csv, which the
+        benchmarks repeat under new ids; None for the generated sample.
+      repeats: number of turns; the table shows their medians.
+      seconds: duration of one measurement, where it is adjustable.
+      build_products: products (both splits) of the timed build.
+      flat_products: numbers of products of a small and a large build, to compare their memory.
+      products: products (both splits) of the data set for reading and training.
+      memory_products: smallest and largest number of products (training split) for the memory of
+        training.
+      head_products: products to train the head of the pretrained network on.
+      weights: weights of the pretrained network, for the part `head`: a file, `imagenet` or `none`.
+      networks: the networks to measure.
       image_size: width and height of the pictures, in pixels.
-      shuffle_buffer: pictures in the buffer of the shuffle, in ours and in the peers'.
+      shuffle_buffer: pictures in the shuffle buffer, ours and the peers'.
     """
 
     work_dir: pathlib.Path

@@ -1,10 +1,10 @@
-"""How long a user waits from the command to the first training step, beyond what cannot be less.
+"""Measures the wait from the command to the first training step, beyond the unavoidable floor.
 
     python -m benchmarks.start
 
-Ours is `python -m trainer.main`, from the command to the end of the first step. The floor is a
+We time `python -m trainer.main` from the command to the end of the first step. The floor is a
 program that imports TensorFlow and Keras, builds and compiles the same network, and takes one step
-on a batch that it makes of zeros. Libraries and data are in the page cache.
+on a batch of zeros. Libraries and data are in the page cache.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MORE_SECONDS = 5
 
 
 def run(settings: Settings) -> list[Row]:
-    """A row for each of NETWORKS that `settings.networks` has."""
+    """One row for each of NETWORKS in `settings.networks`."""
     from benchmarks.training import training_config, training_data
 
     data = training_data(settings)
@@ -48,7 +48,7 @@ def run(settings: Settings) -> list[Row]:
         }
         if not rows:
             for measure in runs.values():
-                measure()  # brings what it reads into the page cache
+                measure()  # fills the page cache
         rows.append(_row(name, take_turns(f"start, {name}", runs, settings.repeats)))
     return rows
 
@@ -71,7 +71,7 @@ def _row(name: str, seconds: dict[str, list[float]]) -> Row:
 
 
 def seconds_of(function: str, arguments: list[Any]) -> float:
-    """Seconds from the start of a new Python until `function(*arguments)` ends it."""
+    """Seconds from the start of a new Python to the end of the first step in `function`."""
     code = f"import sys; from benchmarks.start import {function}; {function}(*sys.argv[1:])"
     start = time.time()
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +88,7 @@ def seconds_of(function: str, arguments: list[Any]) -> float:
 
 def _first_step_is_done() -> None:
     print(time.time(), flush=True)
-    os._exit(0)  # at once: what follows is not measured
+    os._exit(0)  # at once, because we do not measure the rest
 
 
 def trainer_first_step(*flags: str) -> None:
@@ -107,8 +107,8 @@ def trainer_first_step(*flags: str) -> None:
 
 
 def _end_after_first_step() -> None:
-    """Lets this process's training end with its first step."""
-    # Now, when the command has read its flags: this imports TensorFlow, as the command is about to.
+    """Makes training in this process end after its first step."""
+    # Import only after the command has read its flags: it is about to import TensorFlow anyway.
     from trainer.training import training
     from trainer.training.hooks import Hook, Place
     from trainer.training.step import TrainStep
@@ -135,7 +135,7 @@ def _end_after_first_step() -> None:
 def network_first_step(
     name: str, image_size: str, batch_size: str, optimizer: str, precision: str, classes: str
 ) -> None:
-    """Imports, builds, and takes one step on a batch in memory."""
+    """Imports the libraries, builds the network, and takes one step on a batch in memory."""
     import keras
     import tensorflow as tf
 

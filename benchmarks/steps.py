@@ -1,9 +1,9 @@
-"""Does a network train as fast on the real pipeline as on a batch that lies in memory?
+"""Compares the training speed of a network on the real pipeline and on a batch in memory.
 
     python -m benchmarks.steps [--networks=cnn,inception]
 
-Each epoch of a real training is one turn: its own steps, with the pipeline and all of the
-trainer's hooks, and the same training step on one batch held in memory, without hooks.
+Each epoch of a real training is one turn: it times the epoch's own steps, with the pipeline and all
+hooks of the trainer, and the same training step on one batch in memory, without hooks.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from trainer.models.network_table import MODELS
 
 _TARGET = 0.97
 _WARM_UP = 2
-_JPEGS = 5_000  # whose decoding is timed
+_JPEGS = 5_000  # pictures to decode for the timing
 
 
 class Turns:
-    """Answers the trainer's epochs: each is a turn, but for the first, which warms up.
+    """Runs the trainer's epochs: each is one turn, except the first, which warms up.
 
     Args:
-      settings: of the benchmarks.
-      model: the network's name.
+      settings: settings of the benchmarks.
+      model: name of the network.
 
     Attributes:
-      real, memory: the paces, one a turn.
+      real, memory: the paces on the pipeline and in memory, one per turn.
     """
 
     def __init__(self, settings: Settings, model: str):
@@ -73,7 +73,7 @@ class Turns:
 
 
 def run(settings: Settings) -> list[Row]:
-    """A row a network; names that stand for the same network share one."""
+    """One row per network; several names of the same network share a row."""
     data = training_data(settings)
     names_of: dict[int, list[str]] = {}
     for name in settings.networks:
@@ -109,12 +109,12 @@ def _row(settings: Settings, data: CdiscountData, names: list[str]) -> Row:
 
 
 def shared_cores(network: float, decoding: float, cores: int, rate: float) -> str:
-    """What the ratio can be at most where pictures are decoded by the cores that train.
+    """Explains the largest possible ratio if the same cores decode and train.
 
     Args:
-      network: seconds of one core that the network needs for a picture.
-      decoding: seconds of one core that decoding a picture takes.
-      cores: how many there are.
+      network: seconds of one core per picture in the network.
+      decoding: seconds of one core per picture in decoding.
+      cores: number of cores.
       rate: pictures/s of the network on data in memory.
     """
     most = min(1.0, cores / (network + decoding) / rate)

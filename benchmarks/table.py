@@ -14,15 +14,15 @@ class Row:
 
     Attributes:
       part: the part of the benchmarks that measured it.
-      what: what is measured.
-      peer: what it is compared with; empty if it is judged by itself.
-      unit: of `ours` and `theirs`.
-      ours: median over the turns; None if it was not measured, and `note` says why.
+      what: the measured quantity.
+      peer: the reference for comparison; empty without one.
+      unit: unit of `ours` and `theirs`.
+      ours: median over the turns; None if not measured, and `note` gives the reason.
       theirs: the peer's median.
-      ratio: median over the turns of ours / theirs of one turn, or a quotient of ours alone.
+      ratio: median over the turns of each turn's ours / theirs, or a quotient of ours alone.
       spread: the smallest and the largest ratio of a turn.
-      at_least, at_most: the target of the ratio, or of `ours` where there is no ratio.
-      note: what a reader must know: how it was computed, or why it was missed.
+      at_least, at_most: target for the ratio, or for `ours` without a ratio.
+      note: information for the reader: how we computed it, or why it missed the target.
     """
 
     part: str
@@ -39,14 +39,14 @@ class Row:
 
     @property
     def target(self) -> str:
-        """`>= 4`, `<= 2`, or nothing."""
+        """`>= 4`, `<= 2`, or an empty string."""
         if self.at_least is not None:
             return f">= {self.at_least:g}"
         return "" if self.at_most is None else f"<= {self.at_most:g}"
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is met; None if there is none, or nothing was measured."""
+        """Whether the row meets its target; None without a target or a measurement."""
         value = self.ours if self.ratio is None else self.ratio
         if value is None or not self.target:
             return None
@@ -55,12 +55,12 @@ class Row:
         return value <= self.at_most
 
     def to_json(self) -> dict[str, Any]:
-        """All that the row says, for `json.dump`."""
+        """All attributes of the row, for `json.dump`."""
         return dataclasses.asdict(self) | {"target": self.target, "reached": self.reached}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Row:
-        """The row that `to_json` was called on."""
+        """The inverse of `to_json`."""
         fields = {name: values[name] for name in values if name not in ("target", "reached")}
         if fields["spread"] is not None:
             fields["spread"] = tuple(fields["spread"])
@@ -80,7 +80,7 @@ def compare(
 
     Args:
       part, what, peer, unit: as in Row.
-      ours, theirs: one value a turn, in the order of the turns.
+      ours, theirs: one value per turn, in the order of the turns.
       **others: further attributes of the Row.
     """
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
@@ -137,7 +137,7 @@ def _name(row: Row) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three digits at least: 12,345, 123, 12.3, 1.23, 0.123."""
+    """The value with at least three digits: 12,345, 123, 12.3, 1.23, 0.123."""
     if value is None:
         return ""
     size = abs(value)

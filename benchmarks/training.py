@@ -1,8 +1,8 @@
-"""The trainer's own training, opened up where it takes the steps of an epoch.
+"""Runs the trainer's own training, but lets a benchmark take the steps of an epoch.
 
-The benchmarks measure what a user runs: the trainer builds the network, its training step, the
-pipeline and its hooks, and calls `run_steps`. Here the benchmark answers that call: it may take
-the steps with what the trainer gave it or with something else, and with a clock.
+The benchmarks measure the code that users run: the trainer builds the network, its training step,
+the pipeline and its hooks, and calls `run_steps`. Here a benchmark replaces that function: it can
+take the steps on the trainer's batches or on others, and time them.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from trainer.training.loop import EpochPlan, run_steps
 from trainer.training.step import TrainStep
 from trainer.training.train import train
 
-_VALIDATION = 8  # products; nothing here measures the validation that follows each epoch
+_VALIDATION = 8  # products; the benchmarks do not measure the validation after each epoch
 
 
 @dataclasses.dataclass(frozen=True)
 class Pace:
-    """Of training: steps a second, and seconds of all cores together that a step keeps busy."""
+    """The pace of training: steps per second, and total seconds of all cores per step."""
 
     steps_a_second: float
     cpu_seconds: float
@@ -42,7 +42,7 @@ class Pace:
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """What the trainer gives `run_steps` for an epoch; see there."""
+    """The arguments of `run_steps` for an epoch; see there."""
 
     step: TrainStep
     batches: tf.data.Dataset
@@ -55,29 +55,29 @@ class Epoch:
         return self.plan.steps - self.plan.first
 
     def run(self, steps: int) -> None:
-        """Takes the first `steps` of the steps that are left, as the trainer does."""
+        """Takes the first `steps` of the remaining steps, as the trainer does."""
         run_steps(self.step, self.batches, self._shortened(steps), self.hooks)
 
     def timed(self, steps: int, warm_up: int) -> Pace:
         """The pace of `steps` steps.
 
         Args:
-          steps: the number of steps to time.
-          warm_up: steps before them. They trace the function and wait until the shuffle's buffer
-            is full.
+          steps: number of steps to time.
+          warm_up: number of steps before them, which trace the function and wait until the shuffle
+            buffer is full.
         """
         clock = _Clock(self.step, warm_up, steps)
         self.step.metrics.reset()
-        # The last hook, which is closed first: the clock does not cover closing the others.
+        # The last hook closes first, so the clock does not cover closing the others.
         hooks = (*self.hooks, clock)
         run_steps(self.step, self.batches, self._shortened(warm_up + steps), hooks)
         assert clock.pace is not None
         return clock.pace
 
     def in_memory(self) -> Epoch:
-        """The same step on the first batch, again and again without end, without hooks.
+        """An endless epoch of the same step on the first batch, without hooks.
 
-        The batch is never copied nor decoded again.
+        It never copies the batch or decodes it again.
         """
         batch = next(iter(self.batches))
         batches = tf.data.Dataset.from_tensors(batch).repeat()
@@ -88,9 +88,9 @@ class Epoch:
 
 
 class _Clock(Hook):
-    """Times `steps` steps after `warm_up` of them.
+    """Times `steps` steps after `warm_up` steps.
 
-    It looks before steps only: a look after each would wait for the device every time.
+    It acts only before a step: reading a result after each step would wait for the device.
     """
 
     def __init__(self, step: TrainStep, warm_up: int, steps: int):
@@ -112,18 +112,18 @@ class _Clock(Hook):
 
 
 def training_data(settings: Settings, products: int | None = None) -> CdiscountData:
-    """The data set of `products` products (by default `settings.products`), built if need be."""
+    """The data set of `products` products (default: `settings.products`), built if needed."""
     return open_dataset(data_dir(settings, products or settings.products))
 
 
 def training_config(settings: Settings, data: CdiscountData, model: str, **changes: Any) -> Config:
-    """Resolved settings of a run on all but a few training products; by default without weights."""
+    """Resolved settings of a run on all but a few training products; default: no weights."""
     values = {
         "data_dir": str(data.data_path.parents[1]),
         "train_split": f"train[:-{_VALIDATION}]",
         "validation_split": f"train[-{_VALIDATION}:]",
         "model": model,
-        "weights": "none",  # they change no speed
+        "weights": "none",  # they do not affect the speed
         "image_size": settings.image_size,
         "shuffle_buffer": settings.shuffle_buffer,
     } | changes
@@ -133,13 +133,13 @@ def training_config(settings: Settings, data: CdiscountData, model: str, **chang
 def train_with(
     config: Config, data: CdiscountData, run_dir: pathlib.Path, answer: Callable[[Epoch], None]
 ) -> None:
-    """Trains into `run_dir`, with `answer` in the place of the loop over the steps.
+    """Trains into `run_dir`, with `answer` in place of the loop over the steps.
 
     Args:
       config: resolved settings.
       data: the data set.
       run_dir: a new folder.
-      answer: called with each epoch. Validation and checkpoint follow as if it had taken all steps.
+      answer: called with each epoch. Validation and checkpoint follow as if it took all steps.
     """
 
     def answered(
@@ -156,7 +156,7 @@ class _Captured(Exception):
 
 
 def first_epoch_in_memory(config: Config, data: CdiscountData) -> Epoch:
-    """The step that `train` is about to take, on a batch of its pipeline held in memory."""
+    """The first epoch of `train`, on one batch of its pipeline held in memory."""
     captured: list[Epoch] = []
 
     def capture(epoch: Epoch) -> None:
@@ -169,5 +169,5 @@ def first_epoch_in_memory(config: Config, data: CdiscountData) -> Epoch:
 
 
 def steps_in(seconds: float, rate: float, least: int = 4) -> int:
-    """How many steps fill about `seconds` at `rate` steps a second."""
+    """The number of steps (at least `least`) that take about `seconds` at `rate` steps/s."""
     return max(least, round(seconds * rate))
