@@ -1,4 +1,4 @@
-"""Random changes to training pictures: what they draw and what they do."""
+"""Random augmentations of training pictures: the random draws and the transforms."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
 def augmentation_draws(
     augment: str, seed: int, image_size: int
 ) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
-    """The function (step, n) -> random arguments [n, ...] of `TRANSFORMS[augment]` for n pictures.
+    """Returns a function: (step, n) -> random arguments [n, ...] of `TRANSFORMS[augment]`.
 
-    The draws depend only on a picture's place in the epoch: neither on the thread that decodes it
-    nor on skipped steps.
+    The draws for n pictures depend only on their position in the epoch, not on the thread that
+    decodes them or on skipped steps.
 
     Args:
       augment: one of AUGMENTATIONS.
-      seed: of an epoch's draws.
-      image_size: side of the pictures in pixels; a shift reaches a tenth of it.
+      seed: seed of the epoch's draws.
+      image_size: width and height of the pictures in pixels; shifts go up to a tenth of it.
     """
     augmentation = AUGMENTATIONS[augment]
     reach = round(image_size / 10)
@@ -58,5 +58,5 @@ def _transform(augmentation: Augmentation) -> Callable[..., tf.Tensor] | None:
     return _flip if augmentation.flip else None
 
 
-# Called on each picture, uint8 [size, size, 3], with what was drawn for it.
+# Each is called on a picture, uint8 [size, size, 3], with the values drawn for it.
 TRANSFORMS = {name: _transform(augmentation) for name, augmentation in AUGMENTATIONS.items()}

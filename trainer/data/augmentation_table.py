@@ -1,4 +1,4 @@
-"""The random changes to training pictures, by name; importable without TensorFlow."""
+"""The random augmentations of training pictures, by name; importable without TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to a picture.
+    """A combination of augmentations.
 
     Attributes:
       flip: mirror half of the pictures.
-      shift: also move each by up to a tenth of its side; only together with `flip`.
+      shift: also move each picture by up to a tenth of its side; only with `flip`.
     """
 
     flip: bool = False

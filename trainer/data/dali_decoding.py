@@ -1,13 +1,13 @@
-"""JPEG bytes to pixels by NVIDIA DALI: nvJPEG on a GPU; without one the same pipeline on its CPU.
+"""Decodes JPEGs with NVIDIA DALI: with nvJPEG on a GPU, else with the same pipeline on the CPU.
 
-Imported only where DALI was chosen: `trainer.data.decoding.decode_batches` is the way in.
+Imported only if DALI was chosen; call it through `trainer.data.decoding.decode_batches`.
 
-DALI decodes whole batches, and one file that it refuses ends its pipeline for good. So it gets
-files alone whose headers are plain and whose first pixel TensorFlow decodes. Any other (grey, CMYK,
-cut short, damaged) is decoded by TensorFlow and handed over as a lossless PNG, or left out.
+DALI decodes whole batches, and a single file that it rejects stops its pipeline for good. So it
+only gets files whose headers are plain and whose first pixel TensorFlow can decode. TensorFlow
+decodes all others (grey, CMYK, truncated, damaged): they become lossless PNGs, or are left out.
 
-What belongs to a picture travels with it: each sample is [header, file], both uint8. A second data
-set of labels beside the pictures would read and shuffle every record twice.
+A picture's labels and arguments travel with it: each sample is [header, file], both uint8. A
+separate data set of labels would read and shuffle every record twice.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _UNDECODABLE, _DECODABLE, _PADDING = 0, 1, 2
 
 
 def leave_gpu_memory() -> None:
-    """Keeps TensorFlow from taking all of a GPU's memory, of which DALI needs some.
+    """Stops TensorFlow from reserving all GPU memory, because DALI needs some of it.
 
-    It must run before TensorFlow first uses a GPU.
+    Call this before TensorFlow first uses a GPU.
     """
     if os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "").lower() == "true":
         return
@@ -55,14 +55,14 @@ def decode_batches(
     batch_size: int,
     transform: tf_decoding.Transform | None = None,
 ) -> tf.data.Dataset:
-    """As `trainer.data.decoding.decode_batches`, whose arguments and elements it has.
+    """Implements `trainer.data.decoding.decode_batches`, with the same arguments and elements.
 
-    Every batch but the last must hold `batch_size` pictures. Decoding happens on the first GPU if
-    there is one; the pixels come back to the host, where the pipeline goes on.
+    Every batch except the last must hold `batch_size` pictures. Decoding runs on the first GPU if
+    there is one; the pixels then return to the host, where the pipeline continues.
 
     Raises:
-      InternalError: when run, if DALI refuses a file all the same, for damage that only decoding
-        all of it can find.
+      InternalError: while iterating, if DALI still rejects a file, because of damage that only
+        decoding the whole file reveals.
     """
     _, labels, arguments = batches.element_spec
     packing = _Packing((labels, arguments))
@@ -79,7 +79,7 @@ def decode_batches(
         batches.map(files_and_headers, num_parallel_calls=cores)
         .unbatch()
         .map(_sample, num_parallel_calls=cores)
-        # DALI drops a last batch that is not full.
+        # DALI drops a partial last batch.
         .concatenate(_padding(packing.size, batch_size - 1))
     )
     pixels = _run_dali(samples, packing.size, image_size, batch_size)
@@ -106,7 +106,7 @@ def decode_batches(
 def _transformed(
     pictures: tf.Tensor, arguments: tuple[tf.Tensor, ...], transform: tf_decoding.Transform | None
 ) -> tf.Tensor:
-    """`transform` of each picture: uint8 [n, size, size, 3] -> the same."""
+    """Applies `transform` to each picture; uint8 [n, size, size, 3] in and out."""
     if transform is None:
         return pictures
     return tf.map_fn(
@@ -121,14 +121,14 @@ def _run_dali(
 ) -> tf.data.Dataset:
     """uint8 [header and file] -> (pictures uint8 [batch, size, size, 3], headers uint8 [batch, h]).
 
-    DALI's CPU decoder is libjpeg-turbo at its most accurate, with fancy upsampling; the settings
-    ask nvJPEG for the same. The GPU's hardware decoder stays idle (`hw_decoder_load=0`): which
-    pictures it takes depends on their place in a batch, and so would their pixels.
+    DALI's CPU decoder is libjpeg-turbo in its most accurate mode, with fancy upsampling; the
+    settings request the same from nvJPEG. The GPU's hardware decoder is off (`hw_decoder_load=0`):
+    it picks pictures by their position in a batch, so their pixels would depend on that position.
     """
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     device_id = 0 if on_gpu else None
 
-    # The dynamic executor can bring the pixels back from the GPU (`.cpu()`; nothing without one).
+    # The dynamic executor allows `.cpu()`, which copies pixels from the GPU (a no-op without one).
     @pipeline_def(
         batch_size=batch_size,
         num_threads=num_cores(),
@@ -147,10 +147,10 @@ def _run_dali(
             output_type=types.RGB,
             jpeg_fancy_upsampling=True,
             use_fast_idct=False,
-            adjust_orientation=False,  # as TensorFlow, which ignores EXIF
+            adjust_orientation=False,  # like TensorFlow, which ignores EXIF
             **mixed,
         )
-        # DALI makes both branches a choice for each picture.
+        # DALI evaluates this condition per picture.
         if shape[0] == image_size and shape[1] == image_size:
             fitting = pictures
         else:
@@ -162,7 +162,7 @@ def _run_dali(
             )
         return fitting.cpu(), header
 
-    # On the CPU also where there is a GPU: tf.data's operations are there.
+    # On the CPU even if there is a GPU: tf.data's operations run there.
     with tf.device("/cpu:0"):
         return dali_tf.experimental.DALIDatasetWithInputs(
             pipeline(),
@@ -178,7 +178,7 @@ def _run_dali(
         )
 
 
-# What DALI gets.
+# DALI's input.
 
 
 def _sample(file: tf.Tensor, header: tf.Tensor) -> tf.Tensor:
@@ -187,13 +187,13 @@ def _sample(file: tf.Tensor, header: tf.Tensor) -> tf.Tensor:
 
 
 def _readable(image_size: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """The function jpegs string [b] -> (files that DALI reads string [b], states uint8 [b])."""
+    """Returns a function: jpegs string [b] -> (files for DALI string [b], states uint8 [b])."""
 
     def lossless(jpeg: tf.Tensor) -> tf.Tensor:
         return tf.io.encode_png(tf_decoding.decode_jpeg(jpeg, image_size), compression=0)
 
     def decoded_here(jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # `ignore_errors` is the one way to go on after a file that does not decode.
+        # Only `ignore_errors` can continue after a file that does not decode.
         file = (
             tf.data.Dataset.from_tensors(jpeg)
             .map(lossless)
@@ -231,7 +231,7 @@ def _state(state: int) -> tf.Tensor:
 
 
 def _padding(header_size: int, count: int) -> tf.data.Dataset:
-    """`count` samples that stand for no picture."""
+    """`count` samples without a picture."""
     header = tf.concat([tf.zeros([header_size - 1], tf.uint8), [_state(_PADDING)]], axis=0)
     return tf.data.Dataset.from_tensors(_sample(_placeholder(), header)).repeat(count)
 
@@ -241,13 +241,13 @@ def _placeholder() -> tf.Tensor:
 
 
 class _Packing:
-    """Tensors of a batch as one row of bytes a picture, and back.
+    """Packs the tensors of a batch into one row of bytes per picture, and unpacks them.
 
     Args:
-      spec: nested specs of [b, ...] tensors, static but for b.
+      spec: nested specs of [b, ...] tensors, with static shapes except for b.
 
     Attributes:
-      size: bytes of a header: the packed tensors', and one for the sample's state.
+      size: bytes in a header: those of the packed tensors, plus one for the sample's state.
     """
 
     def __init__(self, spec: Any):

@@ -1,7 +1,7 @@
-"""The built data set as the trainer sees it: splits, their files, and an index of their products.
+"""The built data set for the trainer: splits, their files, and an index of their products.
 
-Nothing here reads a record: what a split holds (products, pictures, categories) is in the index
-that `tfds build` writes beside the shards, so counts and steps are exact and cost nothing.
+Nothing here reads records. The index that `tfds build` writes next to the shards lists the
+products, pictures and categories of each split, so counts and steps are exact and cost nothing.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _BUILD = "tfds build cdiscount --imports=cdisc_tfds --manual_dir=DIR"
 _COPY_OR_BUILD = (
     "Copy the data set again if the copy was cut short; otherwise build it again: " + _BUILD
 )
-# In the message of TensorFlow's error where a record and the index disagree.
+# Part of TensorFlow's error message when a record and the index disagree.
 OTHER_RECORDS = "records that the index does not have"
 
 
 class DatasetError(ValueError):
-    """The data set is not built, not whole, or has no such split."""
+    """The data set has not been built, is incomplete, or has no such split."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,12 +45,12 @@ class FilePart:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Products of the data set in the order in which their records are read.
+    """Products of the data set, in the order in which their records are read.
 
     Attributes:
-      spec: as it was asked for, e.g. `train[:80%]`.
-      files: where the records are, in reading order.
-      index: product id, number of pictures and category label of each product, in that order.
+      spec: the split as requested, e.g. `train[:80%]`.
+      files: the files and ranges that hold the records, in reading order.
+      index: product id, number of pictures and category label of each product, in the same order.
     """
 
     spec: str
@@ -70,7 +70,7 @@ class CdiscountData:
     """A built `cdiscount` data set.
 
     Attributes:
-      data_path: the folder of the data set's version, with its shards.
+      data_path: folder of the data set's version, which holds the shards.
       categories_path: its copy of `category_names.csv`.
       categories: the categories, in label order.
     """
@@ -98,24 +98,24 @@ class CdiscountData:
 
     @functools.cached_property
     def label_map_digest(self) -> str:
-        """Digest of the categories' order and hierarchy, for networks of all categories."""
+        """Digest of the categories' order and hierarchy, for networks over all categories."""
         return LabelMap(self.categories).digest
 
     @property
     def split_sizes(self) -> dict[str, int]:
-        """Products of each split."""
+        """Number of products in each split."""
         return {name: info.num_examples for name, info in self._builder.info.splits.items()}
 
     def num_products(self, spec: str) -> int:
-        """Products of a split or sub-split, at least 1."""
+        """Number of products in a split or sub-split; at least 1."""
         return sum(part.take for part in self._files(spec))
 
     def split(self, spec: str) -> Split:
         """Resolves TFDS's sub-split notation: `train`, `train[:80%]`, `train[:800]+train[900:]`.
 
         Raises:
-          DatasetError: if there is no such split, it has no product or has one twice, or the index
-            beside the shards does not fit them.
+          DatasetError: if there is no such split, it has no products or a duplicate, or the index
+            does not match the shards.
         """
         files = self._files(spec)
         pieces: list[ProductIndex] = []
@@ -162,7 +162,7 @@ class CdiscountData:
 
     @functools.cached_property
     def _place_of_file(self) -> dict[str, tuple[str, int]]:
-        """Name of each shard file -> its split and the number of records before it."""
+        """Name of each shard file -> (its split, number of records before it)."""
         places = {}
         for name, info in self._builder.info.splits.items():
             starts = np.cumsum([0, *info.shard_lengths])
@@ -196,13 +196,13 @@ class CdiscountData:
         return index
 
     def _metadata(self, key: str, split: str) -> Any:
-        """What the data set's metadata say of a split; None in one built before version 0.2."""
+        """Reads a split's value from the data set's metadata; None if built before version 0.2."""
         return (self._builder.info.metadata or {}).get(key, {}).get(split)
 
     def _check_shards(self, name: str) -> None:
-        """Raises DatasetError unless each of a split's shards is there, with its bytes.
+        """Raises DatasetError unless every shard of a split exists and has the right size.
 
-        A shard cut short between two records would otherwise look like one with fewer products.
+        Without this, a shard truncated between two records would look like one with fewer products.
         Damage within records shows when they are read.
         """
         info = self._builder.info.splits[name]
@@ -214,7 +214,7 @@ class CdiscountData:
                 )
         found = [os.path.getsize(path) for path in info.filepaths]
         expected = self._metadata("shard_bytes", name)
-        if expected is None:  # only their sum is known
+        if expected is None:  # only the total is known
             total = info.num_bytes + OVERHEAD_BYTES * info.num_examples
             if sum(found) != total:
                 raise DatasetError(
@@ -231,10 +231,10 @@ class CdiscountData:
 
 
 def damaged_shard(split: Split, error: Exception) -> DatasetError:
-    """Says what TensorFlow found to be wrong with the records of a split.
+    """Returns a DatasetError that explains TensorFlow's error about the records of a split.
 
     Raises:
-      `error` itself, if it is not about the records.
+      Exception: `error` itself, if it is not about the records.
     """
     if OTHER_RECORDS in str(error):
         return DatasetError(
@@ -258,17 +258,16 @@ def _folder(split: Split) -> str:
 
 
 def data_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """TFDS's data folder, absolute.
+    """The absolute path of TFDS's data folder.
 
     Args:
-      data_dir: the folder; None for TFDS's default (`~/tensorflow_datasets`, or the environment
-        variable TFDS_DATA_DIR).
+      data_dir: the folder; None: TFDS's default ($TFDS_DATA_DIR, else `~/tensorflow_datasets`).
     """
     return pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser().absolute()
 
 
 def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountData:
-    """Opens the newest version of the `cdiscount` data set below `data_dir`.
+    """Opens the newest version of the `cdiscount` data set in `data_dir`.
 
     Args:
       data_dir: TFDS's data folder, as in `data_root`.
@@ -278,7 +277,7 @@ def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountDat
     """
     root = data_root(data_dir)
     versions = tfds.core.utils.version.list_all_versions(root / NAME)
-    # A build that was stopped leaves a folder without this file.
+    # An interrupted build leaves a folder without this file.
     built = [v for v in versions if (root / NAME / str(v) / "dataset_info.json").exists()]
     if not built:
         given = "" if data_dir is None else f" --data_dir={data_dir}"
@@ -291,12 +290,12 @@ def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountDat
 
 
 def products_in_common(first: Split, second: Split) -> np.ndarray:
-    """int64, ascending: ids of the products that are in both splits."""
+    """Ids of the products in both splits: int64, ascending."""
     return np.intersect1d(first.index.product_id, second.index.product_id)
 
 
 def require_disjoint(train: Split, validation: Split) -> None:
-    """Raises DatasetError if a product is in both splits, which would flatter the validation."""
+    """Raises DatasetError if a product is in both splits, which would inflate the accuracy."""
     common = products_in_common(train, validation)
     if len(common):
         raise DatasetError(

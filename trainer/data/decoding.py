@@ -1,7 +1,7 @@
-"""JPEG bytes to pixels for training and prediction: by TensorFlow or by NVIDIA DALI.
+"""Decodes JPEGs for training and prediction, with TensorFlow or NVIDIA DALI.
 
-The library behind a command resolves the decoder once (`resolve_decoder`); everything below passes
-the resolved name on. Serving always uses `trainer.data.tf_decoding`, which a SavedModel can hold.
+The library function behind a command resolves the decoder once (`resolve_decoder`) and passes the
+resolved name down. Serving always uses `trainer.data.tf_decoding`, which a SavedModel can hold.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class DecoderError(ValueError):
 
 
 def resolve_decoder(requested: str = "auto") -> str:
-    """Chooses who decodes: `tf`, or `dali`.
+    """Chooses the decoder, `tf` or `dali`.
 
-    `auto` means DALI if it is installed and there is a GPU. Call this before TensorFlow first uses
-    a GPU: for DALI, it keeps TensorFlow from taking all of the memory.
+    `auto` means DALI if there is a GPU and DALI is installed and loads; else TensorFlow. Call this
+    before TensorFlow first uses a GPU: for DALI, it stops TensorFlow from reserving all GPU memory.
 
     Args:
       requested: one of DECODERS.
 
     Raises:
-      DecoderError: if there is no such decoder, or DALI was asked for and cannot be imported.
+      DecoderError: if there is no such decoder, or `dali` was requested and cannot be imported.
     """
     if requested not in DECODERS:
         raise DecoderError(
@@ -59,22 +59,23 @@ def decode_batches(
     transform: Transform | None = None,
     decoder: str = "tf",
 ) -> tf.data.Dataset:
-    """Decodes batches of JPEGs in parallel, in their order; one bad picture costs no other.
+    """Decodes batches of JPEGs in parallel, in order; a bad picture does not affect the others.
 
     Args:
-      batches: elements (jpegs string [b], labels [b], arguments), the latter a tuple of [b, ...]
-        tensors.
+      batches: elements (jpegs string [b], labels [b], arguments); arguments is a tuple of tensors,
+        each [b, ...].
       image_size: width and height of the pictures.
-      batch_size: b of every batch but the last, which may be smaller.
+      batch_size: b of every batch except the last, which may be smaller.
       transform: called on each decoded picture as `transform(picture, *arguments)`.
       decoder: one of RESOLVED, from `resolve_decoder`.
 
     Yields:
-      For each batch, uint8 [n, image_size, image_size, 3] and int32 [n], the decoded pictures and
-      their places in the batch, ascending, with n < b where some do not decode; and its labels.
+      (pictures uint8 [n, image_size, image_size, 3], positions int32 [n], labels [b]) per batch:
+      the decoded pictures, their ascending positions in the batch, and the labels of the whole
+      batch. n < b if some pictures do not decode.
 
     Raises:
-      DecoderError: if the decoder is not a resolved one or is not installed.
+      DecoderError: if `decoder` is not in RESOLVED or is not installed.
     """
     if decoder not in RESOLVED:
         raise DecoderError(
@@ -88,15 +89,15 @@ def decode_batches(
 def _has_dali() -> bool:
     try:
         return importlib.util.find_spec("nvidia.dali_tf_plugin") is not None
-    except ModuleNotFoundError:  # nothing of NVIDIA's is installed
+    except ModuleNotFoundError:  # no NVIDIA package is installed
         return False
 
 
 def _dali() -> types.ModuleType:
-    """The module that needs DALI, an optional package; raises DecoderError without it."""
+    """Imports the module that needs DALI, an optional package; raises DecoderError without it."""
     try:
         return importlib.import_module(MODULES["dali"])
-    # The plugin is compiled for one TensorFlow version and fails to load in another.
+    # The plugin is compiled for one TensorFlow version and fails to load with another.
     except (ImportError, OSError, tf.errors.OpError) as error:
         raise DecoderError(
             "--decoder=dali needs NVIDIA DALI with its TensorFlow plugin, built for the installed "

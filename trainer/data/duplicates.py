@@ -1,7 +1,8 @@
-"""Products whose pictures a run has already seen in training, byte for byte.
+"""Finds products whose pictures are already in the training split, byte for byte.
 
-Sellers share pictures: a split by product still has the same picture on both sides. What a network
-knows by heart says little about new products, so the accuracy without them stands beside the other.
+Sellers share pictures, so a split by product can still have the same picture on both sides.
+Memorised pictures say little about new products, so evaluations also report the accuracy without
+them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ _RECORDS_PER_STEP = 1024
 
 
 def unseen_products(split: Split, training: Split) -> np.ndarray:
-    """bool [products of `split`]: those none of whose pictures is in `training`.
+    """Marks the products that have no picture in `training`: bool [products of `split`].
 
-    Reads both splits' records once, without decoding a picture. Memory grows with the pictures of
-    `split` (17 bytes each), not with those of `training`.
+    Reads the records of both splits once, without decoding pictures. Memory grows with the number
+    of pictures in `split` (17 bytes each), not in `training`.
     """
     hashes, products = [], []
     for first, batch_hashes, lengths in _picture_hashes(split):
@@ -39,14 +40,14 @@ def unseen_products(split: Split, training: Split) -> np.ndarray:
         seen[place_if_there[distinct[place_if_there] == batch_hashes]] = True
         line.update(first + len(lengths))
     line.close()
-    # One seen picture is enough.
+    # One shared picture is enough to exclude a product.
     unseen = np.ones(split.num_products, bool)
     unseen[np.concatenate(products)[seen[place]]] = False
     return unseen
 
 
 def _picture_hashes(split: Split) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yields (ordinal of the first product, hashes of it and the next ones, pictures of each)."""
+    """Yields per batch: ordinal of its first product, picture hashes, pictures per product."""
     hashes_of = picture_parser(split, "image_hashes")
     dataset = (
         numbered_records(split, records_per_step=_RECORDS_PER_STEP)

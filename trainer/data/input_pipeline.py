@@ -1,7 +1,7 @@
-"""From records to batches: one pipeline for training, one for everything that predicts.
+"""Input pipelines from records to batches: one for training, one for all predictions.
 
-Pictures stay JPEG bytes until the last moment: bytes are shuffled, batched and skipped, then
-decoded. Pixels stay uint8; the network's first layer scales them.
+Pictures stay JPEG bytes while they are shuffled, batched and skipped; decoding comes last. Pixels
+stay uint8; the network's first layer scales them.
 """
 
 from __future__ import annotations
@@ -37,30 +37,31 @@ def train_dataset(
     shuffle_buffer: int = 16384,
     decoder: str = "tf",
 ) -> tf.data.Dataset:
-    """The batches of one epoch: every picture with a class of the run once, shuffled.
+    """The batches of one epoch: every picture that has a class of the run, once, shuffled.
 
-    The same (seed, epoch) gives the same batches, whatever the number of cores.
+    The same (seed, epoch) gives the same batches on any number of cores.
 
     Args:
       split: the products and their classes; products without a class are left out.
-      batch_size: pictures a batch; the last batch may be smaller.
+      batch_size: pictures per batch; the last batch may be smaller.
       image_size: pictures are resized to this width and height if theirs differ.
-      seed: of the shuffle and the augmentation.
-      epoch: each has another order and other augmentations.
-      skip_steps: batches left out at the start, before they are decoded; the others are the same
-        as without it.
-      augment: one of AUGMENTATIONS: mirror half of the pictures; and shift each by up to a tenth.
-      shuffle_buffer: pictures (as JPEGs) among which the shuffle draws; the order of the files is
-        shuffled too.
-      decoder: who decodes, `tf` or `dali`, as `resolve_decoder` gives it.
+      seed: seed of the shuffle and the augmentation.
+      epoch: number of the epoch; each has its own order and augmentations.
+      skip_steps: batches to skip at the start, before decoding; the others do not change.
+      augment: one of AUGMENTATIONS: nothing, mirror half of the pictures, or also shift each by up
+        to a tenth.
+      shuffle_buffer: number of pictures (as JPEGs) to shuffle among; the order of the files is also
+        shuffled.
+      decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
 
     Yields:
       (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). A white picture replaces
-      one that cannot be decoded, and a line on stderr says so.
+      one that cannot be decoded, with a warning on stderr.
 
     Raises:
-      DataLossError, InvalidArgumentError: when run, if a record is damaged or is not the one that
-        the index has in its place; `clear_record_errors` says so in a sentence.
+      ValueError: if there is no such `augment`.
+      DataLossError, InvalidArgumentError: while iterating, if a record is damaged or does not match
+        the index; `clear_record_errors` turns these errors into clear messages.
     """
     if augment not in AUGMENTATIONS:
         raise ValueError(
@@ -86,7 +87,7 @@ def train_dataset(
 
 
 def _shuffled_jpegs(split: LabelledSplit, seed: int, epoch: int, buffer: int) -> tf.data.Dataset:
-    """(jpeg, class int32) of each picture, in an epoch's order."""
+    """(jpeg, class int32) of each picture, in the epoch's order."""
     files = len(split.split.files)
     order = np.random.default_rng(derived_seed(seed, epoch, "files")).permutation(files)
     return (
@@ -110,20 +111,20 @@ def inference_dataset(
 
     Args:
       split: the products.
-      batch_size: pictures a batch.
+      batch_size: pictures per batch.
       image_size: pictures are resized to this width and height if theirs differ.
-      products: int64, ordinals of the products wanted; None for all. The others' pictures are not
-        decoded.
-      decoder: who decodes, `tf` or `dali`, as `resolve_decoder` gives it.
-      skip_steps: batches left out at the start; the others are the same as without it.
+      products: int64, ordinals of the products to read; None: all. Pictures of other products are
+        not decoded.
+      decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
+      skip_steps: batches to skip at the start; the others do not change.
 
     Yields:
-      {"inputs": uint8 [b, image_size, image_size, 3], "product": int64 [b]}, the latter the ordinal
-      in `split.index` of each picture's product; the pictures of a product follow each other. A
-      picture that cannot be decoded is left out, and a line on stderr says so.
+      {"inputs": uint8 [b, image_size, image_size, 3], "product": int64 [b]}, where "product" is the
+      ordinal in `split.index` of each picture's product. The pictures of a product are consecutive.
+      A picture that cannot be decoded is left out, with a warning on stderr.
 
     Raises:
-      DataLossError, InvalidArgumentError: as `train_dataset`.
+      DataLossError, InvalidArgumentError: as in `train_dataset`.
     """
     pictures_of = picture_parser(split)
     wanted = None
@@ -158,9 +159,9 @@ def inference_dataset(
 def _labelled_pictures(
     labelled: LabelledSplit,
 ) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """The function (ordinals [n], records [n]) -> (jpegs [m], classes int32 [m]).
+    """Returns a function: (ordinals [n], records [n]) -> (jpegs [m], classes int32 [m]).
 
-    It keeps the pictures of products with a class.
+    It keeps only the pictures of products with a class.
     """
     pictures_of = picture_parser(labelled.split)
     class_of_product = tf.constant(labelled.classes)
@@ -178,7 +179,7 @@ def _labelled_pictures(
 
 
 def derived_seed(seed: int, epoch: int, purpose: str) -> int:
-    """A number in [0, 2**63) that differs in every way between neighbouring seeds and epochs."""
+    """A hash in [0, 2**63), so that neighbouring seeds and epochs give unrelated numbers."""
     digest = hashlib.sha256(f"{purpose} {seed} {epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
@@ -186,7 +187,7 @@ def derived_seed(seed: int, epoch: int, purpose: str) -> int:
 def _white_for_missing(
     pictures: tf.Tensor, positions: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Puts white pictures where some did not decode, so that batches and steps stay as counted."""
+    """Replaces pictures that did not decode with white ones, so that the counts stay exact."""
 
     def fill() -> tf.Tensor:
         missing = tf.size(labels) - tf.size(positions)

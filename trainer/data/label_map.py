@@ -1,4 +1,4 @@
-"""What each output of a network means: the map from a data set's categories to a run's classes."""
+"""The map from a data set's categories to a run's classes, the outputs of its network."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class LabelMap:
 
     Args:
       categories: the data set's categories, in the order of `category_names.csv`.
-      target: what the network tells apart: `category`, `level1` or `level2`.
-      within_level1: label (0 to 48) of the one level-1 category that a specialist knows, or None
-        for a network of all of them. Only with `target='category'`.
+      target: what the network predicts: `category`, `level1` or `level2`.
+      within_level1: label (0 to 48) of the level-1 category that a specialist covers; None for a
+        network that covers them all. Only with `target='category'`.
     """
 
     categories: Categories
@@ -53,7 +53,7 @@ class LabelMap:
 
     @functools.cached_property
     def class_of_category(self) -> np.ndarray:
-        """int32 [categories]: the run's class of each category label, -1 where it has none."""
+        """The run's class of each category label, or -1 if it has none: int32 [categories]."""
         categories = self.categories
         if self.target == "level1":
             return categories.level1.astype(np.int32)
@@ -67,7 +67,7 @@ class LabelMap:
 
     @functools.cached_property
     def category_of_class(self) -> np.ndarray:
-        """int32 [classes]: the category label of each class; only where `target='category'`."""
+        """The category label of each class: int32 [classes]; only if `target='category'`."""
         if self.target != "category":
             raise LabelMapError(
                 f"Only a network of categories names one for each class. This one has the target "
@@ -77,7 +77,7 @@ class LabelMap:
 
     @functools.cached_property
     def class_names(self) -> list[str]:
-        """A readable name for each class: the level-3 name of a category, or the level's name."""
+        """A readable name per class: a category's level-3 name, or the name at the target level."""
         if self.target == "level1":
             return list(self.categories.level1_names)
         if self.target == "level2":
@@ -90,7 +90,7 @@ class LabelMap:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 over the categories' order and hierarchy and this map's classes."""
+        """SHA-256 of the categories' order and hierarchy and of this map's classes."""
         digest = hashlib.sha256()
         for array in (
             self.categories.category_ids.astype("<i8"),
@@ -102,6 +102,6 @@ class LabelMap:
         return digest.hexdigest()
 
     def classes_of(self, category: np.ndarray) -> np.ndarray:
-        """The run's classes (int32) of category labels; -1 for unlabelled and for foreign ones."""
+        """Maps category labels to the run's classes, int32; -1 for none or a foreign category."""
         category = np.asarray(category)
         return np.where(category < 0, -1, self.class_of_category[np.maximum(category, 0)])

@@ -1,4 +1,4 @@
-"""A split seen with a run's eyes: the class of each product, and what there is to train on."""
+"""A split with the classes that a run gives its products, and its counts for training."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from trainer.data.label_map import LabelMap
 class LabelledSplit:
     """A split and the classes that a run gives its products.
 
-    Products without a label, or with a category that is not among the run's classes, have no class:
-    they are neither trained on nor counted in an accuracy.
+    Products without a label, or whose category is not one of the run's classes, have no class.
+    Training and accuracies leave them out.
     """
 
     split: Split
@@ -25,24 +25,24 @@ class LabelledSplit:
 
     @functools.cached_property
     def classes(self) -> np.ndarray:
-        """int32 [products of the split]: each product's class, -1 where it has none."""
+        """Each product's class, or -1 if it has none: int32 [products of the split]."""
         return self.label_map.classes_of(self.split.index.category).astype(np.int32)
 
     @functools.cached_property
     def products(self) -> np.ndarray:
-        """int64, ascending: places in the split of the products with a class."""
+        """Positions in the split of the products with a class: int64, ascending."""
         return np.flatnonzero(self.classes >= 0)
 
     @property
     def num_products(self) -> int:
-        """Products with a class."""
+        """Number of products with a class."""
         return len(self.products)
 
     @functools.cached_property
     def num_pictures(self) -> int:
-        """Pictures of the products with a class."""
+        """Number of pictures of the products with a class."""
         return int(self.split.index.num_pictures[self.products].sum(dtype=np.int64))
 
     def steps(self, batch_size: int) -> int:
-        """Batches of `batch_size` pictures in an epoch; the last one may be smaller."""
+        """Number of batches of `batch_size` pictures in an epoch; the last one may be smaller."""
         return math.ceil(self.num_pictures / batch_size)

@@ -1,10 +1,9 @@
-"""Which threads run the input, and how they share the processor with the network.
+"""The threads of the input pipelines, and how they share the CPU with the network.
 
-Where the network runs on the processor too, the input's threads step back for it: each parallel
-stretch of a layer waits for its slowest thread, so one core that decodes a picture meanwhile holds
-up all, and training lost two to three times what the decoding took. Threads of low priority run
-while a core has nothing else to do, and there is always such a time: at the latest when the network
-waits for pictures.
+On CPU-only machines, input threads run at low priority so they do not slow training. Each parallel
+section of a layer waits for its slowest thread, so a core that decodes a picture holds up all the
+others: training lost two to three times as much time as decoding took. Low-priority threads run
+when a core is idle, at the latest when the network waits for pictures.
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
 
-# A thirtieth of the usual share of a core that others want as well: with all cores taken by other
-# programs still some hundred pictures a second each, more than a network needs that trains on them.
+# About 1/30 of the usual share of a contended core. Even if other programs use all cores, each core
+# still decodes some hundred pictures per second, more than a network can train on there.
 NICENESS = 15
-# Which thread of the pool handles a batch is chance: after so many batches a core, all had some.
+# Batches go to random threads of the pool; after this many per core, every thread has had one.
 _BATCHES_A_CORE = 16
 
 
 def pipeline_options() -> tf.data.Options:
     """The options of every pipeline.
 
-    No autotuning: what it would tune is chosen here, and at the end of a pipeline its thread may
-    miss that it is no longer wanted (TensorFlow 2.21). It is waited for until it looks again by
-    itself: seconds, up to a minute in a long epoch.
+    Autotuning is off, because everything it tunes is set here. Also, when a pipeline ends, the
+    autotuning thread may miss the signal to stop (TensorFlow 2.21). The pipeline then waits until
+    the thread wakes up by itself: seconds, or up to a minute in a long epoch.
     """
     options = tf.data.Options()
     options.deterministic = True
@@ -43,14 +42,17 @@ def pipeline_options() -> tf.data.Options:
 
 
 def input_steps_back() -> bool:
-    """Whether it does: on Linux, where a thread has a priority of its own, and without a GPU."""
+    """Whether input threads get a low priority: on Linux without a GPU.
+
+    Linux threads have priorities of their own.
+    """
     return sys.platform == "linux" and not tf.config.list_physical_devices("GPU")
 
 
 def step_back(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches; the threads that make them get a low priority.
+    """Returns the same batches, produced by threads with a low priority.
 
-    They must be the pipeline's own, as `pipeline_options` has it.
+    The pipeline must have threads of its own, which `pipeline_options` gives it.
     """
     if not input_steps_back():
         return batches
@@ -70,7 +72,7 @@ def step_back(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 def _lower_this_thread() -> np.bool_:
     thread = threading.get_native_id()
-    with contextlib.suppress(PermissionError):  # a sandbox may forbid it: it stays as it is
+    with contextlib.suppress(PermissionError):  # a sandbox may forbid it; keep the priority
         if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:
             os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
     return np.bool_(True)

@@ -1,7 +1,7 @@
-"""Which files DALI may decode: plain JPEGs that every decoder accepts.
+"""Selects the files that DALI may decode: plain JPEGs that every decoder accepts.
 
-Where a marker is missing, libjpeg-turbo (and so TensorFlow) looks for the next one, and it decodes
-whatever is left of a truncated picture. DALI refuses both, and the whole batch with them.
+If a marker is missing, libjpeg-turbo (and so TensorFlow) looks for the next one, and it decodes the
+rest of a truncated picture. DALI rejects both kinds of file, and the whole batch with them.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import tensorflow as tf
 
 from cdisc_tfds.jpeg import END, FRAMES, START_OF_SCAN, FrameHeader, JpegError, frame_header, walk
 
-# TensorFlow decodes larger ones: a batch of them would not fit in a GPU's memory.
+# TensorFlow decodes larger pictures: a batch of them would not fit in GPU memory.
 _MAX_PIXELS = 1 << 24
 _PLAIN_FRAMES = frozenset((0xFFC0, 0xFFC1, 0xFFC2))  # baseline, extended, progressive
 
 
 def is_plain(jpegs: tf.Tensor) -> tf.Tensor:
-    """string [b] -> bool [b]: which files DALI may decode."""
+    """Whether DALI may decode each file: string [b] -> bool [b]."""
     plain = tf.numpy_function(_have_plain_headers, [jpegs], tf.bool, stateful=False)
     plain = tf.ensure_shape(plain, jpegs.shape)
 
     def first_pixel(position: tf.Tensor, jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # Without the pixel as an output TensorFlow would optimize the decoding away.
+        # If the pixel were not an output, TensorFlow would optimize the decoding away.
         return position, tf.io.decode_and_crop_jpeg(jpeg, [0, 0, 1, 1], channels=3)
 
-    # Decoding one pixel reads the tables that the headers name, at a fraction of the cost.
+    # Decoding one pixel reads all tables that the headers name, at a fraction of the full cost.
     size = tf.size(jpegs, tf.int64)
     nothing = (tf.zeros([0], tf.int64), tf.zeros([0, 1, 1, 3], tf.uint8))
     positions, _ = (
@@ -46,7 +46,7 @@ def _have_plain_headers(jpegs: np.ndarray) -> np.ndarray:
 
 
 def has_plain_headers(jpeg: bytes) -> bool:
-    """Whether a file is an RGB JPEG whose segments are contiguous up to its pixels, with an end."""
+    """Whether a file is an 8-bit, 3-component JPEG with contiguous headers and an end marker."""
     if jpeg[:2] != b"\xff\xd8" or jpeg[-2:] != b"\xff\xd9":
         return False
     expected, frames = 2, 0

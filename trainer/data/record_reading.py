@@ -1,9 +1,9 @@
-"""Records of a split, parsed and compared with the split's index.
+"""Reads the records of a split, parses them and compares them with the split's index.
 
-Shards and index are files of their own. A shard of another build, or two that were swapped, would
-put other products in the places that the index names, and every label would be wrong without a
-word. So each record carries its place in the split, and what it says of itself (product id, number
-of pictures, category) must be what the index has in that place.
+Shards and index are separate files. A shard from another build, or two swapped shards, would put
+other products at the positions in the index, and every label would be silently wrong. So each
+record comes with its position in the split, and its product id, number of pictures and category
+must match the index at that position.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from trainer.data.dataset import OTHER_RECORDS, Split, damaged_shard
 
-# Parsed at once: a batch costs little more than a single record.
+# Records to parse at once: a batch costs little more than a single record.
 RECORDS_PER_STEP = 64
 _SCHEMA = {
     "images": tf.io.RaggedFeature(tf.string),
@@ -36,16 +36,16 @@ def numbered_records(
     files_at_once: int = 1,
     records_per_step: int = RECORDS_PER_STEP,
 ) -> tf.data.Dataset:
-    """The serialized records of a split with their places in it.
+    """The serialized records of a split, with their positions in it.
 
     Args:
       split: the products.
-      order: the order in which `split.files` are read; default: theirs.
-      files_at_once: how many files are read in turn, 16 records from each.
-      records_per_step: records in an element; the last one may hold fewer.
+      order: the order in which to read `split.files`; default: as listed.
+      files_at_once: number of files to read in turn, 16 records from each.
+      records_per_step: records per element; the last element may hold fewer.
 
     Yields:
-      (ordinals int64 [n], records string [n]): places in `split.index`, and `tf.train.Example`s.
+      (ordinals int64 [n], records string [n]): positions in `split.index`, and `tf.train.Example`s.
     """
     takes = np.array([part.take for part in split.files], np.int64)
     firsts = np.cumsum(takes) - takes
@@ -69,17 +69,17 @@ def numbered_records(
 
 
 def picture_parser(split: Split, feature: str = "images") -> PictureParser:
-    """The function from records to what they hold of each picture, checked against the index.
+    """Returns a parser of one feature of each picture; it checks records against the index.
 
     Args:
       split: the products.
       feature: `images` (string, the JPEG files) or `image_hashes` (int64).
 
     Raises:
-      InvalidArgumentError: when run, if a record is not the one that the index has in its place;
-        `clear_record_errors` says so in a sentence.
+      InvalidArgumentError: while iterating, if a record does not match the index;
+        `clear_record_errors` turns this error into a clear message.
     """
-    # As they are stored, and cast only once gathered: 13 bytes per product.
+    # Kept in their stored dtypes and cast after gathering: 13 bytes per product.
     ids, categories, num_pictures = (
         tf.constant(getattr(split.index, name))
         for name in ("product_id", "category", "num_pictures")
@@ -105,7 +105,7 @@ def picture_parser(split: Split, feature: str = "images") -> PictureParser:
 
 @contextlib.contextmanager
 def clear_record_errors(split: Split) -> Iterator[None]:
-    """Raises DatasetError, in a sentence, for TensorFlow's errors about the records of a split."""
+    """Turns TensorFlow's errors about the records of a split into a clear DatasetError."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:

@@ -1,4 +1,4 @@
-"""TensorFlow's decoding of JPEGs, one by one or in batches."""
+"""Decodes JPEGs with TensorFlow, one by one or in batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
 
-# Decoded pictures that may wait at a time, whatever the number of cores: 400 MB at 180 x 180.
+# Limit on decoded pictures in flight, on any number of cores: 400 MB at 180 x 180.
 PICTURES_IN_FLIGHT = 4096
 
 Transform = Callable[..., tf.Tensor]
@@ -19,13 +19,13 @@ Transform = Callable[..., tf.Tensor]
 def decode_jpeg(jpeg: tf.Tensor, image_size: int) -> tf.Tensor:
     """Decodes one picture: string [] -> uint8 [image_size, image_size, 3].
 
-    Grey and CMYK files become RGB; a file that ends early keeps the rows it has. Another size is
-    resized (bilinear, antialiased). `INTEGER_ACCURATE` and fancy upscaling give libjpeg-turbo's
-    exact result, the one that Pillow and OpenCV give; TensorFlow's default is up to 5 levels off
-    and no faster.
+    Grey and CMYK files become RGB; a truncated file keeps the rows it has. Pictures of another size
+    are resized (bilinear, antialiased). `INTEGER_ACCURATE` and fancy upscaling give libjpeg-turbo's
+    exact result, the same as Pillow and OpenCV; TensorFlow's default is up to 5 levels off and no
+    faster.
 
     Raises:
-      InvalidArgumentError: when run, if the bytes are not a JPEG or its header is damaged.
+      InvalidArgumentError: when executed, if the bytes are not a JPEG or its header is damaged.
     """
     picture = tf.io.decode_jpeg(
         jpeg,
@@ -47,11 +47,11 @@ def _resize(picture: tf.Tensor, image_size: int) -> tf.Tensor:
 def decode_batches(
     batches: tf.data.Dataset, image_size: int, batch_size: int, transform: Transform | None
 ) -> tf.data.Dataset:
-    """Decodes as `trainer.data.decoding.decode_batches`, whose arguments and elements it has.
+    """Implements `trainer.data.decoding.decode_batches`, with the same arguments and elements.
 
-    It decodes a batch in one go. If that fails, it decodes the batch again as a small data set of
-    its own, from which `ignore_errors` drops the pictures that do not decode; no op within a `map`
-    can do that.
+    It decodes a batch in one go. If that fails, it decodes the batch again as a small data set,
+    from which `ignore_errors` drops the pictures that do not decode; no op within a `map` can do
+    that.
     """
 
     def decode(position: tf.Tensor, jpeg: tf.Tensor, arguments: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -64,7 +64,7 @@ def decode_batches(
     nothing = (tf.zeros([0, image_size, image_size, 3], tf.uint8), tf.zeros([0], tf.int32))
 
     def decode_all(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """A loop stays on its thread, where a data set hands each picture to another one."""
+        """Decodes in a loop on one thread; a data set would hand each picture to another thread."""
         positions = batch[0]
         pictures = tf.TensorArray(
             tf.uint8, tf.size(positions), element_shape=[image_size, image_size, 3]
