@@ -1,24 +1,24 @@
-# Each target makes its own virtual environment in .venv: Python 3.10 to 3.13 and make are enough.
+# The targets create a virtual environment in .venv; they need only Python 3.10 to 3.13 and make.
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := setup.cfg setup.py pyproject.toml
 
-# Quiet libraries; the same in every target.
+# Keep the libraries quiet in every target.
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help demo test lint format bench torture gpu dali clean
 
 help:
-	@echo "make demo     generated competition -> data set -> training -> submission and report (6 minutes)"
-	@echo "make test     lint, types and all tests"
-	@echo "make lint     lint and types alone"
-	@echo "make format   formats the code and mends what the linter can"
-	@echo "make bench    speed and memory against peers and floors: one table (20 minutes)"
-	@echo "make torture  kills at random moments, full disks, fuzzing (30 minutes at most)"
-	@echo "make gpu      CUDA libraries and NVIDIA DALI into .venv"
-	@echo "make dali     DALI without CUDA into .venv, and its tests on a machine without a GPU"
-	@echo "make clean    removes .venv and build/"
+	@echo "make demo     run a generated competition: data set, training, submission, report (6 minutes)"
+	@echo "make test     check lint and types, and run all tests"
+	@echo "make lint     check lint and types only"
+	@echo "make format   format the code and apply the linter's fixes"
+	@echo "make bench    compare speed and memory with peers and floors in one table (20 minutes)"
+	@echo "make torture  test random kills, full disks and fuzzed input (up to 30 minutes)"
+	@echo "make gpu      install CUDA libraries and NVIDIA DALI into .venv"
+	@echo "make dali     install DALI without CUDA into .venv, and run its tests (needs no GPU)"
+	@echo "make clean    remove .venv and build/"
 
 demo: .venv/ok-run
 	$(BIN)/python examples/demo.py
@@ -35,7 +35,7 @@ format: .venv/ok-test
 	$(BIN)/ruff check -q --fix .
 	$(BIN)/ruff format -q .
 
-# A folder of real files: make bench INPUT_DIR=~/cdiscount
+# To use a folder of real files: make bench INPUT_DIR=~/cdiscount
 bench: .venv/ok-bench
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.run --json=build/benchmarks.json $(if $(INPUT_DIR),--input_dir=$(INPUT_DIR))
@@ -43,7 +43,7 @@ bench: .venv/ok-bench
 torture: .venv/ok-test .venv/ok-fuzz
 	$(BIN)/python -m pytest -q -m torture
 
-# The plugin is compiled against the TensorFlow that it finds: without build isolation, and last.
+# pip compiles the plugin against the installed TensorFlow: last, and without build isolation.
 gpu: .venv/ok-run
 	$(BIN)/pip install -q setuptools wheel 'tensorflow[and-cuda]>=2.21,<2.22' 'nvidia-dali-cuda120>=2.4,<3'
 	$(BIN)/pip install -q --no-build-isolation -e '.[gpu]'
@@ -62,7 +62,7 @@ clean:
 	@$(BIN)/pip install -q -e .
 	@touch $@
 
-# ok-test: the extra of that name on top.
+# For example, ok-test adds the extra `test`.
 .venv/ok-%: .venv/ok-run
 	@echo "Installing what '$*' needs into .venv"
 	@$(BIN)/pip install -q -e '.[$*]'
