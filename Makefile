@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: help demo test lint format bench torture gpu dali clean
 
 help:
-	@echo "make demo     run a generated competition: data set, training, submission, report (6 minutes)"
+	@echo "make demo     run a generated competition, from data set to report (6 minutes)"
 	@echo "make test     check lint and types, and run all tests"
 	@echo "make lint     check lint and types only"
 	@echo "make format   format the code and apply the linter's fixes"

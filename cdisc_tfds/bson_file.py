@@ -65,7 +65,7 @@ class BsonError(ValueError):
 
     def __reduce__(
         self,
-    ) -> tuple[type[BsonError], tuple[Any, ...]]:  # so that it pickles between processes
+    ) -> tuple[type[BsonError], tuple[Any, ...]]:  # so that it survives pickling
         return BsonError, (self.path, self.offset, self.index, self.expected, self.received)
 
     def counted_from(self, documents_before: int) -> BsonError:

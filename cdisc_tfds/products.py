@@ -37,7 +37,7 @@ class Rejection:
     count: int = 1
 
     def closed_at(self, behind: int) -> Rejection:
-        """This range of bytes, of unknown end so far, once we know where documents continue."""
+        """Completes a range of bytes of unknown end; documents continue at offset `behind`."""
         reason = f"{behind - self.offset} bytes skipped: {self.reason}"
         return dataclasses.replace(self, reason=reason)
 

@@ -89,7 +89,7 @@ def build_splits(
 
 
 def _build_all(jobs: list[SplitJob], pool: Pool, progress: BuildProgress) -> list[BuiltSplit]:
-    """Builds all splits; several processes build them concurrently, so that none is ever idle."""
+    """Builds all splits, concurrently if there are several processes, to avoid idle time."""
     if pool.num_processes == 1:
         return [build_split(job, pool, progress) for job in jobs]
     with concurrent.futures.ThreadPoolExecutor(len(jobs)) as threads:
