@@ -19,21 +19,21 @@ def study_body(
     convolutions: Sequence[tuple[int, int, int]],
     dense: Sequence[int],
 ) -> keras.KerasTensor:
-    """The study's own networks; a convolution is (filters, kernel size, stride)."""
+    """The study's own networks; each convolution is (filters, kernel size, stride)."""
     for number, (filters, kernel, stride) in enumerate(convolutions, 1):
         x = layers.Conv2D(
             filters, kernel, strides=stride, activation="relu", name=f"conv_{number}"
         )(x)
         x = layers.Dropout(dropout, name=f"dropout_{number}")(x)
         x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
-    # On the last axis of the feature map: each place by itself, the places not yet flattened.
+    # Applied to the last axis of the feature map, at each position, before flattening.
     for number, units in enumerate(dense, 1):
         x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
     return layers.Flatten(name="features")(x)
 
 
 def inception_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-    """As keras.io's fine-tuning example: the base, pooled, and a dense layer of 1024."""
+    """As in keras.io's fine-tuning example: the base, pooling, and a dense layer of 1024 units."""
     x = inception.build_base(x.shape[1])(x)
     x = layers.GlobalAveragePooling2D(name="features")(x)
     x = layers.Dense(1024, activation="relu", name="dense_1")(x)
@@ -43,8 +43,8 @@ def inception_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
 def logistic_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
     """Logistic regression on the picture averaged down to 36x36.
 
-    On all 97,200 values of a 180x180 picture, 5270 classes would have 512 million weights: 2 GB,
-    and 8 GB with gradients and Adam's moments. On 36x36 pixels they are 20 million.
+    With all 97,200 values of a 180x180 picture, 5270 classes would need 512 million weights: 2 GB,
+    or 8 GB with gradients and Adam's moments. With 36x36 pixels, they need 20 million.
     """
     x = layers.AveragePooling2D(max(1, x.shape[1] // _LOGISTIC_SIZE), name="thumbnail")(x)
     return layers.Flatten(name="features")(x)

@@ -1,4 +1,4 @@
-"""InceptionV3's pretrained base: its layers, its weight files, and which part is trained."""
+"""InceptionV3's pretrained base: its layers, its weight files, and the part that is trained."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ IMAGENET_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 IMAGENET_URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/" + IMAGENET_FILE
 )
-# Checked by Keras too, which names no constant for it.
+# Keras checks the same value but has no constant for it.
 _IMAGENET_MD5 = "bcbd6486424b2319ff4ef7d526e38f63"
-_DOWNLOAD_TIMEOUT = 15.0  # seconds without a byte; urllib would wait for ever
+_DOWNLOAD_TIMEOUT = 15.0  # seconds without data; urllib would wait forever
 
 # The top two inception blocks begin here, as in keras.io's fine-tuning example: "we will freeze
 # the first 249 layers and unfreeze the rest".
 _FIRST_TOP_LAYER = 249
 
-# Mean colours of ordinary photographs, by the range that their pixels were scaled to.
+# Range of the mean colours of ordinary photographs, by the range that their pixels are scaled to.
 _MEAN_COLOURS = {(0.0, 1.0): (0.3, 0.7), (-1.0, 1.0): (-0.4, 0.2)}
 
 
 class WeightsError(ValueError):
-    """A file of pretrained weights that is missing, or that does not fit the network."""
+    """A file of pretrained weights is missing or does not fit the network."""
 
 
 def build_base(image_size: int) -> keras.Model:
@@ -41,7 +41,7 @@ def build_base(image_size: int) -> keras.Model:
 
 
 def weights_path(weights: str) -> pathlib.Path:
-    """The file that `--weights` means; `imagenet` is downloaded once into Keras's folder.
+    """The file that `--weights` stands for; `imagenet` is downloaded once into Keras's folder.
 
     Raises:
       WeightsError: if there is no such file, or it cannot be downloaded.
@@ -98,10 +98,10 @@ def load_weights(base: keras.Model, path: pathlib.Path) -> None:
     """
     try:
         with warnings.catch_warnings():
-            # Keras warns of every layer that a foreign file lacks, and then raises.
+            # Keras warns about every layer that a foreign file lacks, and then raises.
             warnings.simplefilter("ignore")
             base.load_weights(path)
-    except Exception as error:  # whatever h5py, zipfile and Keras raise at a foreign file
+    except Exception as error:  # h5py, zipfile and Keras raise various errors
         raise _misfit(path, error) from error
 
 
@@ -113,20 +113,20 @@ def _misfit(path: pathlib.Path, error: Exception) -> WeightsError:
 
 
 def _reason(error: Exception) -> str:
-    """An error's first sentence: Keras's messages go on with lists of objects and paths."""
+    """An error's first sentence: Keras's messages continue with lists of objects and paths."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.split(" -- ")[-1].split(". ")[0].rstrip(".")[:200]
 
 
 def trained_input_range(path: pathlib.Path) -> tuple[float, float] | None:
-    """The range of pixel values that a file's network was trained on, by its own statistics.
+    """Infers the range of pixel values that a file's network was trained on.
 
-    The first convolution has no bias. So the mean that the BatchNorm after it remembers is the
-    mean colour of the training pictures times the kernel summed over its 3x3 places; solved for the
-    colour, it tells [0, 1] (photographs average about 0.5) from [-1, 1] (about 0).
+    The first convolution has no bias. So the moving mean of the BatchNorm after it is the mean
+    colour of the training pictures times the kernel, summed over its 3x3 positions. Solving for the
+    colour tells [0, 1] (photographs average about 0.5) from [-1, 1] (about 0).
 
     Returns:
-      (low, high), or None where the file's layout or the colour leaves it open.
+      (low, high), or None if the file's layout or the colour does not tell.
 
     Raises:
       WeightsError: if the file is damaged.
@@ -152,7 +152,7 @@ def _first_layer(file: h5py.File) -> tuple[np.ndarray, np.ndarray] | None:
     """Kernel [3, 3, 3, 32] and BatchNorm mean [32] of the first layer, or None if not found.
 
     Layouts: Keras 3 (`layers/NAME/vars/INDEX`; a BatchNorm without scale has beta, mean, variance)
-    and the older one (`LAYER/.../VARIABLE:0`, layers in order in the attribute `layer_names`).
+    and the older one (`LAYER/.../VARIABLE:0`; `layer_names` gives the order of the layers).
     """
     if "layers/conv2d/vars/0" in file and "layers/batch_normalization/vars/1" in file:
         found = [file["layers/conv2d/vars/0"], file["layers/batch_normalization/vars/1"]]
@@ -178,12 +178,13 @@ def _text(name: str | bytes) -> str:
 def set_trainable(base: keras.Model, part: str) -> None:
     """Freezes `base` (`head`), all but its top two blocks (`top_blocks`), or nothing (`all`).
 
-    A frozen BatchNorm uses its stored statistics. So do those of the top blocks: a functional base
-    goes on updating them once it is trainable, also when called with `training=False`, and batches
-    of 20 would spoil what ImageNet's millions gave. With `all` they learn like the rest.
+    Frozen BatchNorms use their stored statistics. Those in the top blocks stay frozen too: a
+    trainable functional base keeps updating their statistics, even when called with
+    `training=False`, and batches of 20 would spoil the statistics of ImageNet's millions of
+    pictures. With `all`, they train like the rest.
     """
     base.trainable = part != "head"
-    # Each layer for itself: Keras does not pass on a value that the base has already.
+    # Set per layer: Keras does not propagate a value that the base already has.
     for index, layer in enumerate(base.layers):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         in_top = index >= _FIRST_TOP_LAYER and not is_norm

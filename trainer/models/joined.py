@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-# Stands for log(0): finite, so that no sum or difference of logits becomes NaN.
+# Stands in for log(0); finite, so that no sum or difference of logits becomes NaN.
 _LOG_ZERO = -1e4
 
 
@@ -18,23 +18,24 @@ def join_networks(
     priors: Mapping[int, np.ndarray],
     level1_of_category: np.ndarray,
 ) -> keras.Model:
-    """One network from pictures to the logarithms of all categories' probabilities.
+    """Builds one network from pictures to the log-probabilities of all categories.
 
-    Every specialist sees every picture: its cost is that of all networks together.
+    Every specialist sees every picture, so it costs as much as all networks together.
 
     Args:
       level1: uint8 [b, s, s, 3] -> logits [b, level-1 categories].
-      specialists: level-1 label -> network of the same input, with a logit for each category in it,
-        in label order.
-      priors: level-1 label -> float [categories in it], their fixed probabilities, for each level-1
-        category without a specialist.
+      specialists: level-1 label -> network with the same input and a logit for each category in the
+        label, in label order.
+      priors: level-1 label -> float [categories in the label], fixed probabilities, for each
+        level-1 category without a specialist.
       level1_of_category: integers [categories].
 
     Returns:
-      uint8 [b, s, s, 3] -> float32 [b, categories], log-probabilities: its softmax is the product.
+      uint8 [b, s, s, 3] -> float32 [b, categories], log-probabilities, whose softmax is the product
+      of both stages.
 
     Raises:
-      ValueError: if a level-1 category has no, or two, or an ill-fitting second stage.
+      ValueError: if a level-1 category has no second stage, two, or one of the wrong size.
     """
     pictures = keras.Input(level1.input_shape[1:], dtype="uint8", name="pictures")
     general = _log_softmax(_named(level1, "level1")(pictures))
@@ -65,7 +66,7 @@ def join_networks(
 
 
 def _named(model: keras.Model, name: str) -> keras.Model:
-    # The parts of a network need different names; those of one architecture have the same.
+    # The parts of a network need distinct names, but models of one architecture share a name.
     return keras.Model(model.input, model.output, name=name)
 
 

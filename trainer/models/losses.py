@@ -12,12 +12,12 @@ from keras import ops
 class SparseCrossentropy(keras.losses.Loss):
     """Cross-entropy of integer labels [b] under logits [b, classes], with label smoothing.
 
-    Equal to Keras's `CategoricalCrossentropy(from_logits=True, label_smoothing=s)` of one-hot
-    labels, whose target is 1 - s + s/K for the label and s/K for each other of the K classes, but
-    without making that [b, classes] matrix.
+    Equal to Keras's `CategoricalCrossentropy(from_logits=True, label_smoothing=s)` on one-hot
+    labels, whose target is 1 - s + s/K for the label and s/K for each of the other K - 1 classes,
+    but without building that [b, classes] matrix.
 
     Args:
-      label_smoothing: share s of the label that is spread evenly over all classes, in [0, 1).
+      label_smoothing: share s of the label to spread evenly over all classes, in [0, 1).
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SparseCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        labels = ops.cast(y_true, "int32")  # Keras hands a loss its labels as float32
+        labels = ops.cast(y_true, "int32")  # Keras passes labels to a loss as float32
         loss = ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
         if self.label_smoothing == 0:
             return loss

@@ -1,6 +1,6 @@
-"""The networks by name, importable without TensorFlow: a new network is one entry of `MODELS`.
+"""The networks by name, importable without TensorFlow. To add a network, add it to `MODELS`.
 
-Not published by the study, chosen here: the dropout rate, and ReLU for the two dense layers.
+The study does not state the dropout rate or the activation of the two dense layers (here ReLU).
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ class ModelEntry:
 
     Attributes:
       body: `module:function` that builds its layers: (scaled pictures [b, s, s, 3], dropout rate,
-        **body_settings) -> what the last dense layer reads.
-      min_image_size: smallest picture, in pixels a side, of which its layers leave something.
-      dropout: default dropout rate; None for a network that has none.
-      input_range: what the pixel values 0 and 255 become.
-      default_weights: `imagenet`, or `none` for a network that has no pretrained part.
+        **body_settings) -> input of the last dense layer.
+      min_image_size: smallest width and height, in pixels, that its layers do not shrink to
+        nothing.
+      dropout: default dropout rate; None for a network without dropout.
+      input_range: the numbers that the pixel values 0 and 255 become.
+      default_weights: `imagenet`, or `none` for a network without a pretrained part.
       body_settings: further arguments of `body`.
     """
 
@@ -45,7 +46,7 @@ class ModelEntry:
 def _study(
     *convolutions: tuple[int, int, int], dense: tuple[int, int], min_image_size: int
 ) -> ModelEntry:
-    """One of the study's own networks; a convolution is (filters, kernel size, stride)."""
+    """One of the study's own networks; each convolution is (filters, kernel size, stride)."""
     settings = {"convolutions": convolutions, "dense": dense}
     return ModelEntry(_BODIES + "study_body", min_image_size, body_settings=settings)
 

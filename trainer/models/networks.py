@@ -1,7 +1,7 @@
 """Builds the networks of `network_table`: uint8 pictures [b, size, size, 3] to float32 logits.
 
-The first layer scales the pixels to the range that the network was made for. The logits are
-[b, classes]; the softmax belongs to the loss, and to `with_probabilities` for use.
+The first layer scales the pixels to the range that the network expects. The logits are
+[b, classes]; the loss and `with_probabilities` apply the softmax.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from trainer.models import inception
 from trainer.models.network_table import MODELS, PARTS, ModelEntry
 from trainer.terminal.keras_settings import apply_keras_settings
 
-apply_keras_settings()  # before any layer takes on a person's own default
+apply_keras_settings()  # before any layer picks up the user's defaults
 
 
 class ModelError(ValueError):
-    """A network that cannot be built as asked."""
+    """A network that cannot be built as requested."""
 
 
 def build_model(
@@ -37,17 +37,18 @@ def build_model(
     Args:
       name: key of `MODELS`.
       num_classes: number of outputs.
-      image_size: pixels a side of the pictures that it will be given.
-      input_range: what the pixel values 0 and 255 become; None: see `resolve_input_range`.
-      weights: `imagenet`, `none` or a path; None: the network's default. To load a checkpoint of a
-        finished run, `none` saves the work and needs no file.
-      dropout: rate; None: the network's default.
-      seed: of the initial weights and of dropout. Keras's global seed is set to it, so that two
+      image_size: width and height of the input pictures, in pixels.
+      input_range: the numbers that the pixel values 0 and 255 become; None: see
+        `resolve_input_range`.
+      weights: `imagenet`, `none` or a path; None: the network's default. Use `none` before loading
+        a checkpoint: it saves work and needs no file.
+      dropout: dropout rate; None: the network's default.
+      seed: seed of the initial weights and of dropout. Also sets Keras's global seed, so that two
         builds are equal.
 
     Returns:
-      uint8 [b, image_size, image_size, 3] -> float32 logits [b, num_classes]. The layer `features`
-      gives what is worth caching, `logits` is the last.
+      uint8 [b, image_size, image_size, 3] -> float32 logits [b, num_classes]. The outputs of the
+      layer `features` are worth caching; `logits` is the last layer.
 
     Raises:
       ModelError: if there is no such network, or it cannot be built with these settings.
@@ -63,7 +64,7 @@ def build_model(
     if dropout is not None and (entry.dropout is None or not 0 <= dropout < 1):
         allowed = "is not for it" if entry.dropout is None else "must be at least 0 and below 1"
         raise ModelError(f"The dropout of {name!r} {allowed}. Received: dropout={dropout}.")
-    # Before the layers are built, so that a missing file is told at once.
+    # Before the layers are built, so that a missing file is reported at once.
     path = None if weights == "none" else inception.weights_path(weights)
     low, high = input_range or _range_of_weights(entry, weights)
 
@@ -84,10 +85,10 @@ def build_model(
 def resolve_input_range(
     name: str, weights: str | None = None, input_range: tuple[float, float] | None = None
 ) -> tuple[float, float]:
-    """What the pixel values 0 and 255 become in a network: (low, high).
+    """The numbers that the pixel values 0 and 255 become in a network: (low, high).
 
-    That is `input_range` if given, else the range that a file of weights was trained on as far as
-    the file tells, else the network's own: [0, 1] for the study's, [-1, 1] for ImageNet's.
+    These are `input_range` if given, else the range that a weights file was trained on if the file
+    reveals it, else the network's own: [0, 1] for the study's, [-1, 1] for ImageNet's.
 
     Raises:
       ModelError, WeightsError: as `build_model`.
@@ -97,7 +98,7 @@ def resolve_input_range(
 
 
 def _function(name: str) -> Callable[..., keras.KerasTensor]:
-    """What `module:function` names; imported only where a network is built of it."""
+    """Imports and returns `module:function`; called only when a network needs it."""
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)
 
@@ -128,12 +129,12 @@ def _check_weights(name: str, weights: str | None) -> str:
 
 
 def set_trainable(model: keras.Model, part: str) -> None:
-    """Chooses what training changes; compile the model afterwards.
+    """Chooses the part to train; build the optimizer afterwards.
 
     Args:
-      model: of `build_model`.
-      part: `head` (the new layers), `top_blocks` (and the top two blocks of the pretrained base,
-        but for their BatchNorms) or `all`. A network without a pretrained base has only `all`.
+      model: a network from `build_model`.
+      part: `head` (the new layers), `top_blocks` (also the top two blocks of the pretrained base,
+        except their BatchNorms) or `all`. A network without a pretrained base only has `all`.
 
     Raises:
       ModelError: if there is no such part.
@@ -150,10 +151,10 @@ def set_trainable(model: keras.Model, part: str) -> None:
 
 
 def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Splits a network in two that share its layers: pictures -> features, features -> logits.
+    """Splits a network into two that share its layers: pictures -> features, features -> logits.
 
     While the base is frozen, its features can be computed once. The features [b, n] have the dtype
-    policy's compute dtype; stored as float32 they lose nothing.
+    policy's compute dtype, which float32 holds without loss.
     """
     features = model.get_layer("features").output
     return (
@@ -163,6 +164,6 @@ def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 
 def with_probabilities(model: keras.Model) -> keras.Model:
-    """The network with a float32 softmax after its logits; shares the layers."""
+    """Adds a float32 softmax after the network's logits; shares its layers."""
     softmax = layers.Softmax(dtype="float32", name="probabilities")
     return keras.Model(model.input, softmax(model.output), name=f"{model.name}_probabilities")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-# Courses of the learning rate; `trainer.models.optimizers.build_schedule` describes them.
+# Learning rate schedules; `trainer.models.optimizers.build_schedule` describes them.
 SCHEDULES = ("constant", "cosine", "step")
 
 
@@ -16,10 +16,10 @@ class OptimizerEntry:
 
     Attributes:
       class_name: its class in `keras.optimizers`.
-      learning_rate: default, from random weights.
+      learning_rate: default when training from random weights.
       fine_tune_learning_rate: default peak when all layers of a pretrained network are trained.
       weight_decay: default.
-      settings: what differs from the defaults of Keras 3.
+      settings: arguments that differ from the defaults of Keras 3.
     """
 
     class_name: str
@@ -29,10 +29,10 @@ class OptimizerEntry:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-# Learning rates are Keras's defaults, in Keras 3 as in the Keras 1 and 2 of the study, but for
-# Adadelta: 1.0 there and in the paper (arXiv:1212.5701), 0.001 in Keras 3, with which it hardly
-# learns (https://keras.io/api/optimizers/adadelta/). Rates for fine-tuning: Adam's is measured,
-# Nadam's and AdamW's take after it, the others keep Adam's proportion or are the usual ones.
+# Learning rates are Keras's defaults, the same in Keras 3 as in the study's Keras 1 and 2, except
+# for Adadelta: 1.0 there and in the paper (arXiv:1212.5701), but 0.001 in Keras 3, with which it
+# hardly learns (https://keras.io/api/optimizers/adadelta/). Rates for fine-tuning: Adam's was
+# measured, Nadam and AdamW copy it, the others keep Adam's proportion or are the usual ones.
 OPTIMIZERS: dict[str, OptimizerEntry] = {
     "rmsprop": OptimizerEntry("RMSprop", 1e-3, 5e-4),
     "adam": OptimizerEntry("Adam", 1e-3, 5e-4),

@@ -1,4 +1,4 @@
-"""Builds optimizers and the course of the learning rate, by their names in `optimizer_table`."""
+"""Builds optimizers and learning rate schedules by their names in `optimizer_table`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from keras.optimizers import schedules
 
 from trainer.models.optimizer_table import OPTIMIZERS, SCHEDULES
 
-# `step`: share of the steps after which, and factor by which, the peak is multiplied from there on.
-# The competition's best networks gained most at such drops.
+# `step`: after this share of the steps, the rate is the peak times this factor. The competition's
+# best networks gained most at such drops.
 STEP_DROPS = ((0.5, 0.1), (0.75, 0.01))
 
 # Biases and BatchNorm parameters are not decayed: they do not overfit, and decay moves the outputs.
@@ -19,14 +19,14 @@ _NOT_DECAYED = ["bias", "beta", "gamma"]
 
 
 class OptimizerError(ValueError):
-    """An optimizer that cannot be built as asked."""
+    """An optimizer that cannot be built as requested."""
 
 
 @keras.saving.register_keras_serializable("trainer")
 class LinearWarmup(schedules.LearningRateSchedule):
-    """Rises evenly from peak/steps at step 0 to the peak, then follows `after` from its step 0.
+    """Rises linearly from peak/steps at step 0 to the peak, then follows `after` from its step 0.
 
-    A function of the optimizer's step alone, so a continued run needs nothing but that counter.
+    It depends only on the optimizer's step, so a resumed run needs only that counter.
     """
 
     def __init__(self, after: schedules.LearningRateSchedule, steps: int):
@@ -49,16 +49,16 @@ class LinearWarmup(schedules.LearningRateSchedule):
 def build_schedule(
     peak: float, schedule: str = "constant", total_steps: int | None = None, warmup_steps: int = 0
 ) -> float | schedules.LearningRateSchedule:
-    """The learning rate as a function of the step.
+    """Builds the learning rate as a function of the step.
 
     Args:
       peak: highest learning rate.
       schedule: `constant`; `cosine`: half a cosine from the peak to 0; `step`: see `STEP_DROPS`.
-      total_steps: steps of the whole course, warm-up included; only `constant` does without.
-      warmup_steps: steps over which the rate first rises evenly to the peak.
+      total_steps: number of all steps, warm-up included; `constant` does not need it.
+      warmup_steps: number of steps over which the rate first rises linearly to the peak.
 
     Raises:
-      OptimizerError: if there is no such schedule, or it leaves no step after its warm-up.
+      OptimizerError: if there is no such schedule, or no step is left after the warm-up.
     """
     if schedule not in SCHEDULES:
         raise OptimizerError(
@@ -67,7 +67,7 @@ def build_schedule(
     if schedule == "constant":
         if not warmup_steps:
             return peak
-        # One value throughout: Keras's schedules have no plainer form of a constant.
+        # One value throughout: Keras has no simpler constant schedule.
         return LinearWarmup(schedules.PiecewiseConstantDecay([1], [peak, peak]), warmup_steps)
     if total_steps is None or total_steps <= warmup_steps:
         raise OptimizerError(
@@ -79,7 +79,7 @@ def build_schedule(
     if schedule == "cosine":
         course = schedules.CosineDecay(peak, steps)
     else:
-        # The value changes after a boundary, not at it.
+        # Keras changes the value after a boundary, not at it.
         boundaries = [round(share * steps) - 1 for share, _ in STEP_DROPS]
         course = schedules.PiecewiseConstantDecay(
             boundaries, [peak, *(peak * factor for _, factor in STEP_DROPS)]
@@ -105,7 +105,7 @@ def build_optimizer(
       learning_rate: peak of the schedule; None: the optimizer's default.
       schedule, total_steps, warmup_steps: see `build_schedule`.
       weight_decay: decoupled, on kernels only; None: the optimizer's default.
-      ema_momentum: of the moving average of the weights that the optimizer keeps; 0: none.
+      ema_momentum: momentum of the optimizer's own moving average of the weights; 0: none.
       policy: dtype policy of the network; under `mixed_float16` the loss is scaled.
 
     Raises:
@@ -121,7 +121,7 @@ def build_optimizer(
     average = {"use_ema": True, "ema_momentum": ema_momentum} if ema_momentum else {}
     optimizer = getattr(keras.optimizers, entry.class_name)(
         build_schedule(peak, schedule, total_steps, warmup_steps),
-        # None spares a pass over the weights; AdamW does not take it.
+        # None saves a pass over the weights; AdamW does not accept it.
         weight_decay=decay if decay or name == "adamw" else None,
         **entry.settings,
         **average,
@@ -129,7 +129,7 @@ def build_optimizer(
     if decay:
         optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     if policy == "mixed_float16":
-        # Said here and not left to `compile`: an optimizer that Keras wraps by itself loses its
-        # state when it is restored under another policy.
+        # Wrapped here, not by `compile`: an optimizer that Keras wraps itself loses its state when
+        # restored under another policy.
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer

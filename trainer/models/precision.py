@@ -1,4 +1,4 @@
-"""Which arithmetic is fastest on this machine, by what its hardware computes."""
+"""Chooses the fastest arithmetic for the hardware of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 PRECISIONS = ("auto", "float32", "mixed_float16", "mixed_bfloat16")
 
-# Compute capabilities from which NVIDIA's tensor cores multiply the format
+# Lowest compute capabilities whose tensor cores multiply the format
 # (https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities).
 _GPU_BFLOAT16 = (8, 0)
 _GPU_FLOAT16 = (7, 0)
@@ -24,7 +24,7 @@ class PrecisionError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
-    """What decides. `gpus`: compute capability of each, None where it is not known."""
+    """The hardware that decides. `gpus`: compute capability of each, None if unknown."""
 
     gpus: tuple[tuple[int, int] | None, ...] = ()
     cpu_flags: frozenset[str] = frozenset()
@@ -35,8 +35,8 @@ def detect_hardware(
     cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo",
     environ: Mapping[str, str] = os.environ,
 ) -> Hardware:
-    """Asks TensorFlow for the GPUs and Linux for the processor; elsewhere no flag is known."""
-    import tensorflow as tf  # a second or more: only `auto` needs it
+    """Gets the GPUs from TensorFlow and the CPU flags from Linux; other systems give no flags."""
+    import tensorflow as tf  # takes a second or more; only `auto` needs it
 
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("compute_capability")
@@ -61,7 +61,7 @@ def resolve_precision(requested: str = "auto", hardware: Hardware | None = None)
 
     Args:
       requested: one of `PRECISIONS`.
-      hardware: for `auto`; None: this machine's.
+      hardware: the hardware, for `auto`; None: this machine's.
 
     Raises:
       PrecisionError: if there is no such precision.
@@ -70,7 +70,7 @@ def resolve_precision(requested: str = "auto", hardware: Hardware | None = None)
 
 
 def describe(requested: str = "auto", hardware: Hardware | None = None) -> str:
-    """One line for the log: the policy and why. Arguments as of `resolve_precision`."""
+    """One line for the log: the policy and why. Arguments as in `resolve_precision`."""
     policy, reason = _choose(requested, hardware)
     return f"{policy} ({reason})"
 
