@@ -2,7 +2,7 @@
 
 import os
 
-# The networks run on Keras 3 over TensorFlow. A person's own environment may ask for another
-# backend or for Keras 2; both variables count only until Keras is imported.
+# The networks need Keras 3 on TensorFlow, but the user's environment may select another backend or
+# Keras 2. Both variables only take effect before Keras is imported.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.pop("TF_USE_LEGACY_KERAS", None)

@@ -29,8 +29,8 @@ class Options(PredictionOptions, RunDirectory):
 
 
 def main(options: Options) -> None:
-    """Evaluates, prints and keeps the result."""
-    # Imports TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    """Evaluates the run, prints the result and saves it."""
+    # Imports TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.prediction.evaluation import evaluate_run, table, write_result
 
     result = evaluate_run(options.run_dir, options.split, options, options.deduplicate)

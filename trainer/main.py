@@ -18,7 +18,7 @@ from trainer.terminal.option import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the settings of a run leave to the command."""
+    """The flags of the command that are not settings of the run."""
 
     run_dir: str | None = option(
         None,
@@ -35,8 +35,8 @@ class Options:
 
 
 def main(options: Options, settings: Settings) -> None:
-    """Trains, and prints what comes next."""
-    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    """Trains the run and prints the next commands."""
+    # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.data.dataset import open_dataset
     from trainer.runs.folder import RunFolder
     from trainer.settings.resolve import resolve, with_preset

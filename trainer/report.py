@@ -35,8 +35,8 @@ class Options:
 
 
 def main(paths: list[str], options: Options) -> None:
-    """Writes the report, and prints where it lies."""
-    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    """Writes the report and prints its path."""
+    # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.reporting.report import write_report
     from trainer.reporting.reported_runs import without_files
 

@@ -33,8 +33,8 @@ class Options(NetworkOptions, RunDirectory):
 
 
 def main(options: Options) -> None:
-    """Exports, and prints how to look at the result."""
-    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    """Exports the network and prints how to inspect the result."""
+    # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.prediction.loading import load_predictor
     from trainer.prediction.saved_model import check_output, export
     from trainer.runs.folder import RunFolder

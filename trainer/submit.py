@@ -35,8 +35,8 @@ class Options(PredictionOptions, RunDirectory):
 
 
 def main(options: Options) -> None:
-    """Predicts, and prints what comes next."""
-    # Imports TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    """Writes the submission and prints how to upload it."""
+    # Imports TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.prediction.submission import COMPETITION, submit
 
     rows = submit(

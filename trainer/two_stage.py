@@ -18,7 +18,7 @@ from trainer.terminal.option import option
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the settings of the networks leave to the command."""
+    """The flags of the command that are not settings of the networks."""
 
     run_dir: str | None = option(
         None,
@@ -41,8 +41,8 @@ class Options:
 
 
 def main(options: Options, settings: Settings) -> None:
-    """Trains the networks, and prints what comes next."""
-    # These import TensorFlow, which takes seconds that `--help` and a mistyped flag need not wait.
+    """Trains the networks and prints the next commands."""
+    # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.data.dataset import open_dataset
     from trainer.training.two_stage import stage_configs, train_two_stage
 
