@@ -1,4 +1,4 @@
-"""The resolved settings of a run, which its folder keeps in config.json."""
+"""The resolved settings of a run, which are stored as config.json in its folder."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from typing import Any
 from trainer.settings.settings import MAY_CHANGE_ON_RESUME, RunOptions
 from trainer.terminal.option import OptionError, options, require_allowed
 
-# 1: version 0.1 of the project, which wrote no number.
+# Version 0.1 of the project wrote format 1, without a number.
 FORMAT = 2
 
 
 class ConfigError(ValueError):
-    """A setting that cannot be used, or that contradicts the run it is given for."""
+    """A setting is not usable, or contradicts the run."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunOptions):
-    """A run's settings, with nothing left open.
+    """A run's settings, all of them resolved.
 
     Attributes:
-      data_dir: absolute; None in a run that version 0.1 began with TFDS's default.
-      chunks: one (train, validation) pair of splits an epoch, instead of the same pair always: the
-        study's training in chunks.
-      within_level1: a two-stage run's specialist tells the categories of this level-1 label apart.
+      data_dir: absolute path; None in a run that version 0.1 started with TFDS's default.
+      chunks: one (train, validation) pair of splits per epoch, as in the study's training in
+        chunks; None: the same pair in every epoch.
+      within_level1: level-1 label whose categories a two-stage run's specialist predicts; else
+        None.
     """
 
-    # `field()`: without the default that the base class has.
+    # `field()` removes the base class's default.
     weights: str = dataclasses.field()
     trainable: str = dataclasses.field()
     input_range: tuple[float, float] = dataclasses.field()
@@ -42,7 +43,7 @@ class Config(RunOptions):
     within_level1: int | None = None
 
     def to_json(self) -> str:
-        """What `from_json` reads."""
+        """The text that `from_json` reads."""
         return json.dumps({"format": FORMAT} | dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
@@ -51,11 +52,11 @@ class Config(RunOptions):
 
         Args:
           text: the file's content.
-          path: the file, for errors.
+          path: the file, for error messages.
 
         Raises:
-          ConfigError: if it is not readable, of a newer format, or holds settings that do not
-            exist or values that they may not have.
+          ConfigError: if it is unreadable, has a newer format, lacks settings, or holds unknown
+            settings or invalid values.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -83,7 +84,7 @@ class Config(RunOptions):
         return config
 
     def of_result(self) -> dict[str, Any]:
-        """The settings on which a run's result depends: those that a resume may not change."""
+        """The settings that a run's result depends on: those that must not change on resume."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

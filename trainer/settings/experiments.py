@@ -1,8 +1,8 @@
-"""The study's experiments as presets, with what it published of each, and a recommended recipe.
+"""The study's experiments as presets, with their published results, and a recommended recipe.
 
 The study (a capstone report by J. Nacino) trained on decoded pictures in [0, 1] in batches of 20
-and kept the checkpoint with the best validation loss. What it did not publish is said beside the
-preset. An epoch took it about 11,000 s for 800,000 pictures on a GTX 1070 (71 pictures/s).
+and kept the checkpoint with the best validation loss. Comments next to the presets name what it did
+not publish. Its epochs took about 11,000 s for 800,000 pictures on a GTX 1070 (71 pictures/s).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-# One product of five validates, in every experiment of the study.
+# Every experiment of the study validates on one product in five.
 _VALIDATION_PARTS = 5
 
 
 class ExperimentError(ValueError):
-    """A preset that a data set is too small for."""
+    """The data set is too small for a preset."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Experiment:
     """A preset.
 
     Attributes:
-      title: what it is, for a table's row.
-      settings: those of `trainer.settings.settings` that it fixes.
-      train_products: products that the study trained on, all chunks together; None: all there are.
-      validation_products: products that it validated on, likewise.
-      num_chunks: parts of the data that are trained on one after the other, an epoch each.
+      title: short description, for a row of a table.
+      settings: the settings of `trainer.settings.settings` that it sets.
+      train_products: number of products that the study trained on, over all chunks; None: all.
+      validation_products: number of products that it validated on, likewise.
+      num_chunks: number of parts of the data to train on in turn, one epoch each.
       published_accuracy: validation accuracy of the best epoch, or of each chunk.
-      published_epoch: that best epoch, counted from 1.
+      published_epoch: the best epoch, counted from 1.
       kaggle_score: published accuracy on the competition's test set.
-      parameters: published number of the network's parameters.
+      parameters: published number of parameters of the network.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Experiment:
 
 
 def _study(model: str, optimizer: str, epochs: int, **settings: Any) -> dict[str, Any]:
-    """What the study's experiments have in common. The learning rates are Keras's defaults."""
+    """The settings that the study's experiments share. The learning rates are Keras's defaults."""
     return {
         "model": model,
         "optimizer": optimizer,
@@ -60,12 +60,12 @@ def _study(model: str, optimizer: str, epochs: int, **settings: Any) -> dict[str
 
 
 def _solution1(model: str, epochs: int) -> dict[str, Any]:
-    # The optimizer was not named; RMSprop is the first that the study names afterwards.
+    # The study names no optimizer here; RMSprop is the first one that it names later.
     return _study(model, "rmsprop", epochs, target="level1")
 
 
 def _transfer(epochs: int) -> dict[str, Any]:
-    # How many epochs the new layers had to themselves was not published: the default of 2.
+    # The study did not publish for how many epochs only the new layers train: the default of 2.
     return _study("inception", "adam", epochs, weights="imagenet", trainable="staged")
 
 
@@ -142,7 +142,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         published_epoch=4,
         kaggle_score=0.46234,
     ),
-    # Not of the study: every layer of the network, which is what the competition's best trained.
+    # Not from the study: trains all layers, as the competition's best entries did.
     "inception_all": Experiment(
         "InceptionV3, all layers, all products",
         {
@@ -162,13 +162,13 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 @dataclasses.dataclass(frozen=True)
 class PresetSplits:
-    """What a preset trains and validates on, in TFDS's notation.
+    """The splits that a preset trains and validates on, in TFDS's notation.
 
     Attributes:
       train: all products that it trains on.
       validation: all products that it validates on.
-      chunks: one (train, validation) pair an epoch; None where the experiment has no chunks.
-      message: what differs from the published experiment, for the log; empty if nothing does.
+      chunks: one (train, validation) pair per epoch; None if the experiment has no chunks.
+      message: the differences from the published experiment, for the log; empty if there are none.
     """
 
     train: str
@@ -185,11 +185,11 @@ def resolve_splits(experiment: Experiment, num_products: int) -> PresetSplits:
       num_products: products in the data set's `train` split, which is in random order.
 
     Returns:
-      The published numbers of products if there are as many, else four fifths and one fifth of
-      what there is (in as many chunks as published).
+      Splits with the published numbers of products if the data set has that many, else with four
+      fifths and one fifth of its products (in as many chunks as published).
 
     Raises:
-      ExperimentError: if a chunk would be left without a product to train or to validate on.
+      ExperimentError: if a chunk would have no product to train or validate on.
     """
     wanted = (experiment.train_products or 0) + (experiment.validation_products or 0)
     used = wanted if 0 < wanted <= num_products else num_products
@@ -220,6 +220,6 @@ def resolve_splits(experiment: Experiment, num_products: int) -> PresetSplits:
 
 
 def _pair(start: int, size: int) -> tuple[str, str]:
-    """Sub-splits of `size` products from `start` on: four fifths, and one fifth after them."""
+    """Splits `size` products from `start` on: the first four fifths, and the last fifth."""
     middle = start + size - size // _VALIDATION_PARTS
     return f"train[{start}:{middle}]", f"train[{middle}:{start + size}]"

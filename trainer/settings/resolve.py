@@ -1,4 +1,4 @@
-"""Fills in the settings that a user left open: defaults of the network, data set and machine."""
+"""Fills in the settings that a user left open, for the network, data set and machine."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from trainer.terminal.option import OptionError, options, require_allowed
 
 
 def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None) -> Config:
-    """The settings to train with.
+    """Resolves the settings to train with.
 
-    What the user gave counts first, then the preset's settings, then the defaults.
+    The user's settings take precedence, then the preset's, then the defaults.
 
     Args:
       settings: as the user gave them.
       data: the data set to train on.
-      begun: the config of the run to resume. What it found out of the weights that it began with
-        (their input range) is taken from there, since it no longer needs their file.
+      begun: config of the run to resume; None: a new run. The input range of pretrained weights
+        comes from it, because a resumed run no longer needs their file.
 
     Raises:
-      ConfigError: if a setting has a value that it may not have, or two contradict each other.
+      ConfigError: if a setting has an invalid value, or two contradict each other.
       ExperimentError: if the data set is too small for a preset.
     """
     settings = with_preset(settings)
@@ -50,7 +50,7 @@ def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None
 
 
 def with_preset(settings: Settings) -> Settings:
-    """`settings` with those of their preset, save what the user gave."""
+    """Adds the preset's settings, except those that the user gave."""
     if settings.experiment is None:
         return settings
     preset = EXPERIMENTS.get(settings.experiment)
@@ -61,12 +61,12 @@ def with_preset(settings: Settings) -> Settings:
 
 
 def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
-    """The settings that the user may leave open."""
+    """Values of the settings that the user may leave open."""
     entry = MODELS[settings.model]
     trainable = settings.trainable or "all"
     weights = settings.weights or entry.default_weights
-    # Training all layers of a pretrained network with a constant Adam step of 1e-3 destroys what
-    # the weights know: warm up and decay instead, from the peak in the optimizer's table.
+    # Training all layers of a pretrained network with a constant Adam step of 1e-3 destroys the
+    # pretrained weights. So warm up and decay instead, with the peak from the optimizer's table.
     fine_tuning = entry.pretrained and trainable == "all"
     schedule = settings.schedule or ("cosine" if fine_tuning else "constant")
     warmup = settings.warmup_epochs
@@ -99,7 +99,7 @@ def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
 
 
 def _preset_splits(settings: Settings, data: CdiscountData) -> PresetSplits | None:
-    """A preset's product counts where the data set has as many, else the same proportion."""
+    """The preset's splits; None without a preset, or if the user gave a split."""
     if settings.experiment is None or {"train_split", "validation_split"} & settings.given:
         return None
     splits = resolve_splits(EXPERIMENTS[settings.experiment], data.num_products("train"))

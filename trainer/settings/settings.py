@@ -1,4 +1,4 @@
-"""Every setting of a training run, each described once: its flag, its default, what it may be."""
+"""Every setting of a training run, each described once: flag, default and allowed values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MACHINE, _LOG = "Machine", "Log and checkpoints"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """The settings, as far as asked and resolved ones are alike.
+    """The settings that `Settings` (requested) and `Config` (resolved) share.
 
     `trainer.settings.config.Config` narrows the types of those that `resolve` fills in.
     """
@@ -186,7 +186,7 @@ class RunOptions:
         "Seed of weights, shuffling and dropout.",
         group=_TRAINING,
         at_least=0,
-        at_most=2**32 - 1,  # NumPy's
+        at_most=2**32 - 1,  # NumPy's limit
     )
     shuffle_buffer: int = option(
         16384,
@@ -194,7 +194,7 @@ class RunOptions:
         group=_TRAINING,
         at_least=1,
     )
-    # May change so that a run outlives a picture that DALI refuses; admission warns of it.
+    # May change, so that a run can continue after a picture that DALI rejects (with a warning).
     decoder: str = option(
         "auto",
         "The JPEG decoder: TensorFlow (tf) or NVIDIA DALI (dali, of `make gpu`). auto: the one "
@@ -250,7 +250,9 @@ class RunOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings(RunOptions):
-    """What a user asked for. None leaves the choice to the network, the data set or the machine.
+    """The settings that a user requested.
+
+    None leaves the choice to the network, the data set or the machine.
 
     Attributes:
       given: names of the settings that the user gave; a preset does not replace those.
@@ -260,7 +262,7 @@ class Settings(RunOptions):
 
     @classmethod
     def of(cls, **values: Any) -> Settings:
-        """Settings of which exactly `values` are given."""
+        """Settings of which the user gave exactly `values`."""
         return cls(**values, given=frozenset(values))
 
 
