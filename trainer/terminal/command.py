@@ -1,4 +1,4 @@
-"""Runs a command: its flags, quiet libraries, and errors as one clear sentence."""
+"""Runs a command: parses its flags, silences libraries, and prints errors as one clear sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trainer.terminal.signals import heeded_signals
 # Exit status of a run that was asked to stop (SIGTERM) and can be continued: EX_TEMPFAIL of
 # sysexits.h, so that a supervisor can tell it from a failure and start the command again.
 EXIT_PREEMPTED = 75
-_EXIT_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
+_EXIT_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE killed
 
 
 class Preempted(Exception):
@@ -31,8 +31,8 @@ class Preempted(Exception):
 
 def setup() -> None:
     """Silences the libraries' chatter. Call before TensorFlow is imported."""
+    # Also hides oneDNN's notice that results may differ by rounding order, which is at level INFO.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # oneDNN's notice that results may differ by rounding order is printed at level INFO.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TFDS_LOGGING_LEVEL", "ERROR")
     logging.set_verbosity(logging.WARNING)
@@ -41,10 +41,10 @@ def setup() -> None:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and looks for its devices without what its libraries print meanwhile.
+    """Imports TensorFlow and lists its devices, hiding what its libraries print.
 
-    They write to the file descriptor itself before any of their settings counts. If the import
-    fails, all that they wrote is shown.
+    They write directly to the file descriptor, before any of their settings take effect. If the
+    import fails, their output is shown.
     """
     with tempfile.TemporaryFile() as said:
         sys.stderr.flush()
@@ -77,10 +77,10 @@ def run(main: Callable[..., int | None], *option_types: type, arguments: str | N
     end with exit status 1 and no traceback; `--traceback` shows where they came from.
 
     Args:
-      main: called with the values of `option_types`; and first with the list of words that are no
-        flags, if there may be any.
+      main: called with the values of `option_types`, after the list of words that are not flags if
+        `arguments` is given.
       option_types: dataclasses whose options are the command's flags.
-      arguments: what those words stand for; None: there may be none.
+      arguments: description of those words; None: the command takes none.
     """
     setup()
     description = sys.modules["__main__"].__doc__ or ""
@@ -101,11 +101,11 @@ def quoted(*words: object) -> str:
 
 
 def print_next(run_dir: pathlib.Path, *, submits: bool) -> None:
-    """Prints the commands that a finished run is for.
+    """Prints the commands to use on a finished run.
 
     Args:
-      run_dir: its folder.
-      submits: whether the competition takes its predictions.
+      run_dir: folder of the run.
+      submits: whether the competition accepts its predictions.
     """
     commands: list[list[object]] = [
         ["python", "-m", "trainer.evaluate", f"--run_dir={run_dir}"],
@@ -123,12 +123,12 @@ def print_next(run_dir: pathlib.Path, *, submits: bool) -> None:
 def _guarded(main: Callable[..., int | None], values: list[Any], traceback: bool) -> int | None:
     """Calls `main`, and returns the exit status."""
     for number in heeded_signals():
-        if number != signal.SIGINT:  # Python's own KeyboardInterrupt
+        if number != signal.SIGINT:  # Python raises KeyboardInterrupt for it
             signal.signal(number, _stop)
     try:
         import_tensorflow()
         status = main(*values)
-        sys.stdout.flush()  # here, where a closed pipe is expected
+        sys.stdout.flush()  # here, where a closed pipe is handled
         return status
     except Preempted as stop:
         print(stop, file=sys.stderr)
@@ -137,7 +137,7 @@ def _guarded(main: Callable[..., int | None], values: list[Any], traceback: bool
         print("Stopped by the keyboard. The same command does what is left.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Python would complain once more at its end.
+        # The reader (`| head`) has all it wanted. Without this, Python would complain on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_PIPE
     except (ValueError, OSError) as error:
@@ -148,14 +148,14 @@ def _guarded(main: Callable[..., int | None], values: list[Any], traceback: bool
 
 
 def _stop(signum: int, frame: types.FrameType | None) -> None:
-    """A signal while no training step is under way (training has a handler of its own)."""
+    """Handles a signal outside training, which has its own handler."""
     raise Preempted("Stopped as asked. Start the same command again: it does what is left.")
 
 
 def _explains_itself(error: Exception) -> bool:
-    """Ours are written for the user; a library's ValueError needs its traceback."""
+    """Whether an error is written for the user; a library's ValueError needs its traceback."""
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in (
         "cdisc_tfds",
         "trainer",
-        "__main__",  # of the command's own module
+        "__main__",  # the command's own module
     )

@@ -1,6 +1,6 @@
-"""A command's line: flags made from options, their values, and `--help`.
+"""Parses a command line: flags defined by options, their values, and `--help`.
 
-`--help` shows the command's own flags, in groups and with their defaults, and no library's.
+`--help` shows only the command's own flags, in groups and with their defaults.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EveryCommand:
 
 
 class _Parser(flags.ArgumentParser[Any]):
-    """absl's view of an option."""
+    """Lets absl parse an option."""
 
     def __init__(self, described: Option):
         self._option = described
@@ -45,18 +45,19 @@ def parse(
     """Reads a command line.
 
     Args:
-      argv: the program's name and what follows it.
-      types: dataclasses whose options are the command's flags. One that has a field `given` gets
-        the names of the flags that the line holds.
+      argv: the program's name and its arguments.
+      types: dataclasses whose options are the command's flags. If a dataclass has a field `given`,
+        that gets the names of the flags on the command line.
       description: what the command does, for `--help`.
-      arguments: what the words that are no flags stand for; None: there may be none.
+      arguments: description of the words that are not flags; None: the command takes none.
 
     Returns:
-      (those words, a value of each type).
+      (the words that are not flags, an instance of each type).
 
     Raises:
-      OptionError: if a flag does not exist, has a value that it may not have, or is missing.
-      SystemExit: after printing the help, if the line asks for it.
+      OptionError: if a flag does not exist, has an invalid value or is missing, or if there are
+        words that the command does not take.
+      SystemExit: after printing the help, if requested.
     """
     described = _described(types)
     values = flags.FlagValues()
@@ -76,7 +77,7 @@ def parse(
 
 
 def help_text(description: str, types: Sequence[type], arguments: str | None = None) -> str:
-    """`description`, then each option by its group."""
+    """The text of `--help`: `description`, then the options by group."""
     groups: dict[str, list[str]] = {}
     for one in _described(types).values():
         groups.setdefault(one.group, []).append(_help_of(one))

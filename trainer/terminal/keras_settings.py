@@ -1,4 +1,4 @@
-"""Keras's global settings, which a person's keras.json may have changed."""
+"""Keras's global settings, which the user's keras.json may change."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class KerasSettingsError(ValueError):
 
 
 def apply_keras_settings() -> None:
-    """Sets `REQUIRED` whatever keras.json says, and compares. Imports Keras.
+    """Sets `REQUIRED`, overriding keras.json, and verifies it. Imports Keras.
 
     Raises:
-      KerasSettingsError: if Keras was imported with another backend, which cannot be changed.
+      KerasSettingsError: if Keras was already imported with another backend, which is final.
     """
-    import keras  # imports TensorFlow: seconds that `--help` need not take
+    import keras  # imports TensorFlow, which takes seconds that `--help` should not
 
     keras.config.set_floatx(REQUIRED["floatx"])
     keras.config.set_image_data_format(REQUIRED["image_data_format"])

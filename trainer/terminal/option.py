@@ -4,9 +4,9 @@
     class Options:
         epochs: int = option(10, "Passes over the data.", group="Training", at_least=1)
 
-`options(Options)` gives the descriptions, and flags, `--help`, checks and the refusal on resume all
-use them. The field's type decides what a flag's text becomes: str, int, float, bool, or a pair of
-floats; with `| None` the user may leave it open.
+`options(Options)` returns the descriptions; flags, `--help`, validation and the check on resume all
+use them. The field's type determines how a flag's text is parsed: str, int, float, bool, or a pair
+of floats. With `| None`, the user may leave it open.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _KINDS = {str: "TEXT", int: "N", float: "X", bool: ""}
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What is known of one option.
+    """The description of one option.
 
     Attributes:
-      help: for people: what it does, and what its default is where that depends on others.
+      help: text for users: what the option does, and its default if that depends on other options.
       group: title in `--help`.
-      choices: the values it may have; empty: any.
+      choices: the allowed values; empty: any.
       at_least, at_most, above, below: bounds of a number.
-      is_path: names a file or folder of this machine.
-      required: a command cannot do without it.
-      may_change_on_resume: a run that is continued may have another value.
-      name: of the field and of the flag.
+      is_path: whether it names a file or folder on this machine.
+      required: whether the command needs it.
+      may_change_on_resume: whether a resumed run may have another value.
+      name: name of the field and of the flag.
       kind: str, int, float, bool or tuple (a pair of floats).
-      optional: may be None.
-      default: its value where the user says nothing.
+      optional: whether it may be None.
+      default: its value if the user gives none.
     """
 
     help: str
@@ -61,7 +61,7 @@ class Option:
 
     @property
     def metavar(self) -> str:
-        """What stands for the value in `--help`."""
+        """The placeholder for the value in `--help`."""
         if self.choices:
             return "|".join(self.choices)
         if self.kind is tuple:
@@ -70,7 +70,7 @@ class Option:
 
     @property
     def rule(self) -> str:
-        """What a value must be, to go after `must be`."""
+        """The rule for values, worded to follow `must be`."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.kind is tuple:
@@ -93,7 +93,7 @@ class Option:
         return " ".join([number, " and ".join(bounds)]) if bounds else number
 
     def allows(self, value: Any) -> bool:
-        """Whether the option may have `value`, which may come from code or from a file."""
+        """Whether `value`, which may come from code or from a file, is allowed."""
         if value is None:
             return self.optional
         if self.kind is tuple:
@@ -109,10 +109,10 @@ class Option:
         return isinstance(value, self.kind) and (not self.choices or value in self.choices)
 
     def parse(self, text: str) -> Any:
-        """The value that a flag's text stands for.
+        """Parses a flag's text into a value.
 
         Raises:
-          OptionError: if the option may not have it.
+          OptionError: if the value is not allowed.
         """
         if self.is_path:
             return local_path(text, f"--{self.name}")
@@ -125,7 +125,7 @@ class Option:
         return value
 
     def error(self, received: object) -> OptionError:
-        """Says that the option may not have the value `received`."""
+        """Returns an error that says that `received` is not allowed."""
         return OptionError(f"--{self.name} must be {self.rule}. Received: {received}.")
 
     def _within_bounds(self, value: float) -> bool:
@@ -143,18 +143,18 @@ class Option:
 
 
 class OptionError(ValueError):
-    """An option that may not have a value, or that is missing."""
+    """An option has an invalid value or is missing."""
 
 
 def option(default: Any, text: str, *, group: str, **description: Any) -> Any:
-    """A field of a dataclass that is an option; `description` as in `Option`."""
+    """A dataclass field that is an option; `description` takes the attributes of `Option`."""
     described = Option(help=text, group=group, default=default, **description)
     return dataclasses.field(default=default, metadata={_KEY: described})
 
 
 @functools.cache
 def options(cls: type) -> dict[str, Option]:
-    """The options among the fields of a dataclass, by name, in their order."""
+    """The options among the fields of a dataclass, by name, in field order."""
     hints = typing.get_type_hints(cls)
     found = {}
     for field in dataclasses.fields(cls):
@@ -167,7 +167,7 @@ def options(cls: type) -> dict[str, Option]:
 
 
 def require_allowed(described: Iterable[Option], values: object) -> None:
-    """Raises OptionError unless the attributes of `values` are allowed by their descriptions."""
+    """Raises OptionError if an attribute of `values` has a value that its option does not allow."""
     for one in described:
         value = getattr(values, one.name)
         if not one.allows(value):
@@ -178,7 +178,7 @@ def local_path(text: str, name: str) -> str:
     """`text` with `~` expanded.
 
     Raises:
-      OptionError: if it names a scheme (gs://, s3://, ...), which would become a local folder.
+      OptionError: if it has a scheme (gs://, s3://, ...), which would become a local folder.
     """
     if _SCHEME.match(text):
         raise OptionError(
@@ -189,7 +189,7 @@ def local_path(text: str, name: str) -> str:
 
 
 def _kind(hint: Any) -> tuple[type, bool]:
-    """(the type of a value, whether None is allowed too)."""
+    """Returns (the type of a value, whether None is also allowed)."""
     optional = False
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         arguments = [part for part in typing.get_args(hint) if part is not type(None)]

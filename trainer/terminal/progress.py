@@ -1,4 +1,4 @@
-"""A progress line with rate and time to go."""
+"""A progress line with the rate and the remaining time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ def duration(seconds: float) -> str:
 
 
 class ProgressLine:
-    """One line that is rewritten on a terminal, and printed now and then to a file.
+    """A line that is updated in place on a terminal, and printed every 30 seconds to a file.
 
     Args:
-      label: what is going on, e.g. `epoch 2/10`.
-      total: number of items, or None if it is not known.
-      unit: what is counted, e.g. `pictures`.
+      label: name of the current work, e.g. `epoch 2/10`.
+      total: number of items, or None if unknown.
+      unit: name of the items, e.g. `pictures`.
       done: items that were finished before this line started (a resumed run); they do not count
         towards the rate.
+      stream: where to print; None: stderr.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class ProgressLine:
 
     @property
     def rate(self) -> float:
-        """Items a second since the start."""
+        """Items per second since the start."""
         return (self._done - self._first) / max(time.monotonic() - self._start, 1e-9)
 
     def due(self) -> bool:
@@ -52,7 +53,7 @@ class ProgressLine:
         return time.monotonic() - self._shown >= self._every
 
     def update(self, done: int, text: str = "") -> None:
-        """Says that `done` items are finished; prints if it is time to."""
+        """Records that `done` items are finished; prints if an update is due."""
         self._done = done
         if not self.due():
             return
@@ -63,7 +64,7 @@ class ProgressLine:
         self._print(f"{line}  {text}".rstrip())
 
     def close(self, text: str = "") -> None:
-        """Clears the line, and prints `text` in its place."""
+        """Clears the line and prints `text`, if given, in its place."""
         if self._terminal:
             self._stream.write("\r" + " " * self._width + "\r")
         if text:

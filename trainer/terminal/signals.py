@@ -1,4 +1,4 @@
-"""Asking a command to stop: SIGTERM, Ctrl-C and SIGHUP become a flag that long work looks at."""
+"""Stops commands: SIGTERM, Ctrl-C and SIGHUP set a flag that long-running work checks."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import signal
 import types
 from collections.abc import Iterator
 
-# SIGHUP (the terminal was closed) is unknown on Windows.
+# Windows has no SIGHUP (sent when the terminal closes).
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
 )
 
 
 def heeded_signals() -> tuple[signal.Signals, ...]:
-    """`SIGNALS` without those that whoever started the process has it ignore, as `nohup` does."""
+    """`SIGNALS` without those that the process was started to ignore, as by `nohup`."""
     return tuple(number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN)
 
 
 class StopAsked(Exception):
-    """A signal came during work that can be left between two batches."""
+    """A signal arrived during work that can stop between two batches."""
 
 
 @dataclasses.dataclass
 class StopFlag:
-    """Whether a signal has asked to stop, and which one."""
+    """Whether a signal has requested a stop, and which one."""
 
     signal: int | None = None
 
@@ -34,17 +34,17 @@ class StopFlag:
         return self.signal is not None
 
     def check(self) -> None:
-        """Raises StopAsked if a signal has asked to stop."""
+        """Raises StopAsked if a signal has requested a stop."""
         if self.raised:
             raise StopAsked
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[StopFlag]:
-    """Within the block signals raise the flag; a second Ctrl-C raises KeyboardInterrupt.
+    """Within the block, signals set the flag; a second Ctrl-C raises KeyboardInterrupt.
 
-    A signal that nobody acted on within the block goes on to the handler from before it: there may
-    be another network to train. Outside of the main thread signals stay as they are.
+    If nothing acted on a signal within the block, the previous handler gets it afterwards: another
+    network may be waiting to train. Outside the main thread, signal handling does not change.
     """
     flag = StopFlag()
 
