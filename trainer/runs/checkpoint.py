@@ -1,8 +1,8 @@
 """Checkpoint files: written whole, with the SHA-256 of their bytes, and verified when read.
 
-A training state file is the `.npy` images of all variables that a training step reads, one after
-another: the network's (weights, BatchNorm statistics, counters of the dropout seeds), the
-optimizer's, the averaged weights and the running metrics.
+A training state file holds the `.npy` images of all variables that a training step reads, one after
+another: those of the network (weights, BatchNorm statistics, counters of the dropout seeds) and of
+the optimizer, the averaged weights and the running metrics.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from trainer.runs.state import CheckpointFile
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged, or of another network."""
+    """A checkpoint is missing, damaged, or belongs to another network."""
 
 
 class CheckpointWriteError(OSError):
-    """A checkpoint could not be written. The one before it still counts."""
+    """A checkpoint could not be written. The previous checkpoint is still valid."""
 
 
 class _HashingWriter:
-    """A file that also digests what is written to it."""
+    """A file that also hashes the bytes written to it."""
 
     def __init__(self, file: IO[bytes]):
         self._file = file
@@ -53,15 +53,15 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 def verified_path(
     folder: pathlib.Path, file: CheckpointFile, listed_in: str = "state.json"
 ) -> pathlib.Path:
-    """Path of a file whose digest is known.
+    """Verifies the digest of a file and returns its path.
 
     Args:
-      folder: where it lies.
+      folder: folder of the file.
       file: its name and SHA-256.
-      listed_in: the file that names it, for errors.
+      listed_in: the file that names it, for error messages.
 
     Raises:
-      CheckpointError: if it is missing, or its bytes are not those that were written.
+      CheckpointError: if it is missing, or its bytes have changed.
     """
     path = folder / file.file
     if not path.is_file():
@@ -75,7 +75,7 @@ def verified_path(
 
 
 def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> CheckpointFile:
-    """Writes arrays one after another, synced; returns the file's name and digest."""
+    """Writes arrays one after another and syncs the file; returns its name and digest."""
     with _removed_on_error(path), open(path, "wb") as file:
         writer = _HashingWriter(file)
         for array in arrays:
@@ -87,7 +87,7 @@ def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> Checkpoint
 
 
 def restore_variables(path: pathlib.Path, variables: Sequence[keras.Variable]) -> None:
-    """Assigns what `write_arrays` wrote; raises CheckpointError if the shapes are others."""
+    """Assigns what `write_arrays` wrote; raises CheckpointError if number or shapes differ."""
     with open(path, "rb") as file:
         for variable in variables:
             try:
@@ -105,9 +105,10 @@ def restore_variables(path: pathlib.Path, variables: Sequence[keras.Variable]) -
 
 
 def save_weights(model: keras.Model, path: pathlib.Path) -> CheckpointFile:
-    """Writes a network's weights as Keras `.weights.h5`, whole; returns the file's name and digest.
+    """Writes a network's weights as Keras `.weights.h5`; returns the file's name and digest.
 
-    The model must not be compiled: Keras would add its optimizer's variables.
+    The file appears only once it is complete. The model must not be compiled, because Keras would
+    add the optimizer's variables.
     """
     partial = path.with_name(f"partial-{path.name}")
     with _removed_on_error(partial):
@@ -122,11 +123,11 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> CheckpointFile:
 
 
 def _require_room(path: pathlib.Path, variables: Sequence[keras.Variable]) -> None:
-    """Raises OSError unless an HDF5 file of `variables` fits at `path`, where the system can tell.
+    """Raises OSError unless an HDF5 file of `variables` fits at `path`, if the system can tell.
 
     HDF5 crashes the process when it closes a file on a full disk.
     """
-    # HDF5 itself took 2 to 4 KB a variable.
+    # HDF5's own overhead was 2 to 4 KB per variable.
     needed = (64 << 10) + sum(variable.numpy().nbytes + (4 << 10) for variable in variables)
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):
@@ -135,7 +136,7 @@ def _require_room(path: pathlib.Path, variables: Sequence[keras.Variable]) -> No
 
 @contextlib.contextmanager
 def _removed_on_error(path: pathlib.Path) -> Iterator[None]:
-    """Half a file on a full disk would stay in the way of the next attempt."""
+    """Deletes the file on an error: half a file on a full disk would block the next attempt."""
     try:
         yield
     except BaseException:

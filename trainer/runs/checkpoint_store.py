@@ -1,8 +1,8 @@
-"""The checkpoints of one run's folder.
+"""The checkpoints in a run's folder.
 
-`state.json` names the newest checkpoint and the one before it. A checkpoint counts from the moment
-when the new `state.json` takes its name; files that it does not name are what a killed process left
-behind, and the next commit deletes them. The state before it stays as `state.previous.json`.
+`state.json` names the newest checkpoint and the previous one. A checkpoint becomes valid when the
+new `state.json` replaces the old one. Checkpoint files that it does not name were left behind by a
+killed process, and the next commit deletes them. The previous state stays as `state.previous.json`.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from trainer.runs.checkpoint import (
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.state import Checkpoint, DataIdentity, RunState
 
-KEEP = 2  # entries in state.json: if the newest is damaged, training goes back to the other
+KEEP = 2  # entries in state.json: if the newest is damaged, training falls back to the other
 
-# The names that this project gives files in `checkpoints/`; others there are left alone.
+# Names of this project's files in `checkpoints/`; other files there are left alone.
 _OURS = re.compile(
     r"(partial-)?(epoch-\d+\.weights\.h5|(\d+-)?state-\d+-\d+-\d+\.npy)|state-.*\.partial"
 )
 
 
 class CheckpointStore:
-    """Reads and commits checkpoints; one process at a time may hold a run's store.
+    """Reads and commits checkpoints; only one process at a time may use a run's store.
 
     Args:
       run: the run's folder.
-      data: what the run is trained on, written with each state.
-      settings_sha256: digest of the settings that make the run, likewise.
+      data: identity of the run's data, written with each state.
+      settings_sha256: digest of the settings that define the run, likewise.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class CheckpointStore:
             self._predecessor = state.to_json().encode()
 
     def newest_intact(self) -> Checkpoint | None:
-        """The newest checkpoint all of whose files are intact; None if there never was one.
+        """The newest checkpoint whose files are all intact; None if the run has no checkpoint.
 
         Raises:
-          CheckpointError: if there are checkpoints and none is intact.
+          CheckpointError: if there are checkpoints but none is intact.
         """
         damage = []
         for place, entry in enumerate(self._entries):
@@ -86,14 +86,14 @@ class CheckpointStore:
 
     @contextlib.contextmanager
     def clear_write_errors(self) -> Iterator[None]:
-        """Says what a full disk means for the run, and what to do."""
+        """Turns OSErrors into a CheckpointWriteError that says what to do."""
         try:
             yield
         except CheckpointWriteError:
             raise
         except OSError as error:
-            self._delete_leftovers()  # a full disk has no room for files that do not count
-            # h5py's text is a page of addresses; the number says it as well.
+            self._delete_leftovers()  # frees space on a full disk
+            # h5py's message is a page of addresses; the error number is enough.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             reason = os.strerror(error.errno) if full and error.errno else str(error)
             kept = "keeps the one before it" if self._entries else "has none before it"
@@ -106,7 +106,7 @@ class CheckpointStore:
             ) from error
 
     def weights_path(self, epoch: int) -> pathlib.Path:
-        """Where to write the weights after an epoch, counted from 0."""
+        """The path for the weights after an epoch, counted from 0."""
         return self._unused(f"epoch-{epoch:04d}.weights.h5")
 
     def commit(
@@ -114,14 +114,14 @@ class CheckpointStore:
     ) -> Checkpoint:
         """Makes `checkpoint` the newest, with the values of `variables` if they are given.
 
-        Without them it takes the place of the newest, whose training state it shares; the one
-        before that stays.
+        Without them, it replaces the newest checkpoint, whose training state it shares; the
+        previous checkpoint stays.
 
         Returns:
           The checkpoint with its training state.
 
         Raises:
-          RunFolderError: if another process has committed to the folder meanwhile.
+          RunFolderError: if another process has committed to the folder in the meantime.
         """
         self._require_own_state()
         before = self._entries if variables is not None else self._entries[1:]
@@ -143,7 +143,7 @@ class CheckpointStore:
         return checkpoint
 
     def _require_own_state(self) -> None:
-        """A machine that was suspended must not undo what another one did meanwhile."""
+        """Raises RunFolderError if another process committed, e.g. while this one was suspended."""
         if _bytes_of(self._run.state_path) != self._committed:
             raise RunFolderError(
                 f"One process at a time may train in a run's folder. {self._run.state_path} is not "
@@ -152,12 +152,12 @@ class CheckpointStore:
             )
 
     def _named(self) -> set[str]:
-        """Names of the files that count."""
+        """Names of the files in use."""
         return {file.file for entry in self._entries for file in entry.files}
 
     def _unused(self, name: str) -> pathlib.Path:
-        # A continued run may reach a step that a kept entry already names: it never writes over a
-        # file that state.json counts on.
+        # A resumed run may reach a step that a kept entry already names, but must not overwrite a
+        # file that state.json names.
         taken, path, attempt = self._named(), self._folder / name, 0
         while path.name in taken:
             attempt += 1

@@ -1,4 +1,4 @@
-"""`evaluation/SPLIT.json`: what `trainer.evaluate` measured of a run on a split."""
+"""`evaluation/SPLIT.json`: the results of `trainer.evaluate` for a run on a split."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 
 from cdisc_tfds.whole_files import write_json
 
-FORMAT = 2  # 1, of versions up to 0.1, had no format number and wrote `top5`
-_LONGEST_NAME = 120  # bytes of a file's name without its ending; file systems allow 255
+FORMAT = 2  # format 1 (versions up to 0.1) had no number and wrote `top5`
+_LONGEST_NAME = 120  # bytes of a file name without its extension; file systems allow 255
 
 
 class EvaluationFileError(ValueError):
-    """An evaluation's file that cannot be read."""
+    """An evaluation file that cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Accuracies:
-    """Shares, 0 to 1, of right first guesses and of labels among the first five; loss in nats."""
+    """Shares, 0 to 1, of right first guesses and of labels in the top five; loss in nats."""
 
     accuracy: float
     top5_accuracy: float
@@ -40,7 +40,7 @@ class LevelAccuracies:
 
 @dataclasses.dataclass(frozen=True)
 class Deduplicated:
-    """Accuracies by product over those that share no picture with the training split."""
+    """Accuracies over the products that share no picture with the training split."""
 
     num_products: int
     accuracy: float
@@ -53,9 +53,9 @@ class Example:
 
     Attributes:
       product_id: its `_id`.
-      category, predicted: classes of the run (places in `LabelMap.class_names`), true and guessed.
-      probability: of the guess.
-      correct: whether they are equal.
+      category, predicted: true and predicted class of the run (index in `LabelMap.class_names`).
+      probability: probability of the predicted class.
+      correct: whether both classes are equal.
     """
 
     product_id: int
@@ -67,17 +67,17 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """What was measured, and how.
+    """The products, weights and method of an evaluation.
 
     Attributes:
       split: the products, in TFDS's notation.
       checkpoint: `best` or `last`.
       flip: whether each picture was averaged with its mirror image.
-      mean: how the pictures of a product were averaged.
-      decoder: who decoded the pictures, `tf` or `dali`.
-      epoch: of the weights, counted from 0; None for a two-stage run or where it is not known.
-      weights_sha256: of the weights' file; None likewise.
-      data_digest: of the split's index; None in files of versions up to 0.1.
+      mean: how the pictures of each product were averaged.
+      decoder: the JPEG decoder, `tf` or `dali`.
+      epoch: epoch of the weights, counted from 0; None for a two-stage run or if unknown.
+      weights_sha256: SHA-256 of the weights file; None likewise.
+      data_digest: digest of the split's index; None in files of versions up to 0.1.
     """
 
     split: str
@@ -92,19 +92,21 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What was counted over a split.
+    """The counts and accuracies over a split.
 
     Attributes:
       num_products, num_pictures: products counted, and their readable pictures.
-      num_without_picture: of these products, those that got the training prior.
-      num_unlabelled, num_foreign: products left out: no label, or no class of this run.
-      picture, product: by picture, and by product (probabilities averaged over its pictures).
-      level1, level2: the classes' probabilities added up to the level; None where the run's classes
-        are coarser.
-      deduplicated: of the products none of whose pictures is, byte for byte, in the run's training
-        split; None if there is none, or if nobody asked for it.
+      num_without_picture: those of the products that have no readable picture and got the training
+        prior.
+      num_unlabelled, num_foreign: products left out for having no label, or no class of this run.
+      picture, product: accuracies by picture, and by product (probabilities averaged over its
+        pictures).
+      level1, level2: accuracies of the classes' probabilities summed per level; None if the run's
+        classes are coarser.
+      deduplicated: accuracies over the products with no picture, byte for byte, in the run's
+        training split; None if there are no such products, or if not requested.
       level1_names, level1_confusion: names, and counts of products [true][predicted].
-      examples: the wrong products with the highest probability, highest first, then random ones.
+      examples: wrong predictions with the highest probability, highest first, then random products.
     """
 
     num_products: int
@@ -124,13 +126,13 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """The contents of an evaluation's file."""
+    """The contents of an evaluation file."""
 
     method: Method
     counts: Counts
 
     def write(self, path: pathlib.Path) -> None:
-        """Writes the file, whole."""
+        """Writes the file atomically."""
         content = {"format": FORMAT}
         content |= dataclasses.asdict(self.method) | dataclasses.asdict(self.counts)
         write_json(path, content)
@@ -183,7 +185,7 @@ def _counts(content: dict[str, Any]) -> Counts:
 
 
 def _renamed(content: dict[str, Any]) -> dict[str, Any]:
-    """Format 1's names as format 2's."""
+    """Renames the fields of format 1 to those of format 2."""
     names = {"top5": "top5_accuracy", "picture_top5": "picture_top5_accuracy"}
     return {
         key: {names.get(name, name): item for name, item in value.items()}
@@ -194,7 +196,7 @@ def _renamed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_name(split: str) -> str:
-    """Name of the file for a split, e.g. `train[80%:].json`; long ones are cut and digested."""
+    """Name of the file for a split, e.g. `train[80%:].json`; long ones are cut and get a digest."""
     name = split.replace("/", "-")
     if len(name.encode()) > _LONGEST_NAME:
         digest = hashlib.sha256(split.encode()).hexdigest()[:16]

@@ -1,17 +1,17 @@
-"""The folder of one run: the names of all that it holds, and how each file is read.
+"""A run's folder: the names of its files, and how to read them.
 
     config.json          every setting, resolved (`trainer.settings.config`)
     category_names.csv   the categories in label order, as the data set had them
     label_map.json       target, number of classes and digest, to compare with a data set's
     environment.json     versions, devices and the command line
-    state.json           where training stands, the history, the checkpoint files that count
-    history.json, .csv   the history once more, for people and other programs
-    checkpoints/         versioned files that state.json names; nothing else in it counts
+    state.json           position of training, history, and the checkpoint files in use
+    history.json, .csv   a copy of the history, for people and other programs
+    checkpoints/         versioned files that state.json names; others are ignored
     tensorboard/         event files
-    evaluation/          one JSON a split that was evaluated
+    evaluation/          one JSON per evaluated split
 
-A two-stage run holds `two_stage.json` and, instead of checkpoints, one such folder for its level-1
-network (`level1/`) and one for each specialist (`specialists/NN/`).
+A two-stage run has `two_stage.json` and, instead of checkpoints, one such folder for its level-1
+network (`level1/`) and one per specialist (`specialists/NN/`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from trainer.settings.config import Config
 
 
 class RunFolderError(ValueError):
-    """A run's folder that is missing, unfinished, or another run's."""
+    """A run's folder is missing, unfinished, or belongs to another run."""
 
 
 class RunFolder:
-    """Paths of a run's folder and its small files."""
+    """The paths in a run's folder, and its small files."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = pathlib.Path(path)
@@ -55,7 +55,7 @@ class RunFolder:
 
     @property
     def is_two_stage(self) -> bool:
-        """Whether it is a two-stage run that is finished."""
+        """Whether this is a finished two-stage run."""
         return self.two_stage_path.exists()
 
     def require(self) -> RunFolder:
@@ -73,8 +73,7 @@ class RunFolder:
         """The run's settings.
 
         Raises:
-          RunFolderError: if there is no run, or its settings are not those that it was trained
-            with.
+          RunFolderError: if there is no run, or its settings are not those it was trained with.
         """
         text = self.require().config_path.read_text(encoding="utf-8")
         config = Config.from_json(text, self.config_path)
@@ -95,12 +94,12 @@ class RunFolder:
 
     @property
     def own_categories(self) -> Categories:
-        """The categories of the data set that the run was begun on."""
+        """The categories of the data set that the run started on."""
         return Categories.from_csv(self.categories_path)
 
     @property
     def label_map(self) -> LabelMap:
-        """The map that the run was trained with; raises if the folder's own files disagree."""
+        """The run's label map; raises LabelMapError if the files in the folder disagree."""
         config = self.config
         label_map = LabelMap(self.own_categories, config.target, config.within_level1)
         try:
@@ -120,16 +119,17 @@ class RunFolder:
 
     @property
     def history(self) -> tuple[EpochRow, ...]:
-        """One row an epoch, from state.json; empty before the first is finished."""
+        """One row per finished epoch, from state.json; empty before the first."""
         return self.state.newest.history if self.state_path.exists() else ()
 
     @property
     def state(self) -> RunState:
-        """What training last committed; its predecessor, with a warning, if that is damaged.
+        """The last committed state; if it is damaged, the previous one, with a warning.
 
         Raises:
           RunFolderError: if there is no checkpoint yet.
-          StateError: if the state cannot be read, and neither can its predecessor.
+          StateError: if neither the state nor the previous one can be read, or a newer version of
+            the project wrote the state.
         """
         if not self.state_path.exists():
             raise RunFolderError(
@@ -159,7 +159,7 @@ class RunFolder:
 
 
 def settings_digest(config: Config) -> str:
-    """SHA-256 over the settings that make a run: all but those that may change on resume."""
+    """SHA-256 of the settings that define a run: all except those that may change on resume."""
     return hashlib.sha256(json.dumps(config.of_result(), sort_keys=True).encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
 """`history.json` and `history.csv`: the run's epochs for people and for other programs.
 
-The history that counts is in `state.json`; these two are written from it and never read.
+They are copies of the history in `state.json`, and are never read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COLUMNS = tuple(field.name for field in dataclasses.fields(EpochRow))
 
 
 def write_history(run: RunFolder, history: Sequence[EpochRow]) -> None:
-    """Writes a row an epoch to both files; `epoch` is counted from 0."""
+    """Writes one row per epoch to both files; `epoch` is counted from 0."""
     rows = [dataclasses.asdict(row) for row in history]
     write_json(run.history_json, rows)
     text = io.StringIO()

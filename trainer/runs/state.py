@@ -1,10 +1,10 @@
-"""`state.json`: where training stands, the history so far, and which checkpoint files count.
+"""`state.json`: the position of training, the history so far, and the checkpoint files in use.
 
     {"format": 2, "data": {...}, "settings_sha256": "...",
-     "entries": [newest, the one before], "sha256": "..."}
+     "entries": [newest, previous], "sha256": "..."}
 
-`sha256` is of everything else in the file: it gives away an edited or damaged state. Format 1
-(versions up to 0.1) had entries alone, which held the position's values beside the others.
+`sha256` covers everything else in the file, and reveals an edited or damaged state. Format 1
+(versions up to 0.1) had only entries, with the values of the position directly in each entry.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ class WeightsFile(CheckpointFile):
 
 @dataclasses.dataclass(frozen=True)
 class EpochRow:
-    """What is known of a finished epoch.
+    """The results of a finished epoch.
 
     Attributes:
       epoch: counted from 0.
-      stage: name of the stage that it belongs to.
+      stage: name of its stage.
       loss, accuracy: running means over the epoch's training pictures.
       val_loss: mean over the validation pictures, in nats.
       val_accuracy, val_top5_accuracy: by picture.
-      val_product_accuracy: of the probabilities averaged over each product's pictures.
-      learning_rate: of the epoch's last step.
-      pictures_per_second: of training, without validation.
-      seconds: of training and validation, interruptions left out.
+      val_product_accuracy: by product, with probabilities averaged over its pictures.
+      learning_rate: learning rate at the end of the epoch.
+      pictures_per_second: speed of training, without validation.
+      seconds: duration of training and validation, without interruptions.
     """
 
     epoch: int
@@ -86,15 +86,15 @@ class CurveWindow:
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """Where training stands.
+    """The position of training.
 
     Attributes:
       stage: number of the stage.
-      epoch: epochs that are finished.
-      step: steps that are finished of the epoch after those.
-      global_step: steps of all finished epochs.
+      epoch: number of finished epochs.
+      step: number of finished steps of the next epoch.
+      global_step: number of steps of all finished epochs.
       seconds_before: seconds that earlier processes spent in the epoch.
-      window: where the curves stand.
+      window: totals at the last point of the curves.
     """
 
     stage: int = 0
@@ -107,17 +107,17 @@ class Position:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Everything that a continued run needs to know.
+    """Everything that a resumed run needs to know.
 
     Attributes:
-      position: where training stands.
-      finished: whether training has come to its end.
-      stopped_early: whether that was for want of improvement.
-      training_state: the variables of network, optimizer and running metrics; None before the
-        first checkpoint.
+      position: the position of training.
+      finished: whether training is complete.
+      stopped_early: whether it stopped because it no longer improved.
+      training_state: file of the variables of network, optimizer, averaged weights and running
+        metrics; None before the first checkpoint.
       best, last: weights of the epoch with the lowest validation loss, and of the last epoch.
-      history: a row for each finished epoch.
-      events: length in bytes of each TensorBoard file, by its path in the run's folder.
+      history: one row per finished epoch.
+      events: length in bytes of each TensorBoard file, by its path in the run's TensorBoard folder.
     """
 
     position: Position = Position()
@@ -131,17 +131,17 @@ class Checkpoint:
 
     @property
     def files(self) -> list[CheckpointFile]:
-        """The files in `checkpoints/` that this checkpoint counts on."""
+        """The files in `checkpoints/` that this checkpoint uses."""
         return [file for file in (self.training_state, self.best, self.last) if file is not None]
 
 
 @dataclasses.dataclass(frozen=True)
 class DataIdentity:
-    """What a run was trained and validated on.
+    """Identifies the data that a run was trained and validated on.
 
     Attributes:
-      train, validation: SHA-256 over the product ids, numbers of pictures and categories of all
-        products of the training splits and of the validation splits, in the order of the records.
+      train, validation: SHA-256 of the product ids, numbers of pictures and categories of all
+        products in the training splits and in the validation splits, in record order.
     """
 
     train: str
@@ -153,10 +153,10 @@ class RunState:
     """The contents of `state.json`.
 
     Attributes:
-      entries: the newest checkpoint and the one before it.
-      data: what the run was trained on; None in runs of versions up to 0.1.
-      settings_sha256: digest of the settings that make the run; None likewise.
-      format: of the file that this was read from.
+      entries: the newest checkpoint and the previous one.
+      data: identity of the run's data; None in runs of versions up to 0.1.
+      settings_sha256: digest of the settings that define the run; None likewise.
+      format: format of the file that it was read from.
     """
 
     entries: tuple[Checkpoint, ...]
@@ -181,11 +181,11 @@ class RunState:
         return self.newest.last
 
     def weights(self, checkpoint: str) -> WeightsFile | None:
-        """The weights of one of CHECKPOINTS; None before the first epoch is finished."""
+        """The weights of one of CHECKPOINTS; None before the end of the first epoch."""
         return {"best": self.best, "last": self.last}[checkpoint]
 
     def to_json(self) -> str:
-        """The file's text."""
+        """The text of the file."""
         content = {
             "format": FORMAT,
             "data": dataclasses.asdict(self.data) if self.data else None,
@@ -196,11 +196,11 @@ class RunState:
 
     @classmethod
     def from_json(cls, text: str, path: object = "state.json") -> RunState:
-        """Reads what `to_json`, or a version from 0.1 on, wrote.
+        """Reads what `to_json` wrote, in this version or an earlier one from 0.1 on.
 
         Args:
-          text: the file's.
-          path: where it came from, for errors.
+          text: the text of the file.
+          path: the file, for error messages.
 
         Raises:
           StateError: if it was edited or damaged, or a newer version wrote it.

@@ -8,7 +8,7 @@ import json
 from cdisc_tfds.whole_files import write_json
 from trainer.runs.folder import RunFolder, RunFolderError
 
-_FORMAT = 2  # 1, of versions up to 0.1, had no format number
+_FORMAT = 2  # format 1 (versions up to 0.1) had no number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +18,8 @@ class TwoStageParts:
     Attributes:
       level1: folder of the level-1 network.
       specialists: folder of each specialist, by level-1 label.
-      priors: p(category | level 1) of the categories, in label order, within each level-1 label
-        that has no specialist.
+      priors: for each level-1 label without a specialist, p(category | level 1) of its categories,
+        in label order.
     """
 
     level1: str
@@ -27,7 +27,7 @@ class TwoStageParts:
     priors: dict[int, list[float]]
 
     def write(self, run: RunFolder) -> None:
-        """Writes the file; its presence says that all parts are finished."""
+        """Writes the file; its existence means that all parts are finished."""
         write_json(run.two_stage_path, {"format": _FORMAT, **dataclasses.asdict(self)})
 
     @classmethod
