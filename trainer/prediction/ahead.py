@@ -1,4 +1,4 @@
-"""Work on the next items while the result of this one is used."""
+"""Computes the next results while the current one is used."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _Result = TypeVar("_Result")
 def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """Yields function(item) in the items' order, computed ahead of the consumer.
 
-    While the consumer works on one result the device has the next. One waiting thread is enough
-    for a CPU; a GPU would idle from fetching one result to the start of the next step.
+    While the consumer uses one result, the device computes the next. One thread is enough for a
+    CPU. A GPU gets two: with one, it would idle from the end of a step to the start of the next.
     """
     threads = 2 if tf.config.list_logical_devices("GPU") else 1
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""From pictures to products: the probabilities of a product's pictures, averaged."""
+"""Averages the probabilities of each product's pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 MEANS = ("arithmetic", "geometric")
-_SMALLEST = np.float32(1e-30)  # bounds the logarithm of a probability from below
+_SMALLEST = np.float32(1e-30)  # lower bound of a probability before its logarithm
 
 
 class AveragingError(ValueError):
@@ -17,14 +17,14 @@ class AveragingError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ProductBatch:
-    """Products whose pictures have all been seen, and the pictures that were seen meanwhile.
+    """Products whose pictures have all been seen, and the pictures of the last batch read.
 
     Attributes:
-      ordinals: int64 [n], places of the products in the split.
+      ordinals: int64 [n], positions of the products in the split.
       probabilities: float32 [n, classes], averaged over each product's pictures.
-      num_pictures: int64 [n], readable pictures of each product; 0 if the prior stands in.
-      picture_ordinals: int64 [m], the product of each picture of the last batch read. Its last
-        product may follow in the next ProductBatch only.
+      num_pictures: int64 [n], readable pictures of each product; 0 if the prior is used instead.
+      picture_ordinals: int64 [m], the product of each picture of the last batch read. The last
+        product of that batch may be in the next ProductBatch.
       picture_probabilities: float32 [m, classes].
     """
 
@@ -38,18 +38,18 @@ class ProductBatch:
 def average_products(
     pictures: Iterable[tuple[np.ndarray, np.ndarray]], mean: str = "arithmetic"
 ) -> Iterator[ProductBatch]:
-    """Averages the probabilities of consecutive pictures of a product.
+    """Averages the probabilities of each product's consecutive pictures.
 
-    The pictures of a product may lie in several batches: the result does not depend on where
-    batches end, to the last bit.
+    The pictures of a product may span several batches. The result is the same to the last bit,
+    wherever batches end.
 
     Args:
-      pictures: batches of (product ordinal int64 [b], probabilities float32 [b, classes]), ordinals
-        never falling.
+      pictures: batches of (product ordinal int64 [b], probabilities float32 [b, classes]), with
+        ordinals never decreasing.
       mean: one of MEANS.
 
     Raises:
-      AveragingError: if an ordinal falls, which would split a product in two.
+      AveragingError: if an ordinal decreases, which would split a product in two.
     """
     carry: _Sums | None = None  # of the last product, whose next picture may be in the next batch
     for ordinals, probabilities in pictures:
@@ -97,7 +97,7 @@ def _sum_products(
     continued = carry if carry is not None and carry.ordinals[0] == ordinals[0] else None
     if continued is not None:
         totals[0] += continued.values[0]
-    # Picture after picture; np.add.reduceat along this axis is ten times slower.
+    # One picture at a time; np.add.reduceat along this axis is ten times slower.
     for place in range(1, counts.max()):
         longer = np.flatnonzero(counts > place)
         totals[longer] += values[starts[longer] + place]

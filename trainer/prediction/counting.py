@@ -1,4 +1,4 @@
-"""Counts how often a network is right over a split: what an evaluation holds."""
+"""Counts how often a network is right over a split, for an evaluation."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class EvaluationError(ValueError):
 
 
 class Evaluation:
-    """Counts over the products of a split, batch after batch.
+    """Counts over the products of a split, batch by batch.
 
     Args:
       labelled: the products and their classes.
-      unseen: bool [products of the split], those that share no picture with training; None if
-        that is not known.
+      unseen: bool [products of the split], marks those that share no picture with training; None if
+        unknown.
     """
 
     def __init__(self, labelled: LabelledSplit, unseen: np.ndarray | None = None):
@@ -68,11 +68,11 @@ class Evaluation:
 
     @property
     def num_done(self) -> int:
-        """Products counted so far."""
+        """Number of products counted so far."""
         return self._tally.by_product.count
 
     def add(self, batch: ProductBatch) -> None:
-        """Counts a batch in."""
+        """Adds a batch to the counts."""
         classes = self._classes[batch.ordinals]
         predicted = self._tally.add(batch)
         for level in self._levels:
@@ -89,7 +89,7 @@ class Evaluation:
         self._random.add(guesses[self._drawn[batch.ordinals]])
 
     def result(self) -> Counts:
-        """What was counted so far."""
+        """The counts so far."""
         level1, level2 = self._levels
         unique = self._deduplicated
         picture, product = self._tally.by_picture, self._tally.by_product
@@ -113,7 +113,7 @@ class Evaluation:
 
 
 class _Level:
-    """Counts at one level of the hierarchy; none if the run's classes are coarser."""
+    """Counts at one level of the hierarchy, unless the run's classes are coarser."""
 
     def __init__(self, label_map: LabelMap, classes: np.ndarray, level: str):
         label_of_class = level_of_class(label_map, level)

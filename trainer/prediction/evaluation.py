@@ -39,7 +39,7 @@ def evaluate(
     unseen: np.ndarray | None = None,
     decoder: str = "tf",
 ) -> Counts:
-    """Predicts the labelled products of a split and counts.
+    """Predicts the labelled products of a split and counts the results.
 
     Raises:
       EvaluationError: if no product of the split has a label that the run knows.
@@ -65,23 +65,24 @@ def evaluate_run(
     options: PredictionOptions | None = None,
     deduplicate: bool = True,
 ) -> EvaluationResult:
-    """Evaluates a run's folder. `write_result` keeps the result in it.
+    """Evaluates the run in a folder. `write_result` saves the result there.
 
     Args:
       run_dir: the run's folder.
       split: TFDS sub-split; default: the run's validation split.
-      options: how to predict; default: each option's own.
-      deduplicate: also read the training split's picture hashes.
+      options: prediction options; default: the default of each option.
+      deduplicate: also evaluate only the products that share no picture with the training split, by
+        reading picture hashes.
 
     Raises:
-      EvaluationError: if the split has no labels, or the result could not be written afterwards.
+      EvaluationError: if the split has no labels, or the result could not be saved afterwards.
     """
     run, options = RunFolder(run_dir), options or PredictionOptions()
     config = run.config
     data = open_dataset(options.data_dir or config.data_dir)
     spec = split or config.validation_split
     products = data.split(spec)
-    # Refuse whatever can be refused before the long work.
+    # Check everything possible before the long work.
     Evaluation(LabelledSplit(products, run.label_map))
     _require_writable(output_path(run, spec))
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
@@ -100,7 +101,7 @@ def evaluate_run(
 
 
 def _method(run: RunFolder, products: Split, options: PredictionOptions, decoder: str) -> Method:
-    """What was evaluated, and how."""
+    """The products, weights and method of the evaluation."""
     weights = None if run.is_two_stage else run.state.weights(options.checkpoint)
     return Method(
         split=products.spec,
@@ -115,7 +116,7 @@ def _method(run: RunFolder, products: Split, options: PredictionOptions, decoder
 
 
 def write_result(run_dir: str | os.PathLike[str], result: EvaluationResult) -> pathlib.Path:
-    """Keeps a result in the run's folder, and returns the file."""
+    """Saves a result in the run's folder and returns its path."""
     path = output_path(RunFolder(run_dir), result.method.split)
     path.parent.mkdir(exist_ok=True)
     result.write(path)
@@ -123,7 +124,7 @@ def write_result(run_dir: str | os.PathLike[str], result: EvaluationResult) -> p
 
 
 def output_path(run: RunFolder, split: str) -> pathlib.Path:
-    """Where the evaluation of a split is kept, e.g. RUN/evaluation/train[80%:].json."""
+    """The path of the evaluation of a split, e.g. RUN/evaluation/train[80%:].json."""
     return run.evaluation / file_name(split)
 
 
@@ -137,7 +138,7 @@ def _require_writable(path: pathlib.Path) -> None:
 
 
 def table(result: EvaluationResult) -> str:
-    """What a terminal shows of a result."""
+    """A result as text for the terminal."""
     method, counts = result.method, result.counts
     lines = [
         f"{counts.num_products:,} products, {counts.num_pictures:,} pictures of {method.split}, "

@@ -1,4 +1,4 @@
-"""The network of a finished run, plain or two-stage, as something that predicts."""
+"""Loads the network of a run, plain or two-stage, for prediction."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def load_predictor(
     mean: str = "arithmetic",
     precision: str | None = None,
 ) -> Predictor:
-    """The network of a run's folder, plain or two-stage, as a Predictor.
+    """Loads the network of a run, plain or two-stage, as a Predictor.
 
     Args:
       run_dir: the run's folder.
-      data: the data set that it will predict; its categories must be the run's. Its training
-        split gives the prior.
-      checkpoint: `best` by validation loss, or the `last` epoch's.
+      data: the data set to predict, which must have the run's categories. Its training split gives
+        the prior; None: a uniform prior.
+      checkpoint: `best` (lowest validation loss) or `last` (last epoch).
       flip: as in Predictor.
       mean: as in Predictor.
-      precision: dtype policy; default: float32 for a run trained so, else the fastest here.
+      precision: dtype policy; default: float32 if the run was trained in it, else the fastest here.
 
     Raises:
       RunFolderError: if there is no run, or it has no finished epoch yet.
@@ -63,9 +63,9 @@ def load_predictor(
 def load_network(
     run: RunFolder, checkpoint: str = "best", precision: str | None = None
 ) -> keras.Model:
-    """uint8 pictures -> float32 logits of the run's classes, with a checkpoint's weights.
+    """Loads a checkpoint's network: uint8 pictures -> float32 logits of the run's classes.
 
-    Arguments and errors as of `load_predictor`.
+    Arguments and errors as in `load_predictor`.
     """
     if checkpoint not in CHECKPOINTS:
         raise CheckpointError(
@@ -99,7 +99,7 @@ def load_network(
 
 def _untrained_network(config: Config, num_classes: int, precision: str | None) -> keras.Model:
     if precision is None:
-        # 16-bit arithmetic that the training machine had may be slow emulation on this one.
+        # This machine may only emulate the training machine's 16-bit arithmetic, which is slow.
         precision = "float32" if config.precision == "float32" else "auto"
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(resolve_precision(precision))
@@ -109,7 +109,7 @@ def _untrained_network(config: Config, num_classes: int, precision: str | None) 
             num_classes,
             image_size=config.image_size,
             input_range=config.input_range,
-            weights="none",  # its own come next
+            weights="none",  # the checkpoint's weights follow
             dropout=config.dropout,
             seed=config.seed,
         )

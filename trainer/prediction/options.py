@@ -1,4 +1,4 @@
-"""How a finished run predicts: the options that evaluation and submission share."""
+"""How a run predicts: the options that evaluation and submission share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RUN, _PREDICTION, _DATA, _MACHINE = "Run", "Prediction", "Data", "Machine"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
-    """Which network of a run, and how it looks at a picture."""
+    """Which weights of a run to use, and how to predict a picture."""
 
     checkpoint: str = option(
         "best",
@@ -31,7 +31,7 @@ class NetworkOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictionOptions(NetworkOptions):
-    """How the products of a split are predicted."""
+    """How to predict the products of a split."""
 
     mean: str = option(
         "arithmetic",

@@ -1,9 +1,9 @@
-"""Predictions: pictures through a trained network, averaged over each product's pictures.
+"""Predicts products: runs their pictures through a trained network and averages the results.
 
     for batch in predict_products(predictor, data.split("test"), batch_size=256):
         batch.ordinals, batch.probabilities
 
-Memory holds a few batches, whatever the number of products.
+Memory holds only a few batches, for any number of products.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from trainer.prediction.averaging import MEANS, ProductBatch, average_products, 
 
 
 class PredictionError(ValueError):
-    """A network or a stream of pictures that no prediction can be made from."""
+    """A network or a stream of pictures that does not give valid predictions."""
 
 
 class Predictor:
     """A network as a function from pictures to the probabilities of a run's classes.
 
     Args:
-      model: uint8 [b, size, size, 3] -> float32 logits [b, classes], or from features [b, f]. Its
-        weights may change between calls; the function is traced once.
-      label_map: what the classes mean.
-      image_size: the pictures' side in pixels.
+      model: pictures uint8 [b, size, size, 3] or features [b, f] -> float32 logits [b, classes].
+        Its weights may change between calls; the function is traced only once.
+      label_map: the meaning of the classes.
+      image_size: width and height of the pictures, in pixels.
       flip: whether to average each picture's probabilities with those of its mirror image.
-      mean: how the pictures of a product are averaged. `geometric` is the softmax of the mean
-        logarithm; the winners of the competition found it better for few networks.
-      prior: float32 [classes], what is predicted for a product without a readable picture;
-        default: all classes alike.
+      mean: how to average the pictures of a product. `geometric` is the softmax of the mean
+        log-probability; the winners of the competition found it better for few networks.
+      prior: float32 [classes], the prediction for a product without a readable picture; default:
+        uniform.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Predictor:
         self.prior = np.full(classes, 1 / classes, np.float32) if prior is None else prior
 
         self._flip = flip
-        # Traced here, in the thread that made the network; the calls come from others.
+        # Traced here, in the thread that built the network; other threads call it.
         self.function = tf.function(self.forward).get_concrete_function(
             tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
         )
@@ -86,7 +86,7 @@ class Predictor:
           PredictionError: if they are not finite.
         """
         probabilities = self.function(images).numpy()
-        # One NaN or infinite logit makes NaN of its whole row.
+        # One NaN or infinite logit makes its whole row NaN.
         if not np.isfinite(probabilities[:, 0]).all():
             raise PredictionError(
                 "Predictions must be finite numbers. This network gives NaN: its weights have "
@@ -110,19 +110,20 @@ def predict_products(
     Args:
       predictor: the network.
       split: the products.
-      batch_size: pictures a step.
-      products: int64, ascending ordinals of the products wanted; default: all. Pictures of others
-        are not decoded.
-      decoder: who decodes, as in `trainer.data.input_pipeline`.
-      dataset: the wanted products' features, of `inference_features`, for a network that reads
-        those; default: their pictures.
+      batch_size: pictures per step.
+      products: int64, ascending ordinals of the products to predict; default: all. Pictures of
+        other products are not decoded.
+      decoder: the decoder, as in `trainer.data.input_pipeline`.
+      dataset: features of these products from `inference_features`, for a network that takes
+        features; default: their pictures.
 
     Yields:
-      Products in the split's order, and after them those without a readable picture, which get
-      `predictor.prior`. At most about `batch_size` products at a time.
+      Products in the split's order, then those without a readable picture, which get
+      `predictor.prior`; at most about `batch_size` products at a time.
 
     Raises:
-      DatasetError: if a record is damaged, or is of another product than the index says.
+      DatasetError: if a record is damaged or does not match the index.
+      PredictionError: if a prediction is not finite.
     """
     if products is None:
         products = np.arange(split.num_products)
@@ -139,7 +140,7 @@ def predict_products(
         ordinals = element["product"].numpy()
         return ordinals, predictor.probabilities(element["inputs"])
 
-    # A batch without a readable picture is empty: nothing to predict.
+    # Skip batches without a readable picture, which are empty.
     dataset = dataset.filter(lambda element: tf.size(element["product"]) > 0)
 
     pictures = ahead(predict, dataset)
@@ -155,7 +156,7 @@ def predict_products(
 def _with_prior(
     unseen: np.ndarray, num_products: int, batch_size: int, prior: np.ndarray
 ) -> Iterator[ProductBatch]:
-    """The products of which no picture was seen."""
+    """Yields the products without a readable picture, with the prior."""
     if len(unseen):
         logging.warning(
             "%d of %d products have no readable picture: they get the training prior.",

@@ -1,4 +1,4 @@
-"""What is predicted for a product without a readable picture."""
+"""The prediction for a product without a readable picture."""
 
 from __future__ import annotations
 

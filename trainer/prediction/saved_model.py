@@ -2,7 +2,7 @@
 
     python -m trainer.serving --run_dir=runs/cnn-adam --output=served/1
 
-Its signature `serving_default` takes a vector of JPEG strings [b] and gives
+Its signature `serving_default` takes a vector of JPEG strings [b] and returns
 
     class          int32 [b, k]    the k most probable classes, most probable first
     category_id    int64 [b, k]    their category ids (for runs with --target=category)
@@ -11,9 +11,9 @@ Its signature `serving_default` takes a vector of JPEG strings [b] and gives
     probabilities  float32 [b, classes]
 
 An empty vector gives empty results. The model decodes, scales and applies softmax itself. The class
-names are an asset of the SavedModel, `assets/class_names.txt`, a line a class. Bytes that are not a
-JPEG, and a JPEG whose header declares more than MAX_PIXELS pixels, fail the call they are in.
-TensorFlow Serving expects each version of a model in a folder named by its number.
+names are an asset of the SavedModel, `assets/class_names.txt`, one per line. A call fails if one
+of its strings is not a JPEG, or has a header that declares more than MAX_PIXELS pixels. TensorFlow
+Serving expects each version of a model in a folder named after its number.
 """
 
 from __future__ import annotations
@@ -30,35 +30,36 @@ import tensorflow as tf
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.predictor import Predictor
 
-# Larger than any picture of a product; decoding that many takes 100 MB.
+# More than any product picture has; decoding that many takes 100 MB.
 MAX_PIXELS = 1 << 25
 
 
 class ServingError(ValueError):
-    """A place where no SavedModel can be written."""
+    """A SavedModel cannot be written to this folder."""
 
 
 def export(predictor: Predictor, output: str | os.PathLike[str], top: int = 5) -> pathlib.Path:
-    """Writes the SavedModel, whole or not at all; returns its folder.
+    """Writes the SavedModel atomically; returns its folder.
 
     Args:
       predictor: the network.
       output: a folder that does not exist yet.
-      top: k, how many classes are named; at most the number of classes.
+      top: k, the number of classes to name, capped at the number of classes.
 
     Raises:
-      ServingError: if `output` exists or its parent cannot be written to.
+      ServingError: if `output` already exists.
+      OSError: if its parent cannot be written to.
     """
     output = check_output(output)
     label_map = predictor.label_map
     output.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, so that the last step is a rename.
+    # In the same parent folder, so that the last step is a rename.
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
         labels = folder / "class_names.txt"
         lines = (" ".join(name.split()) for name in label_map.class_names)
         labels.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        # A table that is read from a file takes the file along as an asset.
+        # A table that is initialized from a file exports the file as an asset.
         names = tf.lookup.StaticHashTable(
             tf.lookup.TextFileInitializer(
                 str(labels),
@@ -94,7 +95,7 @@ def _endpoint(
         category_ids = tf.constant(label_map.categories.category_ids[label_map.category_of_class])
 
     def serve(jpegs: tf.Tensor) -> dict[str, tf.Tensor]:
-        # No GPU holds strings: TensorFlow may still place a loop over them there, and then fail.
+        # GPUs cannot hold strings, but TensorFlow may still place a loop over them there and fail.
         with tf.device("/cpu:0"):
             pictures = _decoded(jpegs, predictor.image_size)
         probabilities = predictor.forward(pictures)
@@ -118,7 +119,7 @@ def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
     """string [b] -> uint8 [b, image_size, image_size, 3]."""
 
     def decode(jpeg: tf.Tensor) -> tf.Tensor:
-        # The header alone: memory for the pixels is taken when they are decoded.
+        # Reads only the header: decoding is what allocates memory for the pixels.
         shape = tf.image.extract_jpeg_shape(jpeg, output_type=tf.int64)
         refusal = tf.debugging.Assert(
             shape[0] * shape[1] <= MAX_PIXELS,
@@ -133,7 +134,7 @@ def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns `output`; raises ServingError if something is there already."""
+    """Returns `output`; raises ServingError if it already exists."""
     output = pathlib.Path(output)
     if output.exists():
         raise ServingError(

@@ -1,4 +1,4 @@
-"""How often predictions are right: first guess, among the first five, and log-likelihood."""
+"""Scores of predictions: accuracy, top-5 accuracy and log-likelihood."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from trainer.data.label_map import LabelMap
 from trainer.prediction.averaging import ProductBatch
 
 _TOP = 5
-# exp() of a float32 logit difference below -87 underflows; such a label counts with this loss.
+# exp() of a float32 logit difference below -87 underflows; such a label counts with this
+# probability.
 _SMALLEST = np.finfo(np.float32).tiny
 
 
 class Tally:
     """Running counts over rows of probabilities and their true classes.
 
-    Equal probabilities rank by class, lowest first, as `argmax` has it: a network that says the
-    same of every class is not right about all of them.
+    Equal probabilities rank by class, lowest first, as in `argmax`. So a network that gives every
+    class the same probability is not right about all of them.
     """
 
     def __init__(self) -> None:
@@ -28,11 +29,11 @@ class Tally:
         self._loss = 0.0
 
     def add(self, probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        """Counts rows in.
+        """Adds rows to the counts.
 
         Args:
           probabilities: float32 [n, classes].
-          classes: integers [n], the true classes, all of them known (0 or more).
+          classes: integers [n], the true classes, all 0 or more.
 
         Returns:
           int64 [n], the predicted classes.
@@ -75,8 +76,8 @@ class ProductTally:
       classes: integers [products of a split], the true classes.
 
     Attributes:
-      by_picture: over the pictures.
-      by_product: over the products, whose pictures' probabilities are averaged.
+      by_picture: counts over the pictures.
+      by_product: counts over the products, with probabilities averaged over their pictures.
     """
 
     def __init__(self, classes: np.ndarray):
@@ -84,15 +85,15 @@ class ProductTally:
         self.by_picture, self.by_product = Tally(), Tally()
 
     def add(self, batch: ProductBatch) -> np.ndarray:
-        """Counts a batch in; returns int64 [products of the batch], the predicted classes."""
+        """Adds a batch; returns the predicted classes, int64 [products of the batch]."""
         self.by_picture.add(batch.picture_probabilities, self._classes[batch.picture_ordinals])
         return self.by_product.add(batch.probabilities, self._classes[batch.ordinals])
 
 
 def level_of_class(label_map: LabelMap, level: str) -> np.ndarray | None:
-    """int64 [classes]: the label at `level` (`level1`, `level2`) that each class of a run lies in.
+    """The label at `level` (`level1` or `level2`) of each class of a run: int64 [classes].
 
-    None if classes of the run are coarser than the level.
+    None if the run's classes are coarser than the level.
     """
     classes = label_map.class_of_category
     known = classes >= 0
@@ -103,7 +104,7 @@ def level_of_class(label_map: LabelMap, level: str) -> np.ndarray | None:
 
 
 class LevelSum:
-    """Adds the probabilities of a run's classes up to those of a level's categories."""
+    """Sums the probabilities of a run's classes for each category of a level."""
 
     def __init__(self, level_of_class: np.ndarray, num_labels: int):
         self._num_labels = num_labels

@@ -1,10 +1,10 @@
-"""Writes the predictions of a run as the competition's submission: one row a product.
+"""Writes the predictions of a run as the competition's submission: one row per product.
 
     python -m trainer.submit --run_dir=runs/cnn-adam --output=submission.csv.gz
 
-The file has the header `_id,category_id` and then one row a product in ascending `_id`. It appears
-whole, after it has been read back and checked, or not at all; the same run and data set give the
-same bytes.
+The file has the header `_id,category_id` and one row per product, in ascending order of `_id`. It
+only appears once it is complete, read back and checked. The same run and data set give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"
 COMPETITION = "cdiscount-image-classification-challenge"
-_ROWS = 100_000  # formatted at a time
+_ROWS = 100_000  # rows to format at a time
 
 
 class SubmissionError(ValueError):
@@ -48,7 +48,7 @@ def write_submission(
       category_ids: int64 [n].
 
     Raises:
-      SubmissionError: if a product is there twice, the disk is full, or the file read back differs.
+      SubmissionError: if a product appears twice, the disk is full, or the file read back differs.
     """
     path = check_output(path)
     order = np.argsort(product_ids, kind="stable")
@@ -70,7 +70,7 @@ def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> None:
     compressed = path.name.endswith(".gz")
     with whole_file(path) as file:
         if compressed:
-            # No name and no time in the header: equal predictions give equal bytes.
+            # The header has no name and no time: equal predictions give equal bytes.
             with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
                 _write_rows(packed, rows)
         else:
@@ -96,7 +96,7 @@ def _check_written(path: pathlib.Path, compressed: bool, rows: np.ndarray) -> No
 
 
 def _read_csv(path: pathlib.Path, compressed: bool) -> tuple[str, np.ndarray]:
-    """Header and int64 [rows, 2] of a file of two columns."""
+    """Reads a file with two columns; returns its header and its rows, int64 [n, 2]."""
     with gzip.open(path, "rb") if compressed else open(path, "rb") as file:
         with io.TextIOWrapper(file, "utf-8-sig") as text:
             header, body = text.readline().strip(), text.read()
@@ -127,15 +127,15 @@ def check_output(path: str | os.PathLike[str]) -> pathlib.Path:
 def check_products(
     product_ids: np.ndarray, sample_submission: str | os.PathLike[str] | None
 ) -> None:
-    """Checks the products of a split before anything is predicted.
+    """Checks the products of a split before prediction.
 
     Args:
       product_ids: int64 [n], in any order.
       sample_submission: the competition's sample_submission.csv (or .csv.gz), or None.
 
     Raises:
-      SubmissionError: if an id is there twice, or the sample submission has other ids or another
-        order than ascending.
+      SubmissionError: if an id appears twice, or the sample submission cannot be read, has other
+        ids, or is not in ascending order.
     """
     ours = np.sort(product_ids)
     _check_unique(ours)
@@ -188,7 +188,7 @@ def _check_unique(ascending_ids: np.ndarray) -> None:
 def predict_categories(
     predictor: Predictor, split: Split, *, batch_size: int, decoder: str = "tf"
 ) -> np.ndarray:
-    """int64 [products of the split]: the most probable category id of each, in the split's order.
+    """The most probable category id of each product in the split: int64 [products], in order.
 
     Raises:
       SubmissionError: if the run does not tell categories apart, or a product got no prediction.
@@ -214,7 +214,7 @@ def predict_categories(
 
 
 def require_all_categories(label_map: LabelMap) -> None:
-    """Raises SubmissionError unless a run's classes are all of the categories."""
+    """Raises SubmissionError unless a run's classes are all the categories."""
     received = f"target={label_map.target}"
     if label_map.within_level1 is not None:
         received += f" within level-1 category {label_map.within_level1}"
@@ -240,8 +240,8 @@ def submit(
       run_dir: the run's folder.
       output: the file, as in `check_output`.
       split: TFDS sub-split.
-      sample_submission: the competition's own, whose products must be those of the split.
-      options: how to predict; default: each option's own.
+      sample_submission: the competition's file, which must have the same products as the split.
+      options: prediction options; default: the default of each option.
 
     Returns:
       The number of rows.
@@ -249,7 +249,7 @@ def submit(
     Raises:
       SubmissionError: if the run, the split or the file cannot make a submission.
     """
-    # Refuse whatever can be refused before the long work.
+    # Check everything possible before the long work.
     check_output(output)
     run, options = RunFolder(run_dir).require(), options or PredictionOptions()
     require_all_categories(run.label_map)

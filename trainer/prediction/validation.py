@@ -1,4 +1,4 @@
-"""Validates a network that is being trained."""
+"""Validates a network during training."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from trainer.terminal.progress import ProgressLine
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """How good a network is on the products with a class.
+    """The scores of a network on the products with a class.
 
     Attributes:
       loss: mean over the pictures, in nats.
       accuracy, top5_accuracy: by picture.
-      product_accuracy, product_top5_accuracy: of the probabilities averaged over each product's
+      product_accuracy, product_top5_accuracy: by product, with probabilities averaged over its
         pictures.
     """
 
@@ -35,11 +35,11 @@ class Validation:
 
 
 class Validator:
-    """Validates a network that is being trained, after each epoch.
+    """Validates a network after each epoch of its training.
 
     Args:
-      model: the network; the validator follows its weights.
-      label_map: what its classes mean.
+      model: the network; each validation uses its current weights.
+      label_map: the meaning of its classes.
       config: the run's resolved settings.
     """
 
@@ -50,7 +50,7 @@ class Validator:
 
     @property
     def function(self) -> tf.types.experimental.ConcreteFunction:
-        """Pictures to probabilities, as TensorFlow runs it."""
+        """The TensorFlow function from the network's inputs to probabilities."""
         return self._predictor.function
 
     def validate(
@@ -64,8 +64,8 @@ class Validator:
 
         Args:
           labelled: the products.
-          label: what the progress line calls it.
-          between_batches: is called after each batch; what it raises ends the validation.
+          label: label of the progress line.
+          between_batches: called after each batch; an exception from it ends the validation.
           dataset: as in `predict_products`.
 
         Raises:
