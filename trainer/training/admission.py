@@ -1,4 +1,4 @@
-"""Whether a folder may take a run: a new one is made, one to continue must be the same run."""
+"""Admits a run to a folder: creates a new one, or checks that it continues the same run."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from trainer.terminal import keras_settings
 
 @contextlib.contextmanager
 def sole_writer(run: RunFolder) -> Iterator[None]:
-    """Keeps other processes from training in a run's folder, which is made if need be.
+    """Keeps other processes from training in a run's folder; creates the folder if needed.
 
     Raises:
-      RunFolderError: if something trains there already, or the folder holds other files.
+      RunFolderError: if another process trains there, or the folder holds other files.
     """
     if not run.categories_path.exists() and run.path.exists() and any(_others(run)):
         raise RunFolderError(
@@ -49,7 +49,7 @@ def sole_writer(run: RunFolder) -> Iterator[None]:
 
 
 def _others(run: RunFolder) -> Iterator[os.PathLike[str]]:
-    """What the folder holds but a lock or a partial file, which a killed command may leave."""
+    """The folder's files, except a lock or partial files, which a killed command may leave."""
     return (
         path
         for path in run.path.iterdir()
@@ -60,9 +60,9 @@ def _others(run: RunFolder) -> Iterator[os.PathLike[str]]:
 def open_run_folder(
     config: Config, run_dir: str | os.PathLike[str], data: CdiscountData
 ) -> RunFolder:
-    """Makes the run's folder, or checks that the one there may be continued with `config`.
+    """Creates the run's folder, or checks that `config` may continue the run in it.
 
-    The folder's config names the decoder that is used, never `auto`.
+    The config in the folder always names the actual decoder, never `auto`.
 
     Raises:
       ConfigError: if the folder holds a run with other settings.
@@ -70,10 +70,10 @@ def open_run_folder(
     """
     run = RunFolder(run_dir)
     config = _with_decoder(config, run)
-    # A folder without label_map.json was killed while it was made, unless training has begun.
+    # Without label_map.json, creating the folder was interrupted, unless training has begun.
     if run.config_path.exists() and (run.label_map_path.exists() or run.state_path.exists()):
         _require_same_settings(run, config)
-        if not run.label_map_path.exists():  # lost; made again from the run's own categories
+        if not run.label_map_path.exists():  # lost; rebuilt from the run's own categories
             _write_label_map(run, LabelMap(run.own_categories, config.target, config.within_level1))
         run.require_categories(data.categories)
     else:
@@ -99,9 +99,9 @@ def _write_label_map(run: RunFolder, label_map: LabelMap) -> None:
 
 
 def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
-    """Raises DatasetError if the run was begun on other products than those of `identity`."""
+    """Raises DatasetError if the run started on other data than `identity`."""
     begun = run.state.data if run.state_path.exists() else None
-    if begun is None:  # a new run, or one of a version that did not record it
+    if begun is None:  # a new run, or one from a version that did not record it
         return
     differing = [
         f"--{name}_split"
@@ -118,7 +118,7 @@ def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
 
 
 def require_known_averages(run: RunFolder, config: Config) -> None:
-    """Raises RunFolderError for averaged weights that version 0.1 kept in another order."""
+    """Raises RunFolderError for averaged weights that version 0.1 stored in another order."""
     if config.ema_momentum and run.state_path.exists() and run.state.format == 1:
         raise RunFolderError(
             f"{run.path} was begun by version 0.1 of the project with --ema_momentum. That version "
@@ -128,10 +128,10 @@ def require_known_averages(run: RunFolder, config: Config) -> None:
 
 
 def _with_decoder(config: Config, run: RunFolder) -> Config:
-    """`config` with the decoder to use: for `auto` the run's own, which another machine may lack.
+    """`config` with the decoder to use; for `auto`, the run's own, which this machine may lack.
 
-    Decoders' pixels differ by up to a level here and there, so a run never changes its decoder by
-    itself. A user may: DALI refuses a file now and then that TensorFlow takes.
+    The pixels of the decoders differ by up to one level in places, so a run never changes its
+    decoder on its own. A user may change it: DALI sometimes rejects a file that TensorFlow accepts.
     """
     saved = run.config.decoder if run.config_path.exists() else "auto"
     decoder = resolve_decoder(saved if config.decoder == "auto" else config.decoder)

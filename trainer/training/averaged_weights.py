@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is validated and kept in their place."""
+"""A moving average of the weights, which is validated and saved instead of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class AveragedWeights:
     """Exponential moving averages of the trained weights, as Keras's optimizers define them.
 
     After each step `average = momentum * average + (1 - momentum) * weight`; the first step sets
-    the average to the weight. They are kept here, not by the optimizer, whose own averages no
-    public name reaches.
+    the average to the weight. They are kept here because Keras's optimizers do not expose their own
+    averages publicly.
 
     Args:
       weights: the trained variables.
@@ -35,7 +35,7 @@ class AveragedWeights:
         ]
 
     def update(self, steps: keras.KerasTensor) -> None:
-        """Takes the weights in, `steps` (1 or more) steps of the optimizer after the start."""
+        """Adds the current weights, after `steps` (1 or more) steps of the optimizer."""
         momentum = ops.where(ops.equal(steps, 1), 0.0, self._momentum)
         for average, weight in zip(self.variables, self._weights, strict=True):
             share = ops.cast(momentum, weight.dtype)
@@ -43,7 +43,7 @@ class AveragedWeights:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Within the block the network has the averages for weights."""
+        """Within the block, the network's weights are the averages."""
         trained = [weight.numpy() for weight in self._weights]
         for weight, average in zip(self._weights, self.variables, strict=True):
             weight.assign(average.numpy())

@@ -1,4 +1,4 @@
-"""One training step on several GPUs of a machine: each takes an equal share of the batch."""
+"""Training steps on several GPUs of one machine: each takes an equal share of the batch."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def choose_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strat
       devices: names of logical devices; None: the machine's GPUs.
 
     Returns:
-      A `MirroredStrategy` for two or more devices, else the default strategy, which takes the GPU
-      if there is one. Gradients are summed over the devices; BatchNorm's statistics of a step are
-      each device's own.
+      A `MirroredStrategy` for two or more devices, else the default strategy, which uses the GPU if
+      there is one. Gradients are summed over the devices; each device computes its own BatchNorm
+      statistics.
     """
     if devices is None:
         devices = [device.name for device in tf.config.list_logical_devices("GPU")]
@@ -27,8 +27,8 @@ def choose_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strat
     return _mirrored(tuple(devices))
 
 
-# One a process: two strategies number their exchanges between devices alike, and TensorFlow takes
-# those of the second network for the first one's.
+# One per process: two strategies would number their exchanges between devices alike, and TensorFlow
+# would confuse those of the second network with those of the first.
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(list(devices))
@@ -37,17 +37,18 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
 def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
     """Batches that `replicas` devices can share equally; `dataset` itself for one device.
 
-    Keras takes the mean of the devices' mean losses, so shares of different sizes would weigh
-    pictures differently, and an empty share, of a last batch smaller than the number of devices,
-    would make the loss NaN. A batch that cannot be shared equally is filled up with its own first
-    pictures, which weigh nothing in the loss; the others' weights make up for that.
+    Keras takes the mean of the devices' mean losses, so shares of different sizes would weight
+    pictures differently. If the last batch had fewer pictures than devices, an empty share would
+    make the loss NaN. So a batch that cannot be shared equally is padded with its own first
+    pictures, which have weight 0 in the loss; the other pictures get higher weights to compensate.
 
     Args:
       dataset: elements (inputs [b, ...], labels [b]).
       replicas: number of devices.
 
     Yields:
-      (inputs [n, ...], labels [n], weights float32 [n]), n the next multiple of `replicas`.
+      (inputs [n, ...], labels [n], weights float32 [n]), where n is b rounded up to a multiple of
+      `replicas`.
     """
     if replicas == 1:
         return dataset
@@ -70,9 +71,9 @@ def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
 def share_sums(metrics: Iterable[keras.Variable], replicas: int) -> None:
     """Gives each device an equal part of the running metrics, as restoring a checkpoint does.
 
-    A metric's sum is kept in parts, one a device, and a checkpoint holds the sum alone. Sums of
-    floats depend on their order: without this, a run that goes on after a checkpoint would print
-    another last digit of its loss than one that is restored from it.
+    Each device keeps its part of a metric's sum, but a checkpoint holds only the total. Sums of
+    floats depend on their order: without this, a run that continues after a checkpoint could print
+    another last digit of its loss than a run restored from it.
     """
     if replicas > 1:
         for variable in metrics:

@@ -1,4 +1,4 @@
-"""What a user reads of a run: one line at its start and one per epoch, and TensorBoard's curves."""
+"""Reports a run: prints a line at its start and one per epoch, and draws TensorBoard's curves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EpochLog:
     """Writes to stderr and to TensorBoard.
 
     Args:
-      run_dir: of the run.
+      run_dir: folder of the run.
       events: TensorBoard's files.
     """
 
@@ -26,7 +26,7 @@ class EpochLog:
     def begin(
         self, config: Config, parameters: int, train: LabelledSplit, validation: LabelledSplit
     ) -> None:
-        """Says what is about to be trained."""
+        """Prints what is about to be trained."""
         _say(
             f"Training {config.model} ({parameters:,} parameters, "
             f"{train.label_map.num_classes:,} classes, {config.precision}) with {config.optimizer} "
@@ -35,11 +35,11 @@ class EpochLog:
         )
 
     def resume(self, position: Position) -> None:
-        """Says where training goes on."""
+        """Prints where training continues."""
         _say(f"Continuing {self._run_dir} at epoch {position.epoch + 1}, step {position.step}.")
 
     def epoch(self, row: EpochRow, epochs: int) -> None:
-        """Says how an epoch went, and draws it."""
+        """Prints an epoch's results, and adds them to the curves."""
         _say(
             f"epoch {row.epoch + 1}/{epochs}  {duration(row.seconds)}  "
             f"{row.pictures_per_second:,.0f} pictures/s  loss {row.loss:.4f}  "

@@ -1,4 +1,4 @@
-"""What each epoch trains and validates on."""
+"""The splits that each epoch trains and validates on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EpochSplits:
 
     Raises:
       DatasetError: if there is no such split, or two share products.
-      ConfigError: if there is nothing to train on.
+      ConfigError: if there are no pictures to train on.
     """
 
     def __init__(self, config: Config, data: CdiscountData, label_map: LabelMap):
@@ -42,11 +42,11 @@ class EpochSplits:
         return self._pairs[epoch % len(self._pairs)]
 
     def pictures(self, epoch: int) -> int:
-        """Pictures to train on."""
+        """Number of pictures to train on."""
         return self.pair(epoch)[0].num_pictures
 
     def steps(self, epoch: int) -> int:
-        """Batches to train on; the last one may be smaller."""
+        """Number of batches to train on; the last one may be smaller."""
         return self.pair(epoch)[0].steps(self._batch_size)
 
     def identity(self) -> DataIdentity:

@@ -1,8 +1,8 @@
-"""Cached features on disk: some thousand pictures a file, and an index that names the files.
+"""Cached features on disk: thousands of pictures per file, and an index of the files.
 
-A file holds two `.npy` images: int64 [n], the place in the split of each picture's product, and
-[n, f], the features as unsigned integers of the same bits, which every NumPy can read. `index.json`
-names what the features depend on and the files that are finished.
+A file holds two `.npy` images: int64 [n], the position in the split of each picture's product, and
+[n, f], the features, stored bit for bit as unsigned integers, which every NumPy can read.
+`index.json` lists everything that the features depend on, and the finished files.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class FeatureFile(CheckpointFile):
 
 @dataclasses.dataclass(frozen=True)
 class FeatureIndex:
-    """`index.json`.
+    """The contents of `index.json`.
 
     Attributes:
-      key: all that the features depend on.
+      key: everything that the features depend on.
       finished: whether the files hold all pictures of the split.
-      files: the finished ones, in the records' order.
+      files: the finished files, in record order.
     """
 
     key: dict[str, Any]
@@ -47,12 +47,12 @@ class FeatureIndex:
     files: tuple[FeatureFile, ...] = ()
 
     def write(self, folder: pathlib.Path) -> None:
-        """Writes it, whole."""
+        """Writes the index atomically."""
         write_json(folder / _INDEX, {"format": _FORMAT, **dataclasses.asdict(self)})
 
     @classmethod
     def read(cls, folder: pathlib.Path, key: dict[str, Any]) -> FeatureIndex:
-        """The index in `folder`; an empty one if there is none for `key`, or it cannot be read."""
+        """Reads the index in `folder`; an empty one if there is none for `key` or it is damaged."""
         path = folder / _INDEX
         if not path.exists():
             return cls(key)
@@ -67,7 +67,7 @@ class FeatureIndex:
         return found if readable and found.key == key else cls(key)
 
     def damaged(self, folder: pathlib.Path) -> list[int]:
-        """Numbers of the files whose bytes are not those that were written."""
+        """Numbers of the files that are missing or whose bytes have changed."""
         numbers = []
         for number, file in enumerate(self.files):
             try:
@@ -81,11 +81,11 @@ class FeatureIndex:
 def write_features(
     folder: pathlib.Path, number: int, ordinals: np.ndarray, features: np.ndarray
 ) -> FeatureFile:
-    """Writes a file, whole.
+    """Writes a file atomically.
 
     Args:
-      folder: where.
-      number: of the file.
+      folder: folder of the file.
+      number: number of the file.
       ordinals: int64 [n].
       features: [n, f], of any dtype with 2, 4 or 8 bytes.
     """
@@ -101,10 +101,10 @@ class Features:
     """The features of the readable pictures of some products, in the records' order.
 
     Attributes:
-      ordinals: int64 [n], the place in the split of each picture's product.
-      lengths: int64 [files], how many pictures each file holds.
-      white: [f], the features of a white picture, which stands for one that cannot be decoded.
-      dtype: TensorFlow's, of the features.
+      ordinals: int64 [n], the position in the split of each picture's product.
+      lengths: int64 [files], number of pictures in each file.
+      white: [f], the features of a white picture, which replaces one that cannot be decoded.
+      dtype: TensorFlow dtype of the features.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Features:
         self.ordinals = np.concatenate([np.zeros(0, np.int64), *map(_first_array, self._paths)])
 
     def rows(self, number: int) -> np.ndarray:
-        """[n, f], the features in a file."""
+        """The features in a file: [n, f]."""
         with open(self._paths[number], "rb") as file:
             np.load(file, allow_pickle=False)  # the ordinals
             return np.load(file, allow_pickle=False).view(self.dtype.as_numpy_dtype)

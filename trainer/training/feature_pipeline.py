@@ -1,4 +1,4 @@
-"""From cached features to batches: what `trainer.data.input_pipeline` is for pictures."""
+"""Turns cached features into batches, as `trainer.data.input_pipeline` does with pictures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trainer.data.labelled_split import LabelledSplit
 from trainer.data.pipeline_threads import pipeline_options
 from trainer.training.feature_files import Features
 
-# Features that are in memory at a time, and among which an epoch's order is drawn; the order of
-# the files is drawn too, and each is read from front to back.
+# Bytes of features to hold in memory and shuffle at a time. The order of the files is also
+# shuffled; each file is read from start to end.
 _SHUFFLE_BYTES = 256 << 20
 
-# How to load some rows, and their classes.
+# A function that loads some rows, and their classes.
 _Source = tuple[Callable[[], np.ndarray], np.ndarray]
 
 
@@ -32,15 +32,15 @@ def train_features(
 ) -> tf.data.Dataset:
     """The batches of one epoch: the features of every picture with a class of the run, shuffled.
 
-    The same (seed, epoch) gives the same batches. As many as `train_dataset` yields: the features
-    of a white picture stand for one that cannot be decoded.
+    The same (seed, epoch) gives the same batches, as many as in `train_dataset`: the features of a
+    white picture replace those of a picture that cannot be decoded.
 
     Args:
-      features: of the split's products with a class.
+      features: features of the split's products that have a class.
       split: the products and their classes.
-      batch_size: pictures a batch; the last batch may be smaller.
-      seed, epoch: of the shuffle.
-      skip_steps: batches left out at the start; the others are the same as without it.
+      batch_size: pictures per batch; the last batch may be smaller.
+      seed, epoch: seed and epoch of the shuffle.
+      skip_steps: batches to skip at the start; the others do not change.
 
     Yields:
       (features [b, f], classes int32 [b]).
@@ -60,7 +60,7 @@ def train_features(
                 continue
             group_rows = np.concatenate([load() for load, _ in group])
             while len(order):
-                # What the group before left over comes first.
+                # Rows left over from the previous group come first.
                 some, order = np.split(order, [batch_size - len(labels)])
                 rows = np.concatenate([rows, group_rows[some]])
                 labels = np.concatenate([labels, group_labels[some]])
@@ -85,7 +85,8 @@ def inference_features(features: Features, batch_size: int) -> tf.data.Dataset:
     """The features of every picture once, in the records' order.
 
     Yields:
-      {"inputs": [b, f], "product": int64 [b]}, as `inference_dataset` with features for pictures.
+      {"inputs": [b, f], "product": int64 [b]}, like `inference_dataset`, with features instead of
+      pictures.
     """
 
     def batches() -> Iterator[dict[str, np.ndarray]]:
@@ -109,7 +110,7 @@ def _spec(features: Features) -> tf.TensorSpec:
 
 
 def _sources(features: Features, classes: np.ndarray, num_pictures: np.ndarray) -> list[_Source]:
-    """A source a file, and one of white pictures, as many as could not be decoded."""
+    """One source per file, and one of a white picture for each that could not be decoded."""
     starts = np.cumsum([0, *features.lengths])
     sources: list[_Source] = [
         (functools.partial(features.rows, number), classes[features.ordinals[start:end]])
@@ -122,7 +123,7 @@ def _sources(features: Features, classes: np.ndarray, num_pictures: np.ndarray) 
 
 
 def _groups(sources: list[_Source], features: Features, seed: int) -> Iterator[list[_Source]]:
-    """The sources in a random order, some at a time."""
+    """Yields the sources in random order, in groups of about _SHUFFLE_BYTES."""
     group_rows = max(1, _SHUFFLE_BYTES // (len(features.white) * features.dtype.size))
     group: list[_Source] = []
     for number in np.random.default_rng(seed).permutation(len(sources)):

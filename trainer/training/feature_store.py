@@ -1,9 +1,9 @@
-"""What a frozen base makes of the pictures of a split: computed once, kept on disk.
+"""A frozen base's features of the pictures of a split: computed once, kept on disk.
 
-While the new layers are trained alone, the base gives the same features for a picture in every
-epoch. A folder named by all that they depend on (the base's weights, the pictures, how they are
-decoded and scaled) holds them. Computing that was stopped continues after the last finished file;
-damaged files are computed again.
+While only the new layers train, the base gives the same features for a picture in every epoch. A
+folder named after a hash of everything they depend on (the base's weights, the pictures, how they
+are decoded and scaled) holds them. An interrupted computation continues after the last finished
+file; damaged files are computed again.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from trainer.settings.config import Config
 from trainer.terminal.progress import ProgressLine
 from trainer.training.feature_files import FeatureIndex, Features, write_features
 
-# Fixed, because the last bits of a feature depend on how many are computed together.
+# Fixed, because the last bits of a feature depend on how many pictures are computed together.
 _BATCH_SIZE = 64
 _BATCHES_PER_FILE = 256  # 64 MB of InceptionV3's features in 16-bit floats
 
 
 class FeatureError(ValueError):
-    """Features that cannot be kept."""
+    """Features that cannot be stored."""
 
 
 class FeatureStore:
-    """Computes the features of splits, or finds them.
+    """Computes the features of splits, or finds them on disk.
 
     Args:
-      base: uint8 [b, size, size, 3] -> features [b, f]; its weights stay as they are.
+      base: uint8 [b, size, size, 3] -> features [b, f]; its weights must not change.
       config: the run's resolved settings.
-      folder: where the features of all runs are kept, each in a folder of its own.
+      folder: folder of the features of all runs, with one subfolder per set of features.
     """
 
     def __init__(self, base: keras.Model, config: Config, folder: str | os.PathLike[str]):
@@ -52,7 +52,7 @@ class FeatureStore:
         self._dtype = tf.as_dtype(base.outputs[0].dtype)
         self._size = base.output_shape[-1]
         self._base_digest = _digest(base.get_weights())
-        # Traced here, in the thread that made the network; the calls come from another.
+        # Traced here, in the thread that built the network; another thread calls it.
         self._base = tf.function(lambda images: base(images, training=False)).get_concrete_function(
             tf.TensorSpec([None, *base.input_shape[1:]], tf.uint8)
         )
@@ -65,11 +65,11 @@ class FeatureStore:
 
         Args:
           split: the products.
-          between_batches: is called after each batch; what it raises ends the computing, and the
-            next call continues after the files that are finished.
+          between_batches: called after each batch; an exception from it ends the computation, and
+            the next call continues after the finished files.
 
         Raises:
-          FeatureError: if there is no room for them.
+          FeatureError: if the disk has no room for them.
           DatasetError: if a record is damaged.
         """
         spec = split.split.spec
@@ -92,7 +92,7 @@ class FeatureStore:
         return Features(folder, index.files, white, self._dtype)
 
     def _key(self, split: LabelledSplit) -> dict[str, Any]:
-        """All that the features depend on."""
+        """Everything that the features depend on."""
         config = self._config
         stats = [(part, os.stat(part.path)) for part in split.split.files]
         return {
@@ -117,7 +117,7 @@ class FeatureStore:
         index: FeatureIndex,
         between_batches: Callable[[], None],
     ) -> FeatureIndex:
-        """Computes the files that are missing at the end."""
+        """Computes the remaining files."""
         done = sum(file.pictures for file in index.files)
         folder.mkdir(parents=True, exist_ok=True)
         self._require_space(folder, split.num_pictures - done)
@@ -152,7 +152,7 @@ class FeatureStore:
     def _batches(
         self, split: LabelledSplit, first_file: int, take: int = -1
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields (ordinals int64 [b], features [b, f]) from the first batch of a file on."""
+        """Yields (ordinals int64 [b], features [b, f]), starting at the first batch of a file."""
         dataset = inference_dataset(
             split.split,
             batch_size=_BATCH_SIZE,
@@ -164,7 +164,7 @@ class FeatureStore:
 
         def compute(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
             ordinals = element["product"].numpy()
-            if not len(ordinals):  # not one of the batch can be decoded
+            if not len(ordinals):  # no picture of the batch can be decoded
                 return ordinals, np.zeros([0, self._size], self._dtype.as_numpy_dtype)
             return ordinals, self._base(element["inputs"]).numpy()
 
@@ -189,7 +189,7 @@ def _watched(
     line: ProgressLine,
     done: int,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same batches, with progress."""
+    """The same batches, with progress and calls of `between_batches`."""
     for batch in batches:
         yield batch
         done += len(batch[0])
@@ -200,7 +200,7 @@ def _watched(
 def _joined(
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Puts the batches of each file together."""
+    """Concatenates the batches of each file."""
     iterator = iter(batches)
     while some := [batch for _, batch in zip(range(_BATCHES_PER_FILE), iterator)]:
         ordinals, features = zip(*some, strict=True)

@@ -1,4 +1,4 @@
-"""What a stage of training runs on: pictures, or the cached features of a frozen base."""
+"""The inputs of a training stage: pictures, or the cached features of a frozen base."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PictureFeed:
     """Trains and validates the whole network on pictures.
 
     Attributes:
-      model: what is trained.
+      model: the network to train.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class PictureFeed:
         return Validator(self.model, self._label_map, self._config)
 
     def graph(self) -> tf.types.experimental.ConcreteFunction:
-        """The network's operations when it predicts."""
+        """The network's operations for prediction."""
         return self._validator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
-        """Does what an epoch needs and its time does not include."""
+        """Prepares an epoch; the epoch's time does not include this."""
 
     def train_batches(self, epoch: int, skip_steps: int = 0) -> tf.data.Dataset:
         """The batches of an epoch, without the first `skip_steps`."""
@@ -70,12 +70,12 @@ class PictureFeed:
 
 
 class FeatureFeed:
-    """Trains and validates the layers behind a frozen base on the base's features.
+    """Trains and validates the layers after a frozen base, on the base's features.
 
     Pictures are not augmented: their features are computed once.
 
     Attributes:
-      model: what is trained; it shares its layers with the network that was given.
+      model: the network to train, which shares its layers with the given network.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class FeatureFeed:
         self._validator = Validator(self.model, label_map, config)
 
     def graph(self) -> tf.types.experimental.ConcreteFunction:
-        """As `PictureFeed.graph`: of the layers behind the base."""
+        """Like `PictureFeed.graph`, for the layers after the base."""
         return self._validator.function
 
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
-        """Computes the features of the epoch's pictures, unless they are there."""
-        if self._store is None:  # now, when the base has its weights
+        """Computes the features of the epoch's pictures, unless they are cached."""
+        if self._store is None:  # not earlier: now the base has its weights
             self._store = FeatureStore(self._base, self._config, self._folder)
         for split in self._splits.pair(epoch):
             self._store.of(split, between_batches)
 
     def train_batches(self, epoch: int, skip_steps: int = 0) -> tf.data.Dataset:
-        """As `PictureFeed.train_batches`, after `prepare`."""
+        """Like `PictureFeed.train_batches`; call `prepare` first."""
         split = self._splits.pair(epoch)[0]
         return train_features(
             self._features(split),
@@ -116,7 +116,7 @@ class FeatureFeed:
         )
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
-        """As `PictureFeed.validate`, after `prepare`."""
+        """Like `PictureFeed.validate`; call `prepare` first."""
         split = self._splits.pair(epoch)[1]
         batch_size = self._config.eval_batch_size
         return self._validator.validate(

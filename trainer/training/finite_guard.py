@@ -1,4 +1,4 @@
-"""Training stops as soon as the loss or a weight is no longer a finite number."""
+"""Stops training as soon as the loss or a weight is no longer finite."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class FiniteGuard:
     """Checks loss and weights.
 
     Args:
-      step: whose running metrics and weights are checked.
-      run_dir: of the run, for the error.
-      learning_rate: likewise.
+      step: training step, whose running metrics and weights are checked.
+      run_dir: folder of the run, for the error message.
+      learning_rate: learning rate, likewise.
     """
 
     def __init__(self, step: TrainStep, run_dir: pathlib.Path, learning_rate: float):
@@ -37,7 +37,7 @@ class FiniteGuard:
     def check_weights(self, place: Place) -> None:
         """Raises NonFiniteLossError if a weight is not finite.
 
-        A step's loss is that of the weights before it, so its update may have spoilt them.
+        A step computes its loss before its update, which may still spoil the weights.
         """
         for variable in self._step.trained_variables():
             if not np.isfinite(variable.numpy()).all():

@@ -1,7 +1,7 @@
-"""What happens between two training steps, each thing by itself.
+"""The actions between two training steps, independent of each other.
 
-A hook is called before each step with the place that training has reached. Nothing hangs on a
-step's end: reading a result there would wait for the device at every step. (The idea is that of
+A hook is called before each step with the position that training has reached. There are no hooks
+after a step: reading a result there would wait for the device at every step. (The idea comes from
 `clu.periodic_actions`, https://github.com/google/CommonLoopUtils.)
 """
 
@@ -26,16 +26,16 @@ _PROFILE_WARM_UP = 10
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where training is.
+    """The position of training.
 
     Attributes:
       epoch: counted from 0.
-      step: steps of the epoch that are finished.
-      first: `step` when this process began the epoch.
-      steps: of the whole epoch.
-      pictures: that the finished steps took.
-      total_pictures: of the whole epoch.
-      global_step: steps of all earlier epochs and of this one.
+      step: number of finished steps of the epoch.
+      first: value of `step` when this process began the epoch.
+      steps: number of steps in the whole epoch.
+      pictures: number of pictures in the finished steps.
+      total_pictures: number of pictures in the whole epoch.
+      global_step: number of finished steps of all earlier epochs and this one.
     """
 
     epoch: int
@@ -53,20 +53,21 @@ class Place:
 
 
 class Hook:
-    """Does something before the steps of an epoch. The base class does nothing."""
+    """An action before each step of an epoch. The base class does nothing."""
 
     def before_step(self, place: Place) -> None:
-        """Is called before each step; what it raises ends training."""
+        """Called before each step; an exception from it ends training."""
 
     def close(self) -> None:
-        """Is called when the epoch's steps are over, also because of an error."""
+        """Called when the epoch's steps end, even because of an error."""
 
 
 class FiniteCheck(Hook):
-    """Looks every few steps whether the loss is still finite.
+    """Checks every few steps whether the loss is still finite.
 
     Args:
-      check: called with the place; raises if it is not.
+      check: called with the place; raises if the loss is not finite.
+      every: number of steps between two checks.
     """
 
     def __init__(self, check: Callable[[Place], None], every: int = FINITE_CHECK_STEPS):
@@ -78,10 +79,10 @@ class FiniteCheck(Hook):
 
 
 class Progress(Hook):
-    """Shows rate, time to go, loss and accuracy.
+    """Shows rate, remaining time, loss and accuracy.
 
     Args:
-      line: where to show them.
+      line: the progress line.
       metrics: reads the running means; called only when the line is due.
     """
 
@@ -101,17 +102,17 @@ class Progress(Hook):
 class Curves(Hook):
     """Draws loss, accuracy and learning rate within the epoch.
 
-    A point is the mean since the point before it: running metrics are means since the epoch began.
+    A point is the mean since the previous point; running metrics are means since the epoch began.
 
     Args:
-      events: where the points go.
+      events: receives the points.
       metrics: reads the running means.
-      learning_rate: of the next step.
-      every: steps between two points.
-      window: where the curves stand.
+      learning_rate: returns the learning rate of the next step.
+      every: number of steps between two points.
+      window: totals at the last point before this process.
 
     Attributes:
-      window: likewise, after the last point.
+      window: totals at the last point so far.
     """
 
     def __init__(
@@ -142,10 +143,10 @@ class Curves(Hook):
 
 
 class Stop(Hook):
-    """Stops training when it was asked to.
+    """Stops training on request.
 
     Args:
-      flag: raised by a signal.
+      flag: set by a signal.
       stop: called with the place; writes a checkpoint and ends training.
     """
 
@@ -159,22 +160,22 @@ class Stop(Hook):
 
 @dataclasses.dataclass
 class CheckpointClock:
-    """When the next checkpoint is due: every `steps` steps, or else every `minutes` minutes."""
+    """Tells when a checkpoint is due: every `steps` steps, or else every `minutes` minutes."""
 
     minutes: float
     steps: int
     last: float = dataclasses.field(default_factory=time.monotonic)
 
     def restart(self) -> None:
-        """A checkpoint was just written."""
+        """Records that a checkpoint was just written."""
         self.last = time.monotonic()
 
     def minutes_are_over(self) -> bool:
-        """Whether it is due by the clock; never where it goes by steps."""
+        """Whether a checkpoint is due by time; always False if `steps` is set."""
         return not self.steps and time.monotonic() - self.last > 60 * self.minutes
 
     def is_due(self, step: int) -> bool:
-        """Whether it is due after `step` steps of an epoch."""
+        """Whether a checkpoint is due after `step` steps of an epoch."""
         return step % self.steps == 0 if self.steps else self.minutes_are_over()
 
 
@@ -182,8 +183,8 @@ class Checkpoints(Hook):
     """Writes a checkpoint when one is due.
 
     Args:
-      clock: says when.
-      save: called with the place.
+      clock: tells when one is due.
+      save: called with the place; writes the checkpoint.
     """
 
     def __init__(self, clock: CheckpointClock, save: Callable[[Place], None]):
@@ -195,11 +196,11 @@ class Checkpoints(Hook):
 
 
 class Profile(Hook):
-    """Profiles some steps of the first epoch, after a few that warm up, for TensorBoard.
+    """Profiles some steps of the first epoch, after a few warm-up steps, for TensorBoard.
 
     Args:
-      folder: where the trace goes.
-      steps: how many to profile.
+      folder: folder for the trace.
+      steps: number of steps to profile.
     """
 
     def __init__(self, folder: pathlib.Path, steps: int):

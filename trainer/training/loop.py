@@ -14,15 +14,15 @@ from trainer.training.step import TrainStep
 
 @dataclasses.dataclass(frozen=True)
 class EpochPlan:
-    """The steps of an epoch that are left to take.
+    """The remaining steps of an epoch.
 
     Attributes:
       epoch: counted from 0.
-      first: steps that are finished.
-      steps: of the whole epoch.
-      batch_size: pictures a step; the last one may have fewer.
-      total_pictures: of the whole epoch.
-      steps_before: steps of all earlier epochs.
+      first: number of finished steps.
+      steps: number of steps in the whole epoch.
+      batch_size: pictures per step; the last step may have fewer.
+      total_pictures: number of pictures in the whole epoch.
+      steps_before: number of steps of all earlier epochs.
     """
 
     epoch: int
@@ -33,7 +33,7 @@ class EpochPlan:
     steps_before: int = 0
 
     def place(self, step: int) -> Place:
-        """Where training is when `step` steps are finished."""
+        """The position of training after `step` steps."""
         return Place(
             epoch=self.epoch,
             step=step,
@@ -48,13 +48,13 @@ class EpochPlan:
 def run_steps(
     step: TrainStep, batches: tf.data.Dataset, plan: EpochPlan, hooks: Sequence[Hook]
 ) -> None:
-    """Takes the steps that are left of an epoch.
+    """Runs the remaining steps of an epoch.
 
     Args:
       step: trains on a batch.
-      batches: the epoch's, without those of the finished steps.
-      plan: which steps to take.
-      hooks: called before each step, in their order, and closed at the end.
+      batches: batches of the epoch, without those of the finished steps.
+      plan: the steps to run.
+      hooks: called in order before each step, and closed at the end.
     """
     with contextlib.ExitStack() as closing:
         for hook in hooks:

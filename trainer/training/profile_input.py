@@ -1,4 +1,4 @@
-"""Measures, on this machine, whether the data or the network limits training."""
+"""Measures whether the input or the network limits training on this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def profile_input(config: Config, data: CdiscountData, seconds: float = 15.0) ->
     Args:
       config: resolved settings.
       data: the data set.
-      seconds: measuring time of each of the two, after a warm-up.
+      seconds: measuring time of each, after a warm-up.
     """
     label_map = LabelMap(data.categories, config.target, config.within_level1)
     dataset = train_dataset(
@@ -48,7 +48,7 @@ def profile_input(config: Config, data: CdiscountData, seconds: float = 15.0) ->
 
 
 def rate_of(dataset: tf.data.Dataset, seconds: float) -> float:
-    """Pictures a second that a batched dataset delivers when nothing else runs."""
+    """Pictures per second that a batched data set delivers when nothing else runs."""
     iterator = iter(dataset)
     for _ in range(_WARM_UP_STEPS):
         next(iterator)
@@ -61,7 +61,7 @@ def rate_of(dataset: tf.data.Dataset, seconds: float) -> float:
 def _training_rate(
     config: Config, label_map: LabelMap, batch: tuple[tf.Tensor, tf.Tensor], seconds: float
 ) -> float:
-    """Pictures a second of the training step on one batch in memory."""
+    """Pictures per second of the training step on one batch in memory."""
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     model = build_model(
@@ -91,7 +91,7 @@ def _training_rate(
 
 
 def verdict(input_rate: float, network_rate: float, config: Config) -> str:
-    """Both rates, which of them is the limit, and what to change."""
+    """Text that states both rates, the limiting one, and what to change."""
     lines = [
         f"The pipeline delivers {input_rate:,.0f} pictures/s when it runs alone; the network "
         f"({config.model}, {config.precision}, batches of {config.batch_size}) takes "

@@ -9,12 +9,12 @@ from trainer.settings.config import Config
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Epochs [first, end) that train one part of the network with an optimizer of their own.
+    """Epochs [first, end) that train one part of the network with their own optimizer.
 
     Attributes:
       name: the part, as `trainer.models.networks.set_trainable` takes it.
       first, end: epochs, counted from 0.
-      learning_rate: or the peak of the schedule.
+      learning_rate: learning rate, or the peak of its schedule.
     """
 
     name: str

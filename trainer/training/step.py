@@ -1,7 +1,7 @@
-"""One training step, on one device or on several: the seam between the data and the network.
+"""One training step, on one device or several: it connects the data to the network.
 
-The step is written over `tf.distribute.Strategy.run` with Keras's public API alone: a model, an
-optimizer, a loss and metrics. (Keras's own `fit` does not work across machines,
+The step uses `tf.distribute.Strategy.run` and only Keras's public API: a model, an optimizer,
+a loss and metrics. (Keras's own `fit` does not work across machines,
 https://github.com/keras-team/keras/issues/20585.)
 """
 
@@ -43,7 +43,7 @@ class RunningMetrics:
     def update(
         self, loss: tf.Tensor, labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor | None
     ) -> None:
-        """Counts a batch in: its mean loss [], labels [b], logits [b, classes], weights [b]."""
+        """Adds a batch: its mean loss [], labels [b], logits [b, classes], weights [b]."""
         self._loss.update_state(loss, sample_weight=tf.shape(labels)[0])
         self._nonfinite.update_state(labels, logits)
         self._accuracy.update_state(labels, logits, sample_weight=weights)
@@ -57,28 +57,28 @@ class RunningMetrics:
         )
 
     def reset(self) -> None:
-        """Starts again, as at the beginning of an epoch."""
+        """Resets the metrics, as at the start of an epoch."""
         for metric in self._all:
             metric.reset_state()
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """All that the means depend on, in a fixed order."""
+        """All variables of the metrics, in a fixed order."""
         return [variable for metric in self._all for variable in metric.variables]
 
 
 class TrainStep:
-    """Takes the next batch, and moves the weights by one step of the optimizer.
+    """Trains on the next batch with one step of the optimizer.
 
     Args:
       model: inputs -> logits [b, classes]; its trainable variables are trained.
-      optimizer: built here.
-      loss: of labels and logits, mean over the batch.
+      optimizer: the optimizer, which is built here.
+      loss: loss of labels and logits, averaged over the batch.
       strategy: the devices.
-      ema_momentum: of the averaged weights; 0: none are kept.
+      ema_momentum: momentum of the averaged weights; 0: no averages.
 
     Attributes:
-      metrics: of the epoch.
+      metrics: running metrics of the epoch.
       averages: the averaged weights, or None.
     """
 
@@ -98,7 +98,7 @@ class TrainStep:
                 AveragedWeights(model.trainable_variables, ema_momentum) if ema_momentum else None
             )
         one_device = strategy.num_replicas_in_sync == 1
-        # On a processor XLA was slower by far; with several devices it cannot hold the exchange.
+        # XLA was far slower on a CPU, and cannot contain the exchange between several devices.
         jit = one_device and bool(tf.config.list_physical_devices("GPU"))
         self._on_one_device = (
             tf.function(self._step, jit_compile=True, reduce_retracing=True) if jit else self._step
@@ -118,11 +118,11 @@ class TrainStep:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next step."""
+        """The learning rate of the next step."""
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def variables(self, network: keras.Model) -> list[keras.Variable]:
-        """All that a step reads or that evaluation needs, each once, in a fixed order.
+        """All variables that a step or an evaluation reads, each once, in a fixed order.
 
         Args:
           network: the whole network, of which `model` may be a part.
@@ -136,11 +136,11 @@ class TrainStep:
         return list({id(variable): variable for variable in variables}.values())
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Within the block the network has the averaged weights, if they are kept."""
+        """Within the block, the network has the averaged weights, if there are any."""
         return contextlib.nullcontext() if self.averages is None else self.averages.applied()
 
     def trained_variables(self) -> Sequence[keras.Variable]:
-        """Those that the optimizer moves."""
+        """The variables that the optimizer updates."""
         return self.model.trainable_variables
 
     def _on_all_devices(self, batches: Iterator[Any]) -> None:

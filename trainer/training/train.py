@@ -1,4 +1,4 @@
-"""Trains a network into a run's folder, and continues there exactly where it was stopped."""
+"""Trains a network in a run's folder, and continues exactly where training stopped."""
 
 from __future__ import annotations
 
@@ -49,9 +49,10 @@ def train(
       LabelMapError: if `run_dir` holds a run on other categories.
       DatasetError: if `run_dir` holds a run on other products, or a record is damaged; the last
         checkpoint stays as it was.
-      NonFiniteLossError: if the loss stops being finite; the last checkpoint stays as it was.
+      NonFiniteLossError: if the loss or a weight is no longer finite; the last checkpoint stays as
+        it was.
       OutOfMemoryError: if a batch does not fit on the device.
-      CheckpointWriteError: if the disk is full; the checkpoint before stays as it was.
+      CheckpointWriteError: if the disk is full; the previous checkpoint stays as it was.
       Preempted: after a signal, once a checkpoint is written.
     """
     run = RunFolder(run_dir)

@@ -1,8 +1,9 @@
-"""A run from where it stands to its end: stages, epochs, validation, checkpoints.
+"""Trains a run from its current position to its end: stages, epochs, validation, checkpoints.
 
-One epoch is a pipeline seeded by the epoch, the steps over it, and a validation. The checkpoint
-holds all that a later step depends on: variables, running metrics, the place in the epoch. Learning
-rate, best epoch and early stopping follow from the step and the history, and need no state.
+An epoch consists of a pipeline seeded by the epoch, the steps over it, and a validation. The
+checkpoint holds everything that later steps depend on: variables, running metrics, the position in
+the epoch. Learning rate, best epoch and early stopping follow from the step and the history, and
+need no state.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
 
 
 class Training:
-    """One process's part of a run.
+    """The part of a run that one process trains.
 
     Args:
       config: resolved settings.
@@ -60,8 +61,8 @@ class Training:
       extra_hooks: called before the project's own hooks.
 
     Raises:
-      DatasetError: if the run was begun on other data.
-      What `EpochSplits` and `build_model` raise.
+      DatasetError: if the run started on other data.
+      Also the errors of `EpochSplits` and `build_model`.
     """
 
     def __init__(
@@ -95,11 +96,11 @@ class Training:
                 seed=config.seed,
             )
         self._clock = hooks.CheckpointClock(config.checkpoint_minutes, config.checkpoint_steps)
-        # Of a stage; `_prepare_stage` sets them.
+        # Per stage; set by `_prepare_stage`.
         self._feed: PictureFeed | FeatureFeed = self._pictures()
         self._step: TrainStep
         self._guard: FiniteGuard
-        # Of an epoch.
+        # Per epoch.
         self._curves: hooks.Curves
         self._epoch_began = time.monotonic()
 
@@ -108,8 +109,9 @@ class Training:
 
         Raises:
           Preempted: after a signal, once a checkpoint is written.
-          NonFiniteLossError: if the loss stops being finite; the last checkpoint stays.
-          CheckpointWriteError: if the disk is full; the checkpoint before stays.
+          NonFiniteLossError: if the loss or a weight is no longer finite; the last checkpoint
+            stays.
+          CheckpointWriteError: if the disk is full; the previous checkpoint stays.
         """
         resuming = self._checkpoint.training_state is not None
         if resuming:
@@ -127,8 +129,8 @@ class Training:
                 self._move(stage=number)
                 self._update(finished=False, stopped_early=False)
                 for epoch in range(self._checkpoint.position.epoch, all_stages[number].end):
-                    # Before an epoch, not after it: a kill between the last epoch's checkpoint and
-                    # the run's end must not add an epoch.
+                    # Checked before an epoch, not after it: a process killed between the last
+                    # epoch's checkpoint and the end of the run must not train another epoch.
                     if stops_early(self._config, self._checkpoint):
                         break
                     self._train_epoch(epoch, all_stages[number], stop)
@@ -181,7 +183,7 @@ class Training:
         return self._step.variables(self._model)
 
     def _describe(self) -> None:
-        """Says what is about to be trained, and shows TensorBoard its settings and pictures."""
+        """Prints what is about to be trained, and logs its settings and pictures to TensorBoard."""
         train, validation = self._splits.pair(0)
         self._log.begin(self._config, self._model.count_params(), train, validation)
         self._events.hparams(self._config)
@@ -204,7 +206,7 @@ class Training:
         try:
             self._feed.prepare(epoch, stop.check)
         except StopAsked:
-            self._epoch_began = time.monotonic()  # the epoch's time does not include preparing
+            self._epoch_began = time.monotonic()  # the epoch's time does not include preparation
             self._preempt(plan.place(plan.first))
         self._epoch_began = time.monotonic()
         if plan.first == 0:
@@ -241,7 +243,7 @@ class Training:
         )
 
     def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
-        """What happens between the steps of an epoch, in this order."""
+        """The hooks of an epoch, in the order in which they run."""
         config, metrics = self._config, self._step.metrics.values
         self._curves = hooks.Curves(
             self._events,
@@ -276,14 +278,14 @@ class Training:
             self._preempt(end)
 
     def _finish_epoch(self, end: hooks.Place, row: EpochRow) -> None:
-        """Takes the epoch into the history, keeps its weights, and commits both."""
+        """Adds the epoch to the history, saves its weights, and commits both."""
         with self._step.averaged(), self._store.clear_write_errors():
             file = save_weights(self._model, self._store.weights_path(row.epoch))
         last = WeightsFile(file.file, file.sha256, row.epoch, row.val_loss)
         best = self._checkpoint.best
         if best is None or row.val_loss < best.val_loss:
             best = last
-        if row.epoch == 0:  # not before: tracing a deep network takes seconds
+        if row.epoch == 0:  # not earlier: tracing a deep network takes seconds
             self._events.graph(self._feed.graph())
         self._log.epoch(row, self._config.epochs)
         self._update(
@@ -310,11 +312,11 @@ class Training:
             epoch=place.epoch, step=place.step, seconds_before=seconds, window=self._curves.window
         )
         self._commit()
-        # This process goes on to count from the epoch's beginning.
+        # This process keeps counting from when it began the epoch.
         self._move(seconds_before=before)
 
     def _preempt(self, place: hooks.Place) -> NoReturn:
-        """Commits the state at `place`, and says that training has stopped."""
+        """Commits the state at `place`, and raises Preempted."""
         self._save(place)
         raise Preempted(
             f"Stopped as asked at epoch {place.epoch + 1}, step {place.step}; the checkpoint in "

@@ -1,15 +1,15 @@
-"""Solution 1 to its end: a network for level 1, then a specialist within each level-1 category.
+"""Trains all of Solution 1: a network for level 1, then a specialist per level-1 category.
 
     python -m trainer.two_stage --run_dir=runs/two-stage --model=solution1_2 --epochs=10
 
-Trains the networks one after another, each in a run's folder of its own (`level1/`,
-`specialists/NN/` by level-1 label). The same command again skips those that are finished and
-continues the one that was stopped. Evaluation, submission, report and serving take the whole as one
-network: p(category) = p(level 1) * p(category | level 1).
+Trains the networks one after another, each in its own run folder (`level1/`, `specialists/NN/` by
+level-1 label). The same command again skips the finished networks and continues the interrupted
+one. Evaluation, submission, report and serving treat the result as one network: p(category) =
+p(level 1) * p(category | level 1).
 
-A specialist needs two categories or more with training pictures, and a validation picture. For the
-other level-1 categories p(category | level 1) is fixed: the share of training products, one added
-to each category's count (so 1 for an only category, and all alike where there is no product).
+A specialist needs at least two categories with training pictures, and a validation picture. For the
+other level-1 categories, p(category | level 1) is fixed: the share of training products, with one
+added to each category's count (so 1 for a single category, and uniform without products).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TwoStageError(ValueError):
 def needs_specialist(
     training: Split, validation: Split, level1_of_category: np.ndarray
 ) -> np.ndarray:
-    """bool [level-1 categories]: those with something to tell apart and to measure it on."""
+    """Which level-1 categories get a specialist: bool [level-1 categories]."""
     num_level1 = int(level1_of_category.max()) + 1
     trained = np.unique(_categories_with_pictures(training))
     validated = np.unique(level1_of_category[_categories_with_pictures(validation)])
@@ -54,7 +54,7 @@ def _categories_with_pictures(split: Split) -> np.ndarray:
 
 
 def fixed_second_stage(training: Split, inside: np.ndarray) -> np.ndarray:
-    """float64 [n]: p(category | level 1) of the categories `inside` without a specialist."""
+    """p(category | level 1) of the categories `inside`, which have no specialist: float64 [n]."""
     category = training.index.category
     counts = 1 + np.bincount(category[category >= 0], minlength=inside.max() + 1)[inside]
     return counts / counts.sum()
@@ -70,13 +70,13 @@ def train_two_stage(
 
     Args:
       level1_config: resolved settings of the first network; `target` is `level1`.
-      specialist_config: resolved settings of every specialist, but for `within_level1`.
+      specialist_config: resolved settings of every specialist, except `within_level1`.
       run_dir: folder of the run.
       data: the data set.
 
     Raises:
       RunFolderError: if `run_dir` holds a plain run, or another process trains in it.
-      What `trainer.training.train.train` raises.
+      Also the errors of `trainer.training.train.train`.
     """
     run = RunFolder(run_dir)
     if run.state_path.exists():
@@ -121,7 +121,7 @@ def _say(name: str, what: str, number: int, needed: np.ndarray) -> None:
 
 
 def _forget_last_network() -> None:
-    """Frees what Keras keeps of networks that are done with; there may be fifty."""
+    """Frees what Keras keeps of finished networks, of which there may be fifty."""
     keras.backend.clear_session()
     gc.collect()
 
@@ -138,12 +138,12 @@ def stage_configs(
     Args:
       settings: as the user gave them, for the networks of both stages.
       data: the data set.
-      specialist_model: another network for the specialists.
-      specialist_epochs: another number of epochs for them.
+      specialist_model: network of the specialists; default: the same.
+      specialist_epochs: number of epochs of the specialists; default: the same.
 
     Raises:
       TwoStageError: if `--target` was given and is not level1.
-      ConfigError: as of `trainer.settings.resolve.resolve`.
+      ConfigError: as in `trainer.settings.resolve.resolve`.
     """
     if "target" in settings.given and settings.target != "level1":
         raise TwoStageError(
@@ -164,5 +164,5 @@ def stage_configs(
 
 
 def _with(settings: Settings, **changes: Any) -> Settings:
-    """`settings` with `changes`, which a preset does not replace."""
+    """`settings` with `changes`, which a preset does not override."""
     return dataclasses.replace(settings, **changes, given=settings.given | set(changes))
