@@ -91,7 +91,7 @@ def resolve_input_range(
     reveals it, else the network's own: [0, 1] for the study's, [-1, 1] for ImageNet's.
 
     Raises:
-      ModelError, WeightsError: as `build_model`.
+      ModelError, WeightsError: as in `build_model`.
     """
     weights = _check_weights(name, weights)
     return input_range or _range_of_weights(_entry(name), weights)

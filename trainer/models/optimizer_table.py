@@ -32,7 +32,7 @@ class OptimizerEntry:
 # Learning rates are Keras's defaults, the same in Keras 3 as in the study's Keras 1 and 2, except
 # for Adadelta: 1.0 there and in the paper (arXiv:1212.5701), but 0.001 in Keras 3, with which it
 # hardly learns (https://keras.io/api/optimizers/adadelta/). Rates for fine-tuning: Adam's was
-# measured, Nadam and AdamW copy it, the others keep Adam's proportion or are the usual ones.
+# measured, Nadam and AdamW copy it; the others keep Adam's proportion or use common values.
 OPTIMIZERS: dict[str, OptimizerEntry] = {
     "rmsprop": OptimizerEntry("RMSprop", 1e-3, 5e-4),
     "adam": OptimizerEntry("Adam", 1e-3, 5e-4),

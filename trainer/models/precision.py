@@ -24,7 +24,7 @@ class PrecisionError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Hardware:
-    """The hardware that decides. `gpus`: compute capability of each, None if unknown."""
+    """The hardware to choose for. `gpus`: compute capability of each, None if unknown."""
 
     gpus: tuple[tuple[int, int] | None, ...] = ()
     cpu_flags: frozenset[str] = frozenset()

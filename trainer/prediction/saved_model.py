@@ -119,7 +119,7 @@ def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
     """string [b] -> uint8 [b, image_size, image_size, 3]."""
 
     def decode(jpeg: tf.Tensor) -> tf.Tensor:
-        # Reads only the header: decoding is what allocates memory for the pixels.
+        # Reads only the header; decoding allocates the memory for the pixels.
         shape = tf.image.extract_jpeg_shape(jpeg, output_type=tf.int64)
         refusal = tf.debugging.Assert(
             shape[0] * shape[1] <= MAX_PIXELS,

@@ -91,7 +91,7 @@ class Position:
     Attributes:
       stage: number of the stage.
       epoch: number of finished epochs.
-      step: number of finished steps of the next epoch.
+      step: number of finished steps of the current epoch.
       global_step: number of steps of all finished epochs.
       seconds_before: seconds that earlier processes spent in the epoch.
       window: totals at the last point of the curves.

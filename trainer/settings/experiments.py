@@ -65,7 +65,7 @@ def _solution1(model: str, epochs: int) -> dict[str, Any]:
 
 
 def _transfer(epochs: int) -> dict[str, Any]:
-    # The study did not publish for how many epochs only the new layers train: the default of 2.
+    # The study did not publish how many epochs trained only the new layers: the default of 2.
     return _study("inception", "adam", epochs, weights="imagenet", trainable="staged")
 
 

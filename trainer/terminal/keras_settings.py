@@ -13,9 +13,9 @@ def apply_keras_settings() -> None:
     """Sets `REQUIRED`, overriding keras.json, and verifies it. Imports Keras.
 
     Raises:
-      KerasSettingsError: if Keras was already imported with another backend, which is final.
+      KerasSettingsError: if Keras was imported earlier with another backend, which is then fixed.
     """
-    import keras  # imports TensorFlow, which takes seconds that `--help` should not
+    import keras  # imports TensorFlow, which is too slow for `--help`
 
     keras.config.set_floatx(REQUIRED["floatx"])
     keras.config.set_image_data_format(REQUIRED["image_data_format"])

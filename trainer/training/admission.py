@@ -1,4 +1,4 @@
-"""Admits a run to a folder: creates a new one, or checks that it continues the same run."""
+"""Opens the folder of a run: creates it, or checks that it holds the same run."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class TrainStep:
     def iterator(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """Iterates over (inputs [b, ...], labels [b]) or (inputs, labels, weights [b]).
 
-        With several devices b must be a multiple of their number.
+        With several devices, b must be a multiple of their number.
         """
         return iter(self._strategy.experimental_distribute_dataset(batches))
 
