@@ -30,7 +30,7 @@ class Options:
         None,
         "The specialists' network. Default: that of --model.",
         group="Specialists",
-        choices=tuple(MODELS),
+        choices=MODELS,
     )
     specialist_epochs: int | None = option(
         None,

@@ -79,7 +79,7 @@ class CdiscountData:
         self.data_path = pathlib.Path(data_path)
         self.categories_path = self.data_path / "category_names.csv"
         self._indexes: dict[str, ProductIndex] = {}
-        self._builder = tfds.builder_from_directory(str(self.data_path))
+        self._builder = _opened(self.data_path)
         if self._builder.info.file_format != tfds.core.FileFormat.TFRECORD:
             raise DatasetError(
                 "The trainer reads data sets in TFRecord files. "
@@ -255,6 +255,19 @@ def damaged_shard(split: Split, error: Exception) -> DatasetError:
 
 def _folder(split: Split) -> str:
     return os.path.dirname(split.files[0].path)
+
+
+def _opened(data_path: pathlib.Path) -> tfds.core.DatasetBuilder:
+    try:
+        builder = tfds.builder_from_directory(str(data_path))
+        dict(builder.info.metadata or {})  # read late otherwise
+        return builder
+    except Exception as error:  # TFDS and protobuf have many for a file that is cut or edited
+        raise DatasetError(
+            f"TFDS must be able to read the data set in {data_path}. Received, from "
+            "dataset_info.json, features.json, metadata.json or the labels: "
+            f"{type(error).__name__}: {str(error).partition(chr(10))[0]}. {_COPY_OR_BUILD}"
+        ) from error
 
 
 def data_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:

@@ -1,7 +1,7 @@
-"""TensorBoard event files that a resumed run continues without a gap or a doubled point.
+"""TensorBoard event files that a resumed run continues without gaps or duplicate points.
 
-Points are held back until the next checkpoint is committed; the checkpoint then records how long
-each event file is. A resumed run cuts the files back to those lengths and goes on in new files.
+Points are held back until the next checkpoint, which records the length of each event file. A
+resumed run truncates the files to those lengths and continues in new files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
 from cdisc_tfds.tfrecord import count_records
@@ -23,11 +24,12 @@ _FILES = "events.out.tfevents.*"
 
 
 def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
-    """Cuts the event files below `folder` back to what the last checkpoint counted on.
+    """Truncates the event files in `folder` to the lengths that the last checkpoint recorded.
 
     Args:
       folder: the run's TensorBoard folder.
-      committed: length in bytes of each file, by its path relative to `folder`; others are deleted.
+      committed: length in bytes of each file, by its path relative to `folder`; other files are
+        deleted.
     """
     for path in sorted(folder.rglob(_FILES)):
         length = committed.get(str(path.relative_to(folder)))
@@ -35,14 +37,25 @@ def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
             path.unlink()
         elif path.stat().st_size > length:
             os.truncate(path, length)
+    for name, length in committed.items():
+        path = folder / name
+        size = path.stat().st_size if path.exists() else 0
+        if size < length:
+            logging.warning(
+                "TensorBoard's file %s has %d bytes of the %d that the checkpoint counted on: some "
+                "points of its curves are lost. The history is whole.",
+                path,
+                size,
+                length,
+            )
 
 
 class EventFileError(OSError):
-    """Points that did not reach their event file."""
+    """Points that could not be written to their event file."""
 
 
 def _count_whole(path: pathlib.Path, begin: int) -> tuple[int, int]:
-    """(records from byte `begin` on, the file's size); raises EventFileError if the last is cut."""
+    """(records from byte `begin` on, file size); raises EventFileError if the last is cut off."""
     count, end = count_records(path, begin)
     size = path.stat().st_size
     if end != size:
@@ -67,28 +80,28 @@ class EventLog:
         truncate_to(folder, committed or {})
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._path: dict[str, pathlib.Path] = {}  # of each curve's file
-        self._size: collections.Counter[str] = collections.Counter()  # of it at the last commit
-        self._records: collections.Counter[str] = collections.Counter()  # written to it since
+        self._size: collections.Counter[str] = collections.Counter()  # at the last commit
+        self._records: collections.Counter[str] = collections.Counter()  # written since
         self._held: list[tuple[str, dict[str, float], int]] = []
 
     def scalars(self, curve: str, values: dict[str, float], step: int) -> None:
-        """Points of `curve` (`train` or `validation`) at `step`; appear at the next `commit`."""
+        """Adds points to `curve`, `train` or `validation`, at `step`; `commit` writes them."""
         self._held.append((curve, dict(values), step))
 
     def pictures(self, name: str, batch: np.ndarray) -> None:
-        """A grid of at most 25 pictures of a uint8 [n, height, width, 3] batch."""
+        """Writes a grid of at most 25 pictures of a uint8 [n, height, width, 3] batch."""
         with self._writer("train").as_default(step=0):
             tf.summary.image(name, picture_grid(batch[:25])[np.newaxis])
         self._records["train"] += 1
 
     def graph(self, function: tf.types.experimental.ConcreteFunction) -> None:
-        """The network's operations."""
+        """Writes the network's operations."""
         with self._writer("train").as_default(step=0):
             tf.summary.graph(function.graph.as_graph_def())
         self._records["train"] += 1
 
     def hparams(self, config: Config) -> None:
-        """The settings, and which metrics the HParams table compares runs by."""
+        """Writes the settings, and the metrics by which the HParams table compares runs."""
         values = {
             name: value if isinstance(value, int | float | str) else str(value)
             for name, value in config.of_result().items()
@@ -107,10 +120,10 @@ class EventLog:
         self._records["."] += 2
 
     def commit(self) -> dict[str, int]:
-        """Writes the points held back; returns each event file's length, for the checkpoint.
+        """Writes the held-back points; returns the length of each event file, for the checkpoint.
 
         Raises:
-          EventFileError: if the disk is full, which TensorFlow's writer does not tell.
+          EventFileError: if the disk is full, which TensorFlow's writer does not report.
         """
         for curve, values, step in self._held:
             with self._writer(curve).as_default(step=step):
@@ -142,7 +155,7 @@ class EventLog:
             except tf.errors.OpError as error:
                 raise _incomplete(folder, error.message.splitlines()[0]) from error
             (self._path[curve],) = set(folder.glob(_FILES)) - before
-            self._records[curve] = 1  # the file's version
+            self._records[curve] = 1  # the record with the file's version
         return self._writers[curve]
 
 

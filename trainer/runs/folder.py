@@ -75,7 +75,7 @@ class RunFolder:
         Raises:
           RunFolderError: if there is no run, or its settings are not those it was trained with.
         """
-        text = self.require().config_path.read_text(encoding="utf-8")
+        text = self.require().config_path.read_text(encoding="utf-8", errors="replace")
         config = Config.from_json(text, self.config_path)
         if self.state_path.exists():
             trained = self.state.settings_sha256

@@ -32,7 +32,7 @@ class RunOptions:
         "A preset: the settings of one of the study's experiments, or a recommended recipe. Other "
         "flags override it.",
         group="Preset",
-        choices=tuple(EXPERIMENTS),
+        choices=EXPERIMENTS,
     )
     data_dir: str | None = option(
         None,
@@ -58,7 +58,7 @@ class RunOptions:
         group=_DATA,
         choices=TARGETS,
     )
-    model: str = option("cnn", "The network.", group=_NETWORK, choices=tuple(MODELS))
+    model: str = option("cnn", "The network.", group=_NETWORK, choices=MODELS)
     weights: str | None = option(
         None,
         "Weights that training starts from: `imagenet`, `none`, or a path to a .weights.h5 file. "
@@ -105,7 +105,7 @@ class RunOptions:
         at_least=0,
         below=1,
     )
-    optimizer: str = option("adam", "The optimizer.", group=_TRAINING, choices=tuple(OPTIMIZERS))
+    optimizer: str = option("adam", "The optimizer.", group=_TRAINING, choices=OPTIMIZERS)
     learning_rate: float | None = option(
         None,
         "Learning rate, or the peak of a schedule. Default: the optimizer's own.",
@@ -151,7 +151,7 @@ class RunOptions:
         "Random changes to training pictures: mirror them, and shift them by up to a tenth. "
         "Default: flip_shift for a pretrained network, none for the others.",
         group=_TRAINING,
-        choices=tuple(AUGMENTATIONS),
+        choices=AUGMENTATIONS,
     )
     batch_size: int = option(32, "Pictures per training step.", group=_TRAINING, at_least=1)
     epochs: int = option(

@@ -18,7 +18,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 _KEY = "option"
@@ -46,7 +46,7 @@ class Option:
 
     help: str
     group: str
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
     at_least: float | None = None
     at_most: float | None = None
     above: float | None = None
