@@ -260,9 +260,9 @@ def _folder(split: Split) -> str:
 def _opened(data_path: pathlib.Path) -> tfds.core.DatasetBuilder:
     try:
         builder = tfds.builder_from_directory(str(data_path))
-        dict(builder.info.metadata or {})  # read late otherwise
+        dict(builder.info.metadata or {})  # TFDS reads it lazily
         return builder
-    except Exception as error:  # TFDS and protobuf have many for a file that is cut or edited
+    except Exception as error:  # TFDS and protobuf raise many kinds for a damaged file
         raise DatasetError(
             f"TFDS must be able to read the data set in {data_path}. Received, from "
             "dataset_info.json, features.json, metadata.json or the labels: "
