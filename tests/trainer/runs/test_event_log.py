@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.small_data import small_config
 from trainer.runs import event_log
 from trainer.runs.event_log import EventFileError, EventLog, picture_grid
-from trainer.settings.config import Config
 
 
 def _points(folder, tag):
@@ -56,7 +56,7 @@ def test_points_appear_at_the_commit(tmp_path):
 
 def test_hparams_and_pictures_are_written(tmp_path):
     log = EventLog(tmp_path)
-    log.hparams(Config(model="cnn", input_range=(0.0, 1.0)))
+    log.hparams(small_config())
     log.pictures("input pictures", np.zeros([3, 8, 8, 3], np.uint8))
     log.commit()
     log.close()
