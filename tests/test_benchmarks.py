@@ -407,6 +407,7 @@ def test_both_writers_are_timed(settings, tmp_path):
     assert build.measure_copy(pathlib.Path(manual_dir)) > 0
 
 
+@pytest.mark.torture
 def test_steps_precision_and_inference(settings, monkeypatch):
     # Two names of one network share a row.
     (row,) = steps.run(dataclasses.replace(settings, networks=("cnn", "solution1_2")))
