@@ -35,7 +35,7 @@ def _row(settings: Settings, data: CdiscountData, name: str) -> Row:
     epochs = {config: first_epoch_in_memory(config, data) for config in configs}
 
     def rate(config: Config, steps: int) -> float:
-        return epochs[config].timed(steps, warm_up=1).steps_a_second
+        return epochs[config].timed(steps, warm_up=1).steps_per_second
 
     steps = {config: steps_in(settings.seconds, rate(config, 2)) for config in epochs}
     results = take_turns(

@@ -62,7 +62,7 @@ class Turns:
             self._memory = epoch.in_memory()
             pace = self._memory.timed(3, _WARM_UP)
             most = epoch.steps_left - _WARM_UP
-            self._steps = min(most, steps_in(self._settings.seconds, pace.steps_a_second))
+            self._steps = min(most, steps_in(self._settings.seconds, pace.steps_per_second))
             epoch.run(1)
             return
         turn = len(self.real)
@@ -93,7 +93,7 @@ def _row(settings: Settings, data: CdiscountData, names: list[str]) -> Row:
         "one batch in memory",
         "pictures/s",
         *(
-            [config.batch_size * pace.steps_a_second for pace in paces]
+            [config.batch_size * pace.steps_per_second for pace in paces]
             for paces in (turns.real, turns.memory)
         ),
         at_least=_TARGET,

@@ -36,7 +36,7 @@ _VALIDATION = 8  # products; the benchmarks do not measure the validation after 
 class Pace:
     """The pace of training: steps per second, and total seconds of all cores per step."""
 
-    steps_a_second: float
+    steps_per_second: float
     cpu_seconds: float
 
 

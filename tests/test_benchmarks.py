@@ -331,7 +331,7 @@ def test_the_clock_takes_the_steps_behind_the_warm_up(settings, tmp_path):
         pace = epoch.timed(3, warm_up=2)
         assert places == [0, 1, 2, 3, 4]
         # Two of the three pauses, and neither those of the warm-up nor closing the hooks.
-        assert 0.1 < 3 / pace.steps_a_second < 0.45
+        assert 0.1 < 3 / pace.steps_per_second < 0.45
         assert len(pauses) == 1
 
     training.train_with(config, small_data, tmp_path / "run", answer)

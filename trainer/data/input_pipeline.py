@@ -19,7 +19,7 @@ from trainer.data.augmentation_table import AUGMENTATIONS
 from trainer.data.dataset import Split
 from trainer.data.decoding import decode_batches
 from trainer.data.labelled_split import LabelledSplit
-from trainer.data.pipeline_threads import pipeline_options, step_back
+from trainer.data.pipeline_threads import pipeline_options, with_low_priority
 from trainer.data.record_reading import numbered_records, picture_parser
 
 _FILES_AT_ONCE = 8
@@ -76,7 +76,9 @@ def train_dataset(
         .map(lambda step, batch: (*batch, draw(step, tf.size(batch[1]))))
     )
     return (
-        decode_batches(step_back(batches), image_size, batch_size, TRANSFORMS[augment], decoder)
+        decode_batches(
+            with_low_priority(batches), image_size, batch_size, TRANSFORMS[augment], decoder
+        )
         .map(_white_for_missing)
         .apply(
             tf.data.experimental.assert_cardinality(max(0, split.steps(batch_size) - skip_steps))
@@ -149,7 +151,7 @@ def inference_dataset(
         .map(lambda jpegs, ordinals: (jpegs, ordinals, ()))
     )
     return (
-        decode_batches(step_back(batches), image_size, batch_size, decoder=decoder)
+        decode_batches(with_low_priority(batches), image_size, batch_size, decoder=decoder)
         .map(_without_missing)
         .prefetch(2)
         .with_options(pipeline_options())

@@ -23,7 +23,7 @@ from cdisc_tfds.machine import num_cores
 # still decodes some hundred pictures per second, more than a network can train on there.
 NICENESS = 15
 # Batches go to random threads of the pool; after this many per core, every thread has had one.
-_BATCHES_A_CORE = 16
+_BATCHES_PER_CORE = 16
 
 
 def pipeline_options() -> tf.data.Options:
@@ -36,12 +36,12 @@ def pipeline_options() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    if input_steps_back():
+    if lowers_priority():
         options.threading.private_threadpool_size = num_cores()
     return options
 
 
-def input_steps_back() -> bool:
+def lowers_priority() -> bool:
     """Whether input threads get a low priority: on Linux without a GPU.
 
     Linux threads have priorities of their own.
@@ -49,14 +49,14 @@ def input_steps_back() -> bool:
     return sys.platform == "linux" and not tf.config.list_physical_devices("GPU")
 
 
-def step_back(batches: tf.data.Dataset) -> tf.data.Dataset:
+def with_low_priority(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Returns the same batches, produced by threads with a low priority.
 
     The pipeline must have threads of its own, which `pipeline_options` gives it.
     """
-    if not input_steps_back():
+    if not lowers_priority():
         return batches
-    first = _BATCHES_A_CORE * num_cores()
+    first = _BATCHES_PER_CORE * num_cores()
 
     def pass_on(number: tf.Tensor, element: Any) -> Any:
         lowered = tf.cond(

@@ -9,7 +9,12 @@ import pytest
 import tensorflow as tf
 
 from trainer.data import pipeline_threads
-from trainer.data.pipeline_threads import NICENESS, input_steps_back, pipeline_options, step_back
+from trainer.data.pipeline_threads import (
+    NICENESS,
+    lowers_priority,
+    pipeline_options,
+    with_low_priority,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority here")
 
@@ -31,7 +36,7 @@ def batches():
 def test_its_own_threads_step_back_and_no_other():
     tf.matmul(tf.ones([64, 64]), tf.ones([64, 64]))  # the network's threads
     before = niceness()
-    iterator = iter(step_back(batches()).prefetch(1).with_options(pipeline_options()))
+    iterator = iter(with_low_priority(batches()).prefetch(1).with_options(pipeline_options()))
     for _ in iterator:
         pass
     after = niceness()
@@ -42,13 +47,13 @@ def test_its_own_threads_step_back_and_no_other():
 
 def test_the_same_batches():
     ours, plain = (
-        list(dataset.as_numpy_iterator()) for dataset in (step_back(batches()), batches())
+        list(dataset.as_numpy_iterator()) for dataset in (with_low_priority(batches()), batches())
     )
     assert len(ours) == len(plain)
     for left, right in zip(ours, plain):
         for a, b in zip(tf.nest.flatten(left), tf.nest.flatten(right)):
             assert np.array_equal(a, b)
-    assert step_back(batches()).element_spec == batches().element_spec
+    assert with_low_priority(batches()).element_spec == batches().element_spec
 
 
 def test_a_lower_priority_is_left(monkeypatch):
@@ -62,14 +67,14 @@ def test_a_sandbox_may_forbid_it(monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(os, "setpriority", forbid)
-    assert len(list(step_back(batches()))) == 100
+    assert len(list(with_low_priority(batches()))) == 100
 
 
 def test_beside_a_gpu_nothing_steps_back(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
-    assert not input_steps_back()
+    assert not lowers_priority()
     dataset = batches()
-    assert step_back(dataset) is dataset
+    assert with_low_priority(dataset) is dataset
     assert pipeline_options().threading.private_threadpool_size is None
 
 
