@@ -37,7 +37,7 @@ NETWORKS = ("cnn", "inception")
 _TARGET = 0.95
 _WHY_MISSED = (
     "without an accelerator the same cores decode and predict: what decoding takes of them is "
-    "missing here, though it steps back for the network"
+    "missing here, though its threads have a low priority"
 )
 
 

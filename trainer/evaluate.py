@@ -1,4 +1,4 @@
-"""Measures a finished run on a split: every labelled product once, exactly.
+"""Evaluates a finished run on a split: every labelled product, exactly once.
 
     python -m trainer.evaluate --run_dir=runs/cnn-adam --split='train[80%:]'
 

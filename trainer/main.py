@@ -1,9 +1,9 @@
-"""Trains a network on the `cdiscount` data set, or continues a run that was stopped.
+"""Trains a network on the `cdiscount` data set, or resumes a run.
 
     python -m trainer.main --model=inception --optimizer=adam
 
-A run's folder holds all that evaluation, submission, report and serving need. The same command with
-the same --run_dir continues a run that was stopped, and does nothing for one that is finished.
+A run's folder holds everything that evaluation, submission, report and serving need. The same command
+with the same --run_dir resumes an interrupted run, and does nothing if the run is finished.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
     python -m trainer.report runs/* --output=report.html
 
-Writes the page, which needs no other file, and its figures once more as PNGs in `report_files/`.
-Runs may be of any kind, unfinished or not evaluated; accuracies are compared only between runs that
-tell the same classes apart.
+Writes one self-contained page, and its figures as PNGs to `report_files/`. Runs may be of any kind,
+also unfinished or not evaluated; the page compares accuracies only between runs with the same classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exports a run's network as a SavedModel that takes JPEG files and names what they show.
+"""Exports a run's network as a SavedModel that classifies JPEG files.
 
     python -m trainer.serving --run_dir=runs/cnn-adam --output=served/1
 

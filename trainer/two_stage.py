@@ -1,8 +1,8 @@
-"""Solution 1 to its end: a network for level 1, then a specialist within each level-1 category.
+"""Trains the study's Solution 1: a network for level 1, and a specialist for each of its categories.
 
     python -m trainer.two_stage --run_dir=runs/two-stage --model=solution1_2 --epochs=10
 
-The same command again skips the networks that are finished and continues the one that was stopped.
+The same command again skips finished networks and resumes the one that was interrupted.
 """
 
 from __future__ import annotations

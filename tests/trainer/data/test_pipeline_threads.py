@@ -70,7 +70,7 @@ def test_a_sandbox_may_forbid_it(monkeypatch):
     assert len(list(with_low_priority(batches()))) == 100
 
 
-def test_beside_a_gpu_nothing_steps_back(monkeypatch):
+def test_beside_a_gpu_no_priority_is_lowered(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
     assert not lowers_priority()
     dataset = batches()
