@@ -2,8 +2,8 @@
 
     python -m trainer.main --model=inception --optimizer=adam
 
-A run's folder holds everything that evaluation, submission, report and serving need. The same command
-with the same --run_dir resumes an interrupted run, and does nothing if the run is finished.
+A run's folder holds everything that evaluation, submission, report and serving need. Repeat the
+command with the same --run_dir to resume an interrupted run; a finished one stays as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trains the study's Solution 1: a network for level 1, and a specialist for each of its categories.
+"""Trains the study's Solution 1: a level-1 network, and a specialist for each of its categories.
 
     python -m trainer.two_stage --run_dir=runs/two-stage --model=solution1_2 --epochs=10
 
