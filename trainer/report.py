@@ -3,7 +3,7 @@
     python -m trainer.report runs/* --output=report.html
 
 Writes one self-contained page, and its figures as PNGs to `report_files/`. Runs may be of any kind,
-also unfinished or not evaluated. The page compares accuracies only between runs of the same classes.
+also unfinished or not evaluated; the page only compares accuracies of runs with the same classes.
 """
 
 from __future__ import annotations
