@@ -75,14 +75,11 @@ def train_dataset(
         .skip(skip_steps)
         .map(lambda step, batch: (*batch, draw(step, tf.size(batch[1]))))
     )
+    steps, transform = split.steps(batch_size), TRANSFORMS[augment]
     return (
-        decode_batches(
-            with_low_priority(batches), image_size, batch_size, TRANSFORMS[augment], decoder
-        )
+        decode_batches(with_low_priority(batches), image_size, batch_size, transform, decoder)
         .map(_white_for_missing)
-        .apply(
-            tf.data.experimental.assert_cardinality(max(0, split.steps(batch_size) - skip_steps))
-        )
+        .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
         .prefetch(2)
         .with_options(pipeline_options())
     )
