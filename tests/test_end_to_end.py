@@ -115,6 +115,8 @@ def test_report_and_serving(folder, trained):
     page = (folder / "report.html").read_text()
     assert "solution1_1" in page and "data:image/png;base64," in page
     python("trainer.serving", f"--run_dir={trained}", f"--output={folder / 'served'}")
+    made_from = json.loads((folder / "served.made_from.json").read_text())
+    assert made_from["sha256"] == RunFolder(trained).state.best.sha256
     assert (folder / "served" / "saved_model.pb").exists()
 
 

@@ -23,6 +23,7 @@ from trainer.runs.evaluation_file import (
 )
 from trainer.runs.folder import RunFolder
 from trainer.runs.history import write_history
+from trainer.runs.run_weights import RunWeights
 from trainer.runs.state import Checkpoint, EpochRow, RunState, WeightsFile
 from trainer.runs.two_stage_file import TwoStageParts
 from trainer.settings.config import Config
@@ -103,7 +104,10 @@ def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> No
     run.evaluation.mkdir(exist_ok=True)
     names = run.label_map.categories.level1_names
     level = LevelAccuracies(0.8125, 0.99, 0.75, 0.98)
-    method = Method(split, "best", False, "arithmetic", weights_sha256=WEIGHTS_SHA256)
+    measured = run.state_path.exists() or run.is_two_stage
+    weights = RunWeights.of(run, "best") if measured else None
+    sha256 = weights.sha256 if weights else WEIGHTS_SHA256
+    method = Method(split, "best", False, "arithmetic", weights_sha256=sha256)
     counts = Counts(
         num_products=1234,
         num_pictures=2345,

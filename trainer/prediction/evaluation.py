@@ -28,6 +28,7 @@ from trainer.runs.evaluation_file import (
     file_name,
 )
 from trainer.runs.folder import RunFolder
+from trainer.runs.run_weights import RunWeights
 from trainer.terminal.progress import ProgressLine
 
 
@@ -102,7 +103,7 @@ def evaluate_run(
 
 def _method(run: RunFolder, products: Split, options: PredictionOptions, decoder: str) -> Method:
     """The products, weights and method of the evaluation."""
-    weights = None if run.is_two_stage else run.state.weights(options.checkpoint)
+    weights = RunWeights.of(run, options.checkpoint)
     return Method(
         split=products.spec,
         checkpoint=options.checkpoint,

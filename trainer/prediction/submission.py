@@ -26,6 +26,7 @@ from trainer.prediction.loading import load_predictor
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.runs.folder import RunFolder
+from trainer.runs.run_weights import RunWeights
 from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"
@@ -234,7 +235,7 @@ def submit(
     sample_submission: str | os.PathLike[str] | None = None,
     options: PredictionOptions | None = None,
 ) -> int:
-    """Predicts a split and writes the submission.
+    """Predicts a split and writes the submission, and OUTPUT.made_from.json beside it.
 
     Args:
       run_dir: the run's folder.
@@ -258,6 +259,7 @@ def submit(
     check_products(products.index.product_id, sample_submission)
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
+    weights = RunWeights.of(run, options.checkpoint)
     predictor = load_predictor(
         run, data, checkpoint=options.checkpoint, flip=options.flip, mean=options.mean
     )
@@ -268,4 +270,8 @@ def submit(
         decoder=decoder,
     )
     write_submission(output, products.index.product_id, category_ids)
+    if weights is not None:
+        weights.write_beside(
+            pathlib.Path(output), split=split, data_digest=products.index.digest, decoder=decoder
+        )
     return products.num_products

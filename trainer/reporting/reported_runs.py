@@ -13,6 +13,7 @@ from trainer.data.label_map import LabelMap
 from trainer.reporting.run_styles import Style, style_of
 from trainer.runs.evaluation_file import EvaluationResult, Method
 from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.run_weights import RunWeights
 from trainer.runs.state import EpochRow, RunState
 from trainer.settings.config import Config
 from trainer.settings.experiments import EXPERIMENTS, Experiment
@@ -115,12 +116,12 @@ class ReportedRun:
     def is_stale(self, method: Method) -> bool:
         """Whether an evaluation measured other weights than the run has now.
 
-        False if the weights are not known: for a two-stage run, and for evaluations by versions up
-        to 0.1.
+        False if the weights are not known: for evaluations by versions up to 0.1, and for an
+        unfinished two-stage run.
         """
-        if self.state is None or method.weights_sha256 is None:
+        if method.weights_sha256 is None or (self.state is None and not self.folder.is_two_stage):
             return False
-        weights = self.state.weights(method.checkpoint)
+        weights = RunWeights.of(self.folder, method.checkpoint)
         return weights is None or weights.sha256 != method.weights_sha256
 
     def last_stage_median(self, column: str) -> float | None:

@@ -76,7 +76,7 @@ class Method:
       mean: how the pictures of each product were averaged.
       decoder: the JPEG decoder, `tf` or `dali`.
       epoch: epoch of the weights, counted from 0; None for a two-stage run or if unknown.
-      weights_sha256: SHA-256 of the weights file; None likewise.
+      weights_sha256: as in `RunWeights`; None in files by versions up to 0.1.
       data_digest: digest of the split's index; None in files of versions up to 0.1.
     """
 

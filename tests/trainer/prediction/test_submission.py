@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -59,6 +60,15 @@ def test_a_submission_has_the_most_probable_category_of_each_product(
     lines = "".join(f"{i},{expected[i]}\n" for i in sorted(expected))
     assert output.read_text() == "_id,category_id\n" + lines
     assert len(set(expected.values())) > 1
+    assert json.loads((tmp_path / "submission.csv.made_from.json").read_text()) == {
+        "run": "run",
+        "checkpoint": "best",
+        "epoch": 0,
+        "sha256": run.state.best.sha256,
+        "split": "test",
+        "data_digest": split.index.digest,
+        "decoder": "tf",
+    }
 
 
 def _network_of(run, data):

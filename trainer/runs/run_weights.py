@@ -1,0 +1,61 @@
+"""The weights of a run that an evaluation, a submission or an export was made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+
+from cdisc_tfds.whole_files import write_json
+from trainer.runs.folder import RunFolder
+from trainer.runs.two_stage_file import TwoStageParts
+
+
+@dataclasses.dataclass(frozen=True)
+class RunWeights:
+    """The weights of a checkpoint of a run.
+
+    Attributes:
+      run: name of the run's folder.
+      checkpoint: `best` or `last`.
+      epoch: counted from 0; None for a two-stage run, whose networks each have their own.
+      sha256: of the weights file; for a two-stage run, of its networks' SHA-256 in order.
+    """
+
+    run: str
+    checkpoint: str
+    epoch: int | None
+    sha256: str
+
+    @classmethod
+    def of(cls, run: RunFolder, checkpoint: str) -> RunWeights | None:
+        """Reads them from a run's folder; None before the first epoch is finished.
+
+        Raises:
+          RunFolderError, StateError: if the folder's files cannot be read.
+        """
+        name = run.path.absolute().name
+        if not run.is_two_stage:
+            weights = run.state.weights(checkpoint)
+            if weights is None:
+                return None
+            return cls(name, checkpoint, weights.epoch, weights.sha256)
+        parts = TwoStageParts.read(run)
+        digest = hashlib.sha256()
+        for folder in (parts.level1, *parts.specialists.values()):
+            weights = RunFolder(run.path / folder).state.weights(checkpoint)
+            if weights is None:
+                return None
+            digest.update(weights.sha256.encode())
+        return cls(name, checkpoint, None, digest.hexdigest())
+
+    def write_beside(self, path: pathlib.Path, **facts: object) -> pathlib.Path:
+        """Writes PATH.made_from.json, which says what `path` was made of; returns its path.
+
+        Args:
+          path: a file or folder.
+          **facts: what else there is to say.
+        """
+        beside = path.with_name(f"{path.name}.made_from.json")
+        write_json(beside, dataclasses.asdict(self) | facts)
+        return beside
