@@ -25,6 +25,7 @@ from trainer.data.label_map import LabelMap
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor, predict_products
+from trainer.runs.checkpoint import sha256_of
 from trainer.runs.folder import RunFolder
 from trainer.runs.run_weights import RunWeights
 from trainer.terminal.progress import ProgressLine
@@ -271,7 +272,12 @@ def submit(
     )
     write_submission(output, products.index.product_id, category_ids)
     if weights is not None:
+        path = pathlib.Path(output)
         weights.write_beside(
-            pathlib.Path(output), split=split, data_digest=products.index.digest, decoder=decoder
+            path,
+            file_sha256=sha256_of(path),  # a kill before this line leaves the previous file's
+            split=split,
+            data_digest=products.index.digest,
+            decoder=decoder,
         )
     return products.num_products

@@ -65,6 +65,7 @@ def test_a_submission_has_the_most_probable_category_of_each_product(
         "checkpoint": "best",
         "epoch": 0,
         "sha256": run.state.best.sha256,
+        "file_sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
         "split": "test",
         "data_digest": split.index.digest,
         "decoder": "tf",
@@ -216,7 +217,12 @@ def test_an_interrupted_submission_leaves_the_old_one(run, tmp_path, monkeypatch
     ):
         submission.submit(run.path, output)
     assert hashlib.sha256(output.read_bytes()).hexdigest() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "run", "s.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "data",
+        "run",
+        "s.csv",
+        "s.csv.made_from.json",
+    ]
 
 
 def test_every_product_needs_one_prediction(run, data, monkeypatch):
