@@ -12,6 +12,7 @@ from trainer.data.decoding import resolve_decoder
 from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.record_reading import clear_record_errors
 from trainer.models.losses import SparseCrossentropy
 from trainer.models.networks import build_model, set_trainable
 from trainer.models.optimizers import build_optimizer
@@ -31,8 +32,9 @@ def profile_input(config: Config, data: CdiscountData, seconds: float = 15.0) ->
       seconds: measuring time of each, after a warm-up.
     """
     label_map = LabelMap(data.categories, config.target, config.within_level1)
+    labelled = LabelledSplit(data.split(config.train_split), label_map)
     dataset = train_dataset(
-        LabelledSplit(data.split(config.train_split), label_map),
+        labelled,
         batch_size=config.batch_size,
         image_size=config.image_size,
         seed=config.seed,
@@ -41,8 +43,9 @@ def profile_input(config: Config, data: CdiscountData, seconds: float = 15.0) ->
         shuffle_buffer=config.shuffle_buffer,
         decoder=resolve_decoder(config.decoder),
     )
-    input_rate = rate_of(dataset.repeat(), seconds)
-    batch = next(iter(dataset))
+    with clear_record_errors(labelled.split):
+        input_rate = rate_of(dataset.repeat(), seconds)
+        batch = next(iter(dataset))
     network_rate = _training_rate(config, label_map, batch, seconds)
     return verdict(input_rate, network_rate, config)
 

@@ -187,7 +187,8 @@ class Training:
         train, validation = self._splits.pair(0)
         self._log.begin(self._config, self._model.count_params(), train, validation)
         self._events.hparams(self._config)
-        pictures, _ = next(iter(self._pictures().train_batches(0).take(1)))
+        with clear_record_errors(train.split):
+            pictures, _ = next(iter(self._pictures().train_batches(0).take(1)))
         self._events.pictures("input pictures", pictures.numpy())
 
     # One epoch.

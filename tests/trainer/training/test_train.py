@@ -309,6 +309,8 @@ def test_a_damaged_record_is_named_and_the_checkpoint_kept(undisturbed, tmp_path
         train(_config(epochs=3), run.path, data)
     if spec == "train":
         assert run.state == state
+        with pytest.raises(DatasetError, match="split 'train' must be intact"):
+            train(_config(), tmp_path / "new", data)  # whose first batch is shown in TensorBoard
     path.write_bytes(intact)
     assert_same_run(train(_config(epochs=3), run.path, data), undisturbed)
 
