@@ -1,5 +1,6 @@
 """Fresh processes that import little, report errors, and end with the build."""
 
+import concurrent.futures
 import os
 import pathlib
 import signal
@@ -72,3 +73,14 @@ def test_processes_end_when_the_build_is_killed():
     process.wait()
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not alive
+
+
+def test_without_shared_memory_the_build_uses_one_process(monkeypatch, caplog):
+    def refuse(*arguments, **keywords):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", refuse)
+    with Pool(4) as pool:
+        assert pool.num_processes == 1
+        assert pool.submit(os.path.basename, "a/b").result() == "b"
+    assert "Several processes need shared memory (/dev/shm)" in caplog.text
