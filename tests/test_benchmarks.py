@@ -443,6 +443,7 @@ def test_what_shared_cores_allow():
     assert "the ratio can be 1.000 at most" in steps.shared_cores(1e-3, 1e-3, 2, 1000.0)
 
 
+@pytest.mark.torture
 def test_the_trainers_first_step_is_timed(settings):
     folder = data.data_dir(settings, PRODUCTS)
     arguments = [f"--data_dir={folder}", "--model=logistic", f"--image_size={SIZE}"]
@@ -451,6 +452,7 @@ def test_the_trainers_first_step_is_timed(settings):
         start.seconds_of("trainer_first_step", ["--no_such_flag"])
 
 
+@pytest.mark.torture
 def test_memory_of_training_is_told(settings, monkeypatch, capsys):
     monkeypatch.setattr(memory, "_PICTURES", 300)
     folder = data.data_dir(settings, PRODUCTS)
