@@ -100,10 +100,12 @@ class TrainStep:
         one_device = strategy.num_replicas_in_sync == 1
         # XLA was far slower on a CPU, and cannot contain the exchange between several devices.
         jit = one_device and bool(tf.config.list_physical_devices("GPU"))
+        # Nothing here branches on a tensor: converting the code would only delay the first step.
+        options = {"reduce_retracing": True, "autograph": False}
         self._on_one_device = (
-            tf.function(self._step, jit_compile=True, reduce_retracing=True) if jit else self._step
+            tf.function(self._step, jit_compile=True, **options) if jit else self._step
         )
-        self._function = tf.function(self._on_all_devices, reduce_retracing=True)
+        self._function = tf.function(self._on_all_devices, **options)
 
     def __call__(self, batches: Iterator[Any]) -> None:
         """Trains on the next of `batches`, made by `iterator`."""
