@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tests.helpers.decoded_pictures import count_decoded
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
 from trainer.data.dataset import DatasetError
 from trainer.data.input_pipeline import inference_dataset
@@ -109,27 +110,8 @@ def test_not_one_picture_can_be_decoded(data, tmp_path):
     assert len(features.ordinals) == 0 and _all_rows(features).shape == (0, 5)
 
 
-def _spy(monkeypatch):
-    """Counts the pictures that are decoded, by split."""
-    decoded = collections.Counter()
-
-    def spied(split, **arguments):
-        def count(ordinals):
-            decoded[split.spec] += len(ordinals)
-            return ordinals
-
-        def counted(batch):
-            product = tf.numpy_function(count, [batch["product"]], tf.int64)
-            return batch | {"product": tf.ensure_shape(product, [None])}
-
-        return inference_dataset(split, **arguments).map(counted)
-
-    monkeypatch.setattr(feature_store, "inference_dataset", spied)
-    return decoded
-
-
 def test_computed_once_for_all_runs(data, tmp_path, monkeypatch):
-    decoded, split = _spy(monkeypatch), data.split("train")
+    decoded, split = count_decoded(monkeypatch), data.split("train")
     store = _store(data, tmp_path)
     first = store.of(split)
     assert store.of(split) is first
@@ -182,7 +164,7 @@ def test_stopped_computing_goes_on(data, tmp_path, monkeypatch, batches):
     expected = _store(data, tmp_path / "undisturbed").of(split)
     with pytest.raises(_Killed):
         _store(data, tmp_path / "killed").of(split, stop)
-    decoded = _spy(monkeypatch)
+    decoded = count_decoded(monkeypatch)
     features = _store(data, tmp_path / "killed").of(split)
     assert decoded["train"] == split.num_pictures - 12 * (batches // 3)
     np.testing.assert_array_equal(_all_rows(features), _all_rows(expected))
@@ -210,7 +192,7 @@ def test_what_is_damaged_is_computed_again(data, tmp_path, monkeypatch, damage, 
     expected = _all_rows(_store(data, tmp_path).of(split))
     (folder,) = tmp_path.iterdir()
     damage(folder)
-    decoded = _spy(monkeypatch)
+    decoded = count_decoded(monkeypatch)
     with caplog.at_level("WARNING"):
         features = _store(data, tmp_path).of(split)
     np.testing.assert_array_equal(_all_rows(features), expected)

@@ -1,18 +1,16 @@
 """The head stage on cached features: a run like any other, with the base computed once."""
 
-import collections
 import pathlib
 import signal
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.helpers.decoded_pictures import count_decoded
 from tests.helpers.finished_runs import assert_same_run
 from tests.helpers.killing import Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
 from tests.helpers.tiny_pretrained import NAME, add_to_models
-from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import build_model
 from trainer.prediction.validation import Validator
@@ -66,26 +64,8 @@ def undisturbed(data, tmp_path_factory):
     return train(_config(), tmp_path_factory.mktemp("runs") / "undisturbed", data)
 
 
-def _spy(monkeypatch):
-    decoded = collections.Counter()
-
-    def spied(split, **arguments):
-        def count(ordinals):
-            decoded[split.spec] += len(ordinals)
-            return ordinals
-
-        def counted(batch):
-            product = tf.numpy_function(count, [batch["product"]], tf.int64)
-            return batch | {"product": tf.ensure_shape(product, [None])}
-
-        return inference_dataset(split, **arguments).map(counted)
-
-    monkeypatch.setattr(feature_store, "inference_dataset", spied)
-    return decoded
-
-
 def test_the_base_sees_each_picture_once(data, tmp_path, monkeypatch):
-    decoded = _spy(monkeypatch)
+    decoded = count_decoded(monkeypatch)
     run = train(_config(epochs=3), tmp_path / "run", data)
     assert decoded == {
         "train": data.split("train").num_pictures - 1,
