@@ -3,9 +3,9 @@
     python -m benchmarks.build_parts [--products=150000] [--repeats=3] [--work_dir=DIR]
 
 The variants take turns; each builds the same files in a fresh process, as in `benchmarks.build`.
-They are the two ways of writing the shards, each complete and without one of its parts: `arena`
-(reused memory) and `direct_writes` (past the page cache). A `sitecustomize`, which Python imports
-at its start, puts a plain substitute in place of the module in all processes of the build.
+They are the two ways of writing the shards, each complete and without `direct_writes` (past the
+page cache). A `sitecustomize`, which Python imports at its start, puts a plain substitute in place
+of the module in all processes of the build.
 """
 
 from __future__ import annotations
@@ -29,17 +29,6 @@ from cdisc_tfds.machine import num_cores
 
 # Module -> the code of its plain substitute.
 PLAIN = {
-    "arena": """
-class Arena:
-    def keep(self, *pieces):
-        return b"".join(pieces)
-    def clear(self):
-        pass
-def process_arena():
-    return Arena()
-def free_process_arena():
-    pass
-""",
     "direct_writes": """
 def write_pieces(file, pieces):
     file.writelines(pieces)
@@ -94,8 +83,6 @@ def variants() -> dict[str, tuple[bool, str | None]]:
         f"{way}, without {plain}" if plain else way: (reread, plain)
         for way, reread in WAYS.items()
         for plain in (None, *PLAIN)
-        # Writing the shards from the file itself uses no arena.
-        if not (reread and plain == "arena")
     }
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import xxhash
 
 from cdisc_tfds.bson_file import BsonError, find_document
-from cdisc_tfds.build.arena import process_arena
 from cdisc_tfds.build.direct_writes import write_pieces
 from cdisc_tfds.build.part_table import COLUMNS, Part, read_part, write_table
 from cdisc_tfds.products import Rejection, read_products
@@ -60,7 +59,7 @@ class _Rows:
     """The records of a part in file order."""
 
     def __init__(self) -> None:
-        self.framed: list[memoryview] = []
+        self.framed: list[bytes] = []
         self.keys: list[bytes] = []  # 16 bytes of key, 8 of content
         self.values: list[tuple[int, ...]] = []  # the other columns
         self.rejections: list[Rejection] = []
@@ -107,8 +106,6 @@ def _read(task: PartTask, start: int, rows: _Rows) -> None:
     """Fills the rows."""
     encoder = encoder_of(task.categories_csv)
     salt = hashlib.md5(task.split.encode())
-    arena = process_arena()
-    arena.clear()
     products = read_products(
         task.path,
         encoder.categories,
@@ -122,7 +119,7 @@ def _read(task: PartTask, start: int, rows: _Rows) -> None:
     for document, offset, product in products:
         pieces = encoder.pieces(product)
         if task.records:
-            rows.framed.append(arena.keep(*frame(pieces)))
+            rows.framed.append(b"".join(frame(pieces)))
         key = salt.copy()
         key.update(b"%d" % product.product_id)
         rows.keys.append(key.digest() + content_of(pieces))

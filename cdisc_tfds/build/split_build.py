@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import pathlib
 
-from cdisc_tfds.build.arena import free_process_arena
 from cdisc_tfds.build.identity import SplitFacts
 from cdisc_tfds.build.part_sequence import OnProgress, make_first_parts, make_parts
 from cdisc_tfds.build.part_table import Part
@@ -97,7 +96,6 @@ def _make_parts(
             parts = make_parts(tasks, pool, on_progress)
         else:
             parts = make_first_parts(tasks, job.limit, on_progress)
-        free_process_arena()  # a pool of one makes the parts in this process
     job.file.require_unchanged()
     return parts
 
