@@ -22,8 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer.models.losses import SparseCrossentropy
 from trainer.models.networks import build_model
+from trainer.models.objective import Objective
 from trainer.models.optimizers import build_optimizer
 from trainer.runs.checkpoint import save_weights
 from trainer.runs.checkpoint_store import CheckpointStore
@@ -40,7 +40,7 @@ def trained(name: str, image_size: int) -> tuple[keras.Model, TrainStep]:
     """A network and its training step, after one step."""
     model = build_model(name, CLASSES, image_size=image_size, weights="none")
     optimizer = build_optimizer("adam", learning_rate=1e-3, policy="float32")
-    step = TrainStep(model, optimizer, SparseCrossentropy(), tf.distribute.get_strategy())
+    step = TrainStep(model, optimizer, Objective(), tf.distribute.get_strategy())
     batch = np.zeros([1, image_size, image_size, 3], np.uint8), np.zeros([1], np.int32)
     step(step.iterator(tf.data.Dataset.from_tensors(batch)))
     return model, step

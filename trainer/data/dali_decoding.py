@@ -6,8 +6,8 @@ DALI decodes whole batches, and a single file that it rejects stops its pipeline
 only gets files whose headers are plain and whose first pixel TensorFlow can decode. TensorFlow
 decodes all others (grey, CMYK, truncated, damaged): they become lossless PNGs, or are left out.
 
-A picture's labels and arguments travel with it: each sample is [header, file], both uint8. A
-separate data set of labels would read and shuffle every record twice.
+A picture's other tensors, such as its label, travel with it: each sample is [header, file], both
+uint8. A separate data set of labels would read and shuffle every record twice.
 """
 
 from __future__ import annotations
@@ -49,12 +49,7 @@ def leave_gpu_memory() -> None:
             )
 
 
-def decode_batches(
-    batches: tf.data.Dataset,
-    image_size: int,
-    batch_size: int,
-    transform: tf_decoding.Transform | None = None,
-) -> tf.data.Dataset:
+def decode_batches(batches: tf.data.Dataset, image_size: int, batch_size: int) -> tf.data.Dataset:
     """Implements `trainer.data.decoding.decode_batches`, with the same arguments and elements.
 
     Every batch except the last must hold `batch_size` pictures. Decoding runs on the first GPU if
@@ -64,16 +59,13 @@ def decode_batches(
       InternalError: while iterating, if DALI still rejects a file, because of damage that only
         decoding the whole file reveals.
     """
-    _, labels, arguments = batches.element_spec
-    packing = _Packing((labels, arguments))
+    packing = _Packing(batches.element_spec[1])
     cores = num_cores()
     readable = _readable(image_size)
 
-    def files_and_headers(
-        jpegs: tf.Tensor, labels: tf.Tensor, arguments: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def files_and_headers(jpegs: tf.Tensor, others: Any) -> tuple[tf.Tensor, tf.Tensor]:
         files, states = readable(jpegs)
-        return files, tf.concat([packing.pack((labels, arguments)), states[:, None]], axis=1)
+        return files, tf.concat([packing.pack(others), states[:, None]], axis=1)
 
     samples = (
         batches.map(files_and_headers, num_parallel_calls=cores)
@@ -87,33 +79,14 @@ def decode_batches(
     def finish(pictures: tf.Tensor, headers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Any]:
         states = headers[:, -1]
         size = tf.math.count_nonzero(states != _PADDING, dtype=tf.int32)
-        labels, arguments = packing.unpack(headers[:size, :-1])
+        others = packing.unpack(headers[:size, :-1])
         positions = tf.cast(tf.where(states == _DECODABLE)[:, 0], tf.int32)
         complete = tf.size(positions) == tf.shape(pictures)[0]
-        pictures, arguments = tf.cond(
-            complete,
-            lambda: (pictures, arguments),
-            lambda: tf.nest.map_structure(
-                lambda tensor: tf.gather(tensor, positions), (pictures, arguments)
-            ),
-        )
-        return _transformed(pictures, arguments, transform), positions, labels
+        pictures = tf.cond(complete, lambda: pictures, lambda: tf.gather(pictures, positions))
+        return pictures, positions, others
 
     in_flight = max(1, min(cores, tf_decoding.PICTURES_IN_FLIGHT // batch_size))
     return pixels.map(finish, num_parallel_calls=in_flight)
-
-
-def _transformed(
-    pictures: tf.Tensor, arguments: tuple[tf.Tensor, ...], transform: tf_decoding.Transform | None
-) -> tf.Tensor:
-    """Applies `transform` to each picture; uint8 [n, size, size, 3] in and out."""
-    if transform is None:
-        return pictures
-    return tf.map_fn(
-        lambda element: transform(element[0], *element[1]),
-        (pictures, arguments),
-        fn_output_signature=tf.TensorSpec(pictures.shape[1:], tf.uint8),
-    )
 
 
 def _run_dali(

@@ -15,7 +15,6 @@ from absl import logging
 
 from trainer.data import tf_decoding
 from trainer.data.decoder_table import DECODERS, MODULES, RESOLVED
-from trainer.data.tf_decoding import Transform
 
 
 class DecoderError(ValueError):
@@ -56,23 +55,21 @@ def decode_batches(
     batches: tf.data.Dataset,
     image_size: int,
     batch_size: int,
-    transform: Transform | None = None,
     decoder: str = "tf",
 ) -> tf.data.Dataset:
     """Decodes batches of JPEGs in parallel, in order; a bad picture does not affect the others.
 
     Args:
-      batches: elements (jpegs string [b], labels [b], arguments); arguments is a tuple of tensors,
-        each [b, ...].
+      batches: elements (jpegs string [b], others); `others` is a nested structure of tensors, each
+        [b, ...] with a known shape except for b.
       image_size: width and height of the pictures.
       batch_size: b of every batch except the last, which may be smaller.
-      transform: called on each decoded picture as `transform(picture, *arguments)`.
       decoder: one of RESOLVED, from `resolve_decoder`.
 
     Yields:
-      (pictures uint8 [n, image_size, image_size, 3], positions int32 [n], labels [b]) per batch:
-      the decoded pictures, their ascending positions in the batch, and the labels of the whole
-      batch. n < b if some pictures do not decode.
+      (pictures uint8 [n, image_size, image_size, 3], positions int32 [n], others) per batch: the
+      decoded pictures, their ascending positions in the batch, and `others` of the whole batch.
+      n < b if some pictures do not decode.
 
     Raises:
       DecoderError: if `decoder` is not in RESOLVED or is not installed.
@@ -83,7 +80,7 @@ def decode_batches(
             "`resolve_decoder` first."
         )
     decode = _dali().decode_batches if decoder == "dali" else tf_decoding.decode_batches
-    return decode(batches, image_size, batch_size, transform)
+    return decode(batches, image_size, batch_size)
 
 
 def _has_dali() -> bool:

@@ -27,7 +27,7 @@ def unseen_products(split: Split, training: Split) -> np.ndarray:
     of pictures in `split` (17 bytes each), not in `training`.
     """
     hashes, products = [], []
-    for first, batch_hashes, lengths in _picture_hashes(split):
+    for first, batch_hashes, lengths in picture_hashes(split):
         hashes.append(batch_hashes)
         products.append(np.repeat(np.arange(first, first + len(lengths)), lengths))
     if not sum(map(len, hashes)):
@@ -35,7 +35,7 @@ def unseen_products(split: Split, training: Split) -> np.ndarray:
     distinct, place = np.unique(np.concatenate(hashes), return_inverse=True)
     seen = np.zeros(len(distinct), bool)
     line = ProgressLine("comparing with training", training.num_products, "products")
-    for first, batch_hashes, lengths in _picture_hashes(training):
+    for first, batch_hashes, lengths in picture_hashes(training):
         place_if_there = np.minimum(np.searchsorted(distinct, batch_hashes), len(distinct) - 1)
         seen[place_if_there[distinct[place_if_there] == batch_hashes]] = True
         line.update(first + len(lengths))
@@ -46,7 +46,7 @@ def unseen_products(split: Split, training: Split) -> np.ndarray:
     return unseen
 
 
-def _picture_hashes(split: Split) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+def picture_hashes(split: Split) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yields per batch: ordinal of its first product, picture hashes, pictures per product."""
     hashes_of = picture_parser(split, "image_hashes")
     dataset = (

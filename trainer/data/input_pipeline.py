@@ -7,21 +7,25 @@ stay uint8; the network's first layer scales them.
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
-from trainer.data.augmentation import TRANSFORMS, augmentation_draws
-from trainer.data.augmentation_table import AUGMENTATIONS
+from trainer.data.augmentation import Augmenter, Draws
+from trainer.data.augmentation_table import Augmentation
 from trainer.data.dataset import Split
 from trainer.data.decoding import decode_batches
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.picture_selection import PictureSelection
 from trainer.data.pipeline_threads import pipeline_options, with_low_priority
 from trainer.data.record_reading import numbered_records, picture_parser
 
+NO_AUGMENTATION = Augmentation()
 _FILES_AT_ONCE = 8
 
 
@@ -33,9 +37,10 @@ def train_dataset(
     seed: int,
     epoch: int,
     skip_steps: int = 0,
-    augment: str = "none",
+    augment: Augmentation = NO_AUGMENTATION,
     shuffle_buffer: int = 16384,
     decoder: str = "tf",
+    selection: PictureSelection | None = None,
 ) -> tf.data.Dataset:
     """The batches of one epoch: every picture that has a class of the run, once, shuffled.
 
@@ -48,50 +53,47 @@ def train_dataset(
       seed: seed of the shuffle and the augmentation.
       epoch: number of the epoch; each has its own order and augmentations.
       skip_steps: batches to skip at the start, before decoding; the others do not change.
-      augment: one of AUGMENTATIONS: nothing, mirror half of the pictures, or also shift each by up
-        to a tenth.
+      augment: the random changes to the pictures.
       shuffle_buffer: number of pictures (as JPEGs) to shuffle among; the order of the files is also
         shuffled.
       decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
+      selection: how often to show each picture; None: once.
 
     Yields:
-      (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). A white picture replaces
-      one that cannot be decoded, with a warning on stderr.
+      (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). If `augment` mixes
+      pictures: (pictures, classes int32 [b, 2], shares float32 [b, 2] of the two classes). A white
+      picture replaces one that cannot be decoded, with a warning on stderr.
 
     Raises:
-      ValueError: if there is no such `augment`.
       DataLossError, InvalidArgumentError: while iterating, if a record is damaged or does not match
         the index; `clear_record_errors` turns these errors into clear messages.
     """
-    if augment not in AUGMENTATIONS:
-        raise ValueError(
-            f"`augment` must be one of {', '.join(AUGMENTATIONS)}. Received: {augment!r}."
-        )
-    jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer)
-    draw = augmentation_draws(augment, derived_seed(seed, epoch, "augmentation"), image_size)
-    batches = (
-        jpegs.batch(batch_size)
-        .enumerate()
-        .skip(skip_steps)
-        .map(lambda step, batch: (*batch, draw(step, tf.size(batch[1]))))
-    )
-    steps, transform = split.steps(batch_size), TRANSFORMS[augment]
+    jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer, selection)
+    augmenter = Augmenter(augment, derived_seed(seed, epoch, "augmentation"), image_size)
+    batches = jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(augmenter))
+    pictures = split.num_pictures if selection is None else selection.num_pictures
+    steps = math.ceil(pictures / batch_size)
+    # Handing a batch to another thread costs time, so only real changes are made in parallel.
+    at_once = None if augment == NO_AUGMENTATION else num_cores()
     return (
-        decode_batches(with_low_priority(batches), image_size, batch_size, transform, decoder)
+        decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
         .map(_white_for_missing)
+        .map(_augmented(augmenter, augment.mixes), num_parallel_calls=at_once)
         .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
         .prefetch(2)
         .with_options(pipeline_options())
     )
 
 
-def _shuffled_jpegs(split: LabelledSplit, seed: int, epoch: int, buffer: int) -> tf.data.Dataset:
+def _shuffled_jpegs(
+    split: LabelledSplit, seed: int, epoch: int, buffer: int, selection: PictureSelection | None
+) -> tf.data.Dataset:
     """(jpeg, class int32) of each picture, in the epoch's order."""
     files = len(split.split.files)
     order = np.random.default_rng(derived_seed(seed, epoch, "files")).permutation(files)
     return (
         numbered_records(split.split, order, files_at_once=_FILES_AT_ONCE)
-        .map(_labelled_pictures(split), num_parallel_calls=num_cores())
+        .map(_labelled_pictures(split, selection), num_parallel_calls=num_cores())
         .unbatch()
         .shuffle(buffer, derived_seed(seed, epoch, "pictures"), reshuffle_each_iteration=False)
     )
@@ -145,10 +147,9 @@ def inference_dataset(
         .unbatch()
         .batch(batch_size)
         .skip(skip_steps)
-        .map(lambda jpegs, ordinals: (jpegs, ordinals, ()))
     )
     return (
-        decode_batches(with_low_priority(batches), image_size, batch_size, decoder=decoder)
+        decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
         .map(_without_missing)
         .prefetch(2)
         .with_options(pipeline_options())
@@ -156,12 +157,14 @@ def inference_dataset(
 
 
 def _labelled_pictures(
-    labelled: LabelledSplit,
+    labelled: LabelledSplit, selection: PictureSelection | None
 ) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function: (ordinals [n], records [n]) -> (jpegs [m], classes int32 [m]).
 
-    It keeps only the pictures of products with a class.
+    It keeps only the pictures of products with a class, each as often as selected.
     """
+    if selection is not None:
+        return _selected_pictures(labelled, selection)
     pictures_of = picture_parser(labelled.split)
     class_of_product = tf.constant(labelled.classes)
     all_known = labelled.num_products == labelled.split.num_products
@@ -177,16 +180,59 @@ def _labelled_pictures(
     return parse
 
 
+def _selected_pictures(
+    labelled: LabelledSplit, selection: PictureSelection
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """As `_labelled_pictures`, with a selection."""
+    pictures_of = picture_parser(labelled.split)
+    num_pictures = labelled.split.index.num_pictures
+    class_of_product = tf.constant(labelled.classes)
+    first_of_product = tf.constant(np.cumsum(num_pictures, dtype=np.int64) - num_pictures)
+    counts = tf.constant(selection.counts)
+
+    def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        jpegs = pictures_of(ordinals, records)
+        lengths = jpegs.row_lengths()
+        first = tf.gather(first_of_product, ordinals)
+        places = tf.ragged.range(first, first + tf.cast(lengths, tf.int64)).flat_values
+        times = tf.cast(tf.gather(counts, places), tf.int32)
+        classes = tf.repeat(tf.gather(class_of_product, ordinals), lengths)
+        return tf.repeat(jpegs.flat_values, times), tf.repeat(classes, times)
+
+    return parse
+
+
 def derived_seed(seed: int, epoch: int, purpose: str) -> int:
     """A hash in [0, 2**63), so that neighbouring seeds and epochs give unrelated numbers."""
     digest = hashlib.sha256(f"{purpose} {seed} {epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
+def _with_draws(augmenter: Augmenter) -> Callable[..., tuple[tf.Tensor, Any]]:
+    """Returns a function that adds random numbers: step, (jpegs, labels) -> jpegs, others."""
+
+    def add(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, Any]:
+        jpegs, labels = batch
+        return jpegs, (labels, augmenter.draws(step, tf.size(labels)))
+
+    return add
+
+
+def _augmented(augmenter: Augmenter, mixes: bool) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Returns a function: pictures, labels, draws -> an element of `train_dataset`."""
+
+    def change(pictures: tf.Tensor, labels: tf.Tensor, draws: Draws) -> tuple[tf.Tensor, ...]:
+        pictures = augmenter.changed(pictures, draws)
+        return augmenter.mixed(pictures, labels, draws) if mixes else (pictures, labels)
+
+    return change
+
+
 def _white_for_missing(
-    pictures: tf.Tensor, positions: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
+    pictures: tf.Tensor, positions: tf.Tensor, others: tuple[tf.Tensor, Draws]
+) -> tuple[tf.Tensor, tf.Tensor, Draws]:
     """Replaces pictures that did not decode with white ones, so that the counts stay exact."""
+    labels, draws = others
 
     def fill() -> tf.Tensor:
         missing = tf.size(labels) - tf.size(positions)
@@ -197,7 +243,7 @@ def _white_for_missing(
 
     complete = tf.equal(tf.size(positions), tf.size(labels))
     filled = tf.cond(complete, lambda: pictures, fill)
-    return tf.ensure_shape(filled, [None, *pictures.shape[1:]]), labels
+    return tf.ensure_shape(filled, [None, *pictures.shape[1:]]), labels, draws
 
 
 def _without_missing(

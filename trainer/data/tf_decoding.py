@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -12,8 +11,6 @@ from cdisc_tfds.machine import num_cores
 
 # Limit on decoded pictures in flight, on any number of cores: 400 MB at 180 x 180.
 PICTURES_IN_FLIGHT = 4096
-
-Transform = Callable[..., tf.Tensor]
 
 
 def decode_jpeg(jpeg: tf.Tensor, image_size: int) -> tf.Tensor:
@@ -44,9 +41,7 @@ def _resize(picture: tf.Tensor, image_size: int) -> tf.Tensor:
     return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
 
 
-def decode_batches(
-    batches: tf.data.Dataset, image_size: int, batch_size: int, transform: Transform | None
-) -> tf.data.Dataset:
+def decode_batches(batches: tf.data.Dataset, image_size: int, batch_size: int) -> tf.data.Dataset:
     """Implements `trainer.data.decoding.decode_batches`, with the same arguments and elements.
 
     It decodes a batch in one go. If that fails, it decodes the batch again as a small data set,
@@ -54,18 +49,16 @@ def decode_batches(
     that.
     """
 
-    def decode(position: tf.Tensor, jpeg: tf.Tensor, arguments: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        picture = decode_jpeg(jpeg, image_size)
-        return (transform(picture, *arguments) if transform else picture), position
+    def decode(position: tf.Tensor, jpeg: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return decode_jpeg(jpeg, image_size), position
 
     cores = num_cores()
     batches_at_once = max(1, min(cores, PICTURES_IN_FLIGHT // batch_size))
     pictures_at_once = math.ceil(cores / batches_at_once)
     nothing = (tf.zeros([0, image_size, image_size, 3], tf.uint8), tf.zeros([0], tf.int32))
 
-    def decode_all(*batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def decode_all(positions: tf.Tensor, jpegs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes in a loop on one thread; a data set would hand each picture to another thread."""
-        positions = batch[0]
         pictures = tf.TensorArray(
             tf.uint8, tf.size(positions), element_shape=[image_size, image_size, 3]
         )
@@ -73,8 +66,7 @@ def decode_batches(
         def decode_next(
             number: tf.Tensor, pictures: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.TensorArray]:
-            picture, _ = decode(*tf.nest.map_structure(lambda values: values[number], batch))
-            return number + 1, pictures.write(number, picture)
+            return number + 1, pictures.write(number, decode_jpeg(jpegs[number], image_size))
 
         _, pictures = tf.while_loop(
             lambda number, _: number < tf.size(positions),
@@ -84,8 +76,8 @@ def decode_batches(
         )
         return pictures.stack(), positions
 
-    def decode_batch(jpegs: tf.Tensor, labels: tf.Tensor, arguments: Any) -> tf.data.Dataset:
-        batch = (tf.range(tf.size(jpegs)), jpegs, arguments)
+    def decode_batch(jpegs: tf.Tensor, others: Any) -> tf.data.Dataset:
+        batch = (tf.range(tf.size(jpegs)), jpegs)
         return (
             tf.data.Dataset.from_tensors(batch)
             .map(decode_all)
@@ -98,7 +90,7 @@ def decode_batches(
             )
             .concatenate(tf.data.Dataset.from_tensors(nothing))  # if none decodes
             .take(1)
-            .map(lambda pictures, positions: (pictures, positions, labels))
+            .map(lambda pictures, positions: (pictures, positions, others))
         )
 
     return batches.interleave(

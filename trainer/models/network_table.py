@@ -11,6 +11,8 @@ from typing import Any
 
 # The parts of a pretrained network that can be trained.
 PARTS = ("head", "top_blocks", "all")
+# What BatchNorms do: normalise by each batch and learn, or by their stored statistics and stay.
+BATCH_NORMS = ("train", "frozen")
 
 _DROPOUT = 0.2
 _BODIES = "trainer.models.bodies:"

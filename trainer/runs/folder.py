@@ -27,6 +27,8 @@ from cdisc_tfds.categories import Categories
 from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.runs.state import EpochRow, RunState, StateError
 from trainer.settings.config import Config
+from trainer.settings.settings import RunOptions
+from trainer.terminal.option import options
 
 
 class RunFolderError(ValueError):
@@ -159,8 +161,18 @@ class RunFolder:
 
 
 def settings_digest(config: Config) -> str:
-    """SHA-256 of the settings that define a run: all except those that may change on resume."""
-    return hashlib.sha256(json.dumps(config.of_result(), sort_keys=True).encode()).hexdigest()
+    """SHA-256 of the settings that define a run: all except those that may change on resume.
+
+    It leaves out a setting that 0.2 did not have while it is at its default, so that a new setting
+    does not change the digests of older runs.
+    """
+    described = options(RunOptions)
+    values = {
+        name: value
+        for name, value in config.of_result().items()
+        if not ((one := described.get(name)) and one.since and value == one.default)
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _read_state(path: pathlib.Path) -> RunState:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
 from trainer.settings.settings import MAY_CHANGE_ON_RESUME, RunOptions
 from trainer.terminal.option import OptionError, options, require_allowed
 
@@ -72,8 +73,9 @@ class Config(RunOptions):
                 f"one reads formats up to {FORMAT}. Update the project."
             )
         _require_names(cls, values, path)
-        if values.get("input_range") is not None:
-            values["input_range"] = tuple(values["input_range"])
+        for name, one in options(RunOptions).items():
+            if one.kind is tuple and values.get(name) is not None:
+                values[name] = tuple(values[name])
         if values.get("chunks") is not None:
             values["chunks"] = tuple(tuple(pair) for pair in values["chunks"])
         config = cls(**values)
@@ -82,6 +84,13 @@ class Config(RunOptions):
         except OptionError as error:
             raise ConfigError(f"{path}: {error} Restore the file.") from None
         return config
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The random changes to the training pictures."""
+        parts = {field.name for field in dataclasses.fields(Augmentation)}
+        settings = {name: getattr(self, name) for name in parts & options(RunOptions).keys()}
+        return dataclasses.replace(AUGMENTATIONS[self.augment], **settings)
 
     def of_result(self) -> dict[str, Any]:
         """The settings that a run's result depends on: those that must not change on resume."""

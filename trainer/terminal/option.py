@@ -38,6 +38,9 @@ class Option:
       is_path: whether it names a file or folder on this machine.
       required: whether the command needs it.
       may_change_on_resume: whether a resumed run may have another value.
+      example: a value, for errors about pairs of numbers.
+      since: first version of the project with this setting of a run; empty: 0.2 or earlier. Older
+        runs have its default.
       name: name of the field and of the flag.
       kind: str, int, float, bool or tuple (a pair of floats).
       optional: whether it may be None.
@@ -54,6 +57,8 @@ class Option:
     is_path: bool = False
     required: bool = False
     may_change_on_resume: bool = False
+    example: str = "0,1"
+    since: str = ""
     name: str = ""
     kind: type = str
     optional: bool = False
@@ -74,7 +79,8 @@ class Option:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if self.kind is tuple:
-            return f"two numbers, the lower first, e.g. --{self.name}=0,1"
+            above = "" if self.above is None else f" above {self.above:g}"
+            return f"two numbers{above}, the lower first, e.g. --{self.name}={self.example}"
         if self.kind is bool:
             return "true or false"
         if self.kind is str:
@@ -100,7 +106,7 @@ class Option:
             return (
                 isinstance(value, tuple)
                 and len(value) == 2
-                and all(_is_number(number) for number in value)
+                and all(_is_number(one) and self._within_bounds(one) for one in value)
                 and value[0] < value[1]
             )
         if self.kind in (int, float):

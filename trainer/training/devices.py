@@ -43,27 +43,28 @@ def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
     pictures, which have weight 0 in the loss; the other pictures get higher weights to compensate.
 
     Args:
-      dataset: elements (inputs [b, ...], labels [b]).
+      dataset: elements (inputs [b, ...], labels [b, ...]) or (inputs, labels, shares), where
+        shares, float32, have the labels' shape.
       replicas: number of devices.
 
     Yields:
-      (inputs [n, ...], labels [n], weights float32 [n]), where n is b rounded up to a multiple of
-      `replicas`.
+      (inputs [n, ...], labels [n, ...], weights float32 of the labels' shape), where n is b rounded
+      up to a multiple of `replicas`; with shares, the weights are multiplied by them.
     """
     if replicas == 1:
         return dataset
 
-    def fill_up(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        size = tf.shape(labels)[0]
+    def fill_up(*batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        size = tf.shape(batch[0])[0]
         filled = -(-size // replicas) * replicas
         places = tf.range(filled)
         weights = tf.where(places < size, tf.cast(filled / size, tf.float32), 0.0)
-        inputs, labels = tf.cond(
+        inputs, labels, *shares = tf.cond(
             filled == size,
-            lambda: (inputs, labels),
-            lambda: (tf.gather(inputs, places % size), tf.gather(labels, places % size)),
+            lambda: batch,
+            lambda: tuple(tf.gather(tensor, places % size) for tensor in batch),
         )
-        return inputs, labels, weights
+        return inputs, labels, shares[0] * weights[:, None] if shares else weights
 
     return dataset.map(fill_up, num_parallel_calls=1).prefetch(1)
 

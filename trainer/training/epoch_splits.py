@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
+
+import numpy as np
 
 from trainer.data.dataset import CdiscountData, require_disjoint
+from trainer.data.input_pipeline import derived_seed
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.picture_selection import PictureSelection, distinct_pictures, select_pictures
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config, ConfigError
 
@@ -20,7 +25,10 @@ class EpochSplits:
     """
 
     def __init__(self, config: Config, data: CdiscountData, label_map: LabelMap):
-        self._batch_size = config.batch_size
+        self._config, self._num_classes = config, label_map.num_classes
+        # Reading them takes a while, so each pair's are kept.
+        self._distinct: dict[int, np.ndarray] = {}
+        self._num_selected: dict[int, int] = {}
         specs = config.chunks or ((config.train_split, config.validation_split),)
         self._pairs = [
             (
@@ -41,13 +49,48 @@ class EpochSplits:
         """The products to train on and those to validate on."""
         return self._pairs[epoch % len(self._pairs)]
 
+    @property
+    def selects(self) -> bool:
+        """Whether some epochs do not show every picture once."""
+        return bool(self._config.sampling_balance or self._config.distinct_epochs)
+
+    def selection(self, epoch: int) -> PictureSelection | None:
+        """How often the epoch shows each picture; None: once."""
+        config, train = self._config, self.pair(epoch)[0]
+        distinct = epoch < config.distinct_epochs
+        if not distinct and not config.sampling_balance:
+            return None
+        return select_pictures(
+            train,
+            self._distinct_pictures(epoch % len(self._pairs)) if distinct else None,
+            config.sampling_balance,
+            derived_seed(config.seed, epoch, "selection"),
+        )
+
     def pictures(self, epoch: int) -> int:
-        """Number of pictures to train on."""
-        return self.pair(epoch)[0].num_pictures
+        """Number of pictures to train on, repetitions included."""
+        if epoch not in self._num_selected:
+            selection = self.selection(epoch)
+            everything = self.pair(epoch)[0].num_pictures
+            self._num_selected[epoch] = everything if selection is None else selection.num_pictures
+        return self._num_selected[epoch]
 
     def steps(self, epoch: int) -> int:
         """Number of batches to train on; the last one may be smaller."""
-        return self.pair(epoch)[0].steps(self._batch_size)
+        return math.ceil(self.pictures(epoch) / self._config.batch_size)
+
+    def _distinct_pictures(self, pair: int) -> np.ndarray:
+        if pair not in self._distinct:
+            self._distinct[pair] = distinct_pictures(self._pairs[pair][0])
+        return self._distinct[pair]
+
+    def pictures_of_class(self) -> np.ndarray:
+        """Number of pictures of each class in all training splits: int64 [classes]."""
+        counts = np.zeros(self._num_classes, np.int64)
+        for train, _ in self._pairs:
+            products = train.products
+            np.add.at(counts, train.classes[products], train.split.index.num_pictures[products])
+        return counts
 
     def identity(self) -> DataIdentity:
         """Digests of the indexes of all training and of all validation splits."""

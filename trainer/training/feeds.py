@@ -57,9 +57,10 @@ class PictureFeed:
             seed=config.seed,
             epoch=epoch,
             skip_steps=skip_steps,
-            augment=config.augment,
+            augment=config.augmentation,
             shuffle_buffer=config.shuffle_buffer,
             decoder=config.decoder,
+            selection=self._splits.selection(epoch),
         )
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:

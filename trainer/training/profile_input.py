@@ -13,8 +13,8 @@ from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.record_reading import clear_record_errors
-from trainer.models.losses import SparseCrossentropy
 from trainer.models.networks import build_model, set_trainable
+from trainer.models.objective import Objective
 from trainer.models.optimizers import build_optimizer
 from trainer.settings.config import Config
 from trainer.training.stages import stages
@@ -39,7 +39,7 @@ def profile_input(config: Config, data: CdiscountData, seconds: float = 15.0) ->
         image_size=config.image_size,
         seed=config.seed,
         epoch=0,
-        augment=config.augment,
+        augment=config.augmentation,
         shuffle_buffer=config.shuffle_buffer,
         decoder=resolve_decoder(config.decoder),
     )
@@ -80,7 +80,7 @@ def _training_rate(
     optimizer = build_optimizer(
         config.optimizer, learning_rate=config.learning_rate, policy=config.precision
     )
-    step = TrainStep(model, optimizer, SparseCrossentropy(), tf.distribute.get_strategy())
+    step = TrainStep(model, optimizer, Objective(), tf.distribute.get_strategy())
     batches = step.iterator(tf.data.Dataset.from_tensors(batch).repeat())
     for _ in range(_WARM_UP_STEPS):
         step(batches)

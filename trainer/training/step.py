@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from trainer.models.metrics import FirstNonFiniteStep
+from trainer.models.objective import Objective
 from trainer.training.averaged_weights import AveragedWeights
 
 
@@ -71,11 +72,16 @@ class TrainStep:
     """Trains on the next batch with one step of the optimizer.
 
     Args:
-      model: inputs -> logits [b, classes]; its trainable variables are trained.
+      model: inputs -> logits [b, classes], or a list of them and of the logits of each level; its
+        trainable variables are trained.
       optimizer: the optimizer, which is built here.
-      loss: loss of labels and logits, averaged over the batch.
+      objective: the loss to minimise.
       strategy: the devices.
       ema_momentum: momentum of the averaged weights; 0: no averages.
+      clip_norm: largest global norm of the gradient; 0: no limit.
+      micro_batch: pictures that go through the network at once, on each device; 0: the whole batch.
+        The gradients of a batch's parts are summed, so the step is that of the whole batch, except
+        for BatchNorms, which see each part by itself.
 
     Attributes:
       metrics: running metrics of the epoch.
@@ -86,11 +92,15 @@ class TrainStep:
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        loss: keras.losses.Loss,
+        objective: Objective,
         strategy: tf.distribute.Strategy,
+        *,
         ema_momentum: float = 0.0,
+        clip_norm: float = 0.0,
+        micro_batch: int = 0,
     ):
-        self.model, self.optimizer, self._loss, self._strategy = model, optimizer, loss, strategy
+        self.model, self.optimizer, self._strategy = model, optimizer, strategy
+        self._objective, self._clip_norm, self._micro_batch = objective, clip_norm, micro_batch
         with strategy.scope():
             optimizer.build(model.trainable_variables)
             self.metrics = RunningMetrics()
@@ -98,8 +108,10 @@ class TrainStep:
                 AveragedWeights(model.trainable_variables, ema_momentum) if ema_momentum else None
             )
         one_device = strategy.num_replicas_in_sync == 1
-        # XLA was far slower on a CPU, and cannot contain the exchange between several devices.
-        jit = one_device and bool(tf.config.list_physical_devices("GPU"))
+        # XLA was far slower on a CPU, and cannot contain the exchange between several devices, nor
+        # parts of a batch that differ in size.
+        on_gpu = bool(tf.config.list_physical_devices("GPU"))
+        jit = one_device and on_gpu and not micro_batch
         # Nothing here branches on a tensor: converting the code would only delay the first step.
         options = {"reduce_retracing": True, "autograph": False}
         self._on_one_device = (
@@ -114,6 +126,7 @@ class TrainStep:
     def iterator(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """Iterates over (inputs [b, ...], labels [b]) or (inputs, labels, weights [b]).
 
+        Labels and weights may be [b, k], for pictures with k labels; the first is the main one.
         With several devices, b must be a multiple of their number.
         """
         return iter(self._strategy.experimental_distribute_dataset(batches))
@@ -129,7 +142,9 @@ class TrainStep:
         Args:
           network: the whole network, of which `model` may be a part.
         """
-        variables: list[keras.Variable] = [*network.variables, *self.optimizer.variables]
+        # The model may have additional outputs.
+        own = [*network.variables, *self.model.variables]
+        variables: list[keras.Variable] = [*own, *self.optimizer.variables]
         if inner := getattr(self.optimizer, "inner_optimizer", None):  # LossScaleOptimizer
             variables += inner.variables
         if self.averages is not None:
@@ -150,15 +165,74 @@ class TrainStep:
 
     def _step(self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> None:
         trained = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            logits = self.model(inputs, training=True)
-            # A Keras loss is this device's share: the mean over its pictures, divided by the number
-            # of devices. The optimizer sums the devices' gradients.
-            share = self._loss(labels, logits, sample_weight=weights)
-            scaled = self.optimizer.scale_loss(share)
-        gradients = tape.gradient(scaled, trained)
+        accumulated = self._in_parts if self._micro_batch else self._at_once
+        share, logits, gradients = accumulated(inputs, labels, weights)
+        if self._clip_norm:
+            gradients = self._clipped(gradients)
         self.optimizer.apply(gradients, trained)
         if self.averages is not None:
             self.averages.update(self.optimizer.iterations)
         loss = share * self._strategy.num_replicas_in_sync
+        if labels.shape.rank == 2:
+            labels, weights = labels[:, 0], tf.reduce_sum(weights, axis=1)
         self.metrics.update(loss, labels, logits, weights)
+
+    def _at_once(
+        self,
+        inputs: tf.Tensor,
+        labels: tf.Tensor,
+        weights: tf.Tensor | None,
+        part: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """(share of the loss [], logits, gradients) of pictures that are `part` of a batch."""
+        with tf.GradientTape() as tape:
+            outputs = self.model(inputs, training=True)
+            outputs = outputs if isinstance(outputs, list) else [outputs]
+            # A Keras loss is this device's share: the mean over its pictures, divided by the number
+            # of devices. The optimizer sums the devices' gradients.
+            share = self._objective(labels, outputs, weights)
+            if part is not None:
+                share *= part
+            scaled = self.optimizer.scale_loss(share)
+        return share, outputs[0], tape.gradient(scaled, self.model.trainable_variables)
+
+    def _in_parts(
+        self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Like `_at_once`, with at most `micro_batch` pictures in the network at a time."""
+        size = tf.shape(labels)[0]
+        classes = self.model.outputs[0].shape[-1]
+        logits = tf.TensorArray(
+            tf.float32, 0, dynamic_size=True, element_shape=[None, classes], infer_shape=False
+        )
+
+        def add(
+            begin: tf.Tensor, loss: tf.Tensor, logits: tf.TensorArray, sums: list[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, list[tf.Tensor]]:
+            rows = slice(begin, tf.minimum(begin + self._micro_batch, size))
+            part = tf.cast((rows.stop - begin) / size, tf.float32)
+            share, of_part, gradients = self._at_once(
+                inputs[rows], labels[rows], None if weights is None else weights[rows], part
+            )
+            sums = [total + one for total, one in zip(sums, gradients, strict=True)]
+            return rows.stop, loss + share, logits.write(logits.size(), of_part), sums
+
+        zeros = [tf.zeros(variable.shape, variable.dtype) for variable in self.trained_variables()]
+        _, loss, logits, gradients = tf.while_loop(
+            lambda begin, *_: begin < size,
+            add,
+            (tf.constant(0), tf.constant(0.0), logits, zeros),
+            parallel_iterations=1,
+        )
+        return loss, logits.concat(), gradients
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Limits the norm of the gradient that the optimizer computes from all devices' shares."""
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas > 1:
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        limit = self._clip_norm * self.optimizer.scale_loss(tf.constant(1.0))
+        clipped, _ = tf.clip_by_global_norm(gradients, limit)
+        # The optimizer sums the devices' gradients, which are all the whole one now.
+        return clipped if replicas == 1 else [gradient / replicas for gradient in clipped]

@@ -8,9 +8,10 @@ need no state.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -18,16 +19,12 @@ import keras
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
-from trainer.models.losses import SparseCrossentropy
-from trainer.models.networks import build_model, set_trainable
-from trainer.models.optimizers import build_optimizer
-from trainer.prediction.validation import Validation
 from trainer.runs.checkpoint import restore_variables, save_weights
 from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.event_log import EventLog
 from trainer.runs.folder import RunFolder, settings_digest
 from trainer.runs.history import write_history
-from trainer.runs.state import Checkpoint, EpochRow, Position, WeightsFile
+from trainer.runs.state import Checkpoint, CheckpointFile, EpochRow, Position, WeightsFile
 from trainer.settings.config import Config
 from trainer.terminal.command import Preempted
 from trainer.terminal.progress import ProgressLine
@@ -39,8 +36,10 @@ from trainer.training.epoch_splits import EpochSplits
 from trainer.training.feeds import FeatureFeed, PictureFeed
 from trainer.training.finite_guard import FiniteGuard
 from trainer.training.loop import EpochPlan, run_steps
+from trainer.training.recalibration import recalibrated
 from trainer.training.stages import Stage, stages
 from trainer.training.step import TrainStep
+from trainer.training.trained_network import TrainedNetwork
 
 
 def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
@@ -82,19 +81,14 @@ class Training:
         self._events = EventLog(run.tensorboard, self._checkpoint.events)
         self._log = EpochLog(run.path, self._events)
         self._strategy = devices.choose_strategy()
-        keras.utils.set_random_seed(config.seed)
-        keras.config.set_dtype_policy(config.precision)
-        begun = self._checkpoint.training_state is not None
-        with self._strategy.scope():
-            self._model = build_model(
-                config.model,
-                self._label_map.num_classes,
-                image_size=config.image_size,
-                input_range=config.input_range,
-                weights="none" if begun else config.weights,
-                dropout=config.dropout,
-                seed=config.seed,
-            )
+        self._network = TrainedNetwork(
+            config,
+            self._label_map,
+            self._splits,
+            self._strategy,
+            pretrained=self._checkpoint.training_state is None,
+        )
+        self._model = self._network.model
         self._clock = hooks.CheckpointClock(config.checkpoint_minutes, config.checkpoint_steps)
         # Per stage; set by `_prepare_stage`.
         self._feed: PictureFeed | FeatureFeed = self._pictures()
@@ -144,27 +138,13 @@ class Training:
     # Preparing a stage.
 
     def _prepare_stage(self, stage: Stage) -> None:
-        config, splits = self._config, self._splits
+        config = self._config
+        self._network.choose(stage)
+        # The cache holds each picture once.
+        cached = stage.name == "head" and config.cache_features and not self._splits.selects
         with self._strategy.scope():
-            set_trainable(self._model, stage.name)
-            cached = stage.name == "head" and config.cache_features
             self._feed = self._features() if cached else self._pictures()
-            optimizer = build_optimizer(
-                config.optimizer,
-                learning_rate=stage.learning_rate,
-                schedule=config.schedule,
-                total_steps=sum(splits.steps(epoch) for epoch in range(stage.first, stage.end)),
-                warmup_steps=round(config.warmup_epochs * splits.steps(stage.first)),
-                weight_decay=config.weight_decay,
-                policy=config.precision,
-            )
-        self._step = TrainStep(
-            self._feed.model,
-            optimizer,
-            SparseCrossentropy(label_smoothing=config.label_smoothing),
-            self._strategy,
-            config.ema_momentum,
-        )
+        self._step = self._network.step(stage, self._feed.model)
         self._guard = FiniteGuard(self._step, self._run.path, config.learning_rate)
 
     def _pictures(self) -> PictureFeed:
@@ -188,7 +168,7 @@ class Training:
         self._log.begin(self._config, self._model.count_params(), train, validation)
         self._events.hparams(self._config)
         with clear_record_errors(train.split):
-            pictures, _ = next(iter(self._pictures().train_batches(0).take(1)))
+            pictures, *_ = next(iter(self._pictures().train_batches(0).take(1)))
         self._events.pictures("input pictures", pictures.numpy())
 
     # One epoch.
@@ -222,10 +202,17 @@ class Training:
             self._save(end)  # validation may take long
         seconds = time.monotonic() - self._epoch_began
         pictures = end.pictures - plan.place(plan.first).pictures
-        validation = self._validate(end, stop)
         metrics = self._step.metrics.values()
+        try:
+            with self._weights_to_keep(epoch, stop):
+                validation = self._feed.validate(epoch, stop.check)
+                with self._store.clear_write_errors():
+                    file = save_weights(self._model, self._store.weights_path(epoch))
+        except StopAsked:
+            self._preempt(end)
         self._finish_epoch(
             end,
+            file,
             EpochRow(
                 epoch=epoch,
                 stage=stage.name,
@@ -271,17 +258,18 @@ class Training:
             hooks.Checkpoints(self._clock, self._save),
         ]
 
-    def _validate(self, end: hooks.Place, stop: StopFlag) -> Validation:
-        try:
-            with self._step.averaged():
-                return self._feed.validate(end.epoch, stop.check)
-        except StopAsked:
-            self._preempt(end)
+    @contextlib.contextmanager
+    def _weights_to_keep(self, epoch: int, stop: StopFlag) -> Iterator[None]:
+        """Within the block, the network has the weights to validate and to save."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._step.averaged())
+            if self._config.recalibrate:
+                batches = self._feed.train_batches(epoch).take(self._config.recalibrate)
+                stack.enter_context(recalibrated(self._feed.model, batches, stop.check))
+            yield
 
-    def _finish_epoch(self, end: hooks.Place, row: EpochRow) -> None:
-        """Adds the epoch to the history, saves its weights, and commits both."""
-        with self._step.averaged(), self._store.clear_write_errors():
-            file = save_weights(self._model, self._store.weights_path(row.epoch))
+    def _finish_epoch(self, end: hooks.Place, file: CheckpointFile, row: EpochRow) -> None:
+        """Adds the epoch and its weights to the history, and commits both."""
         last = WeightsFile(file.file, file.sha256, row.epoch, row.val_loss)
         best = self._checkpoint.best
         if best is None or row.val_loss < best.val_loss:

@@ -16,6 +16,7 @@ from PIL import Image
 from cdisc_tfds.records import Product
 from tests.helpers.small_data import SIZE, SmallData, make_products, picture, small_config
 from trainer.data import decoding
+from trainer.data.augmentation_table import AUGMENTATIONS
 from trainer.data.decoding import DecoderError, decode_batches, resolve_decoder
 from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
@@ -130,6 +131,7 @@ def data(tmp_path_factory):
 
 def train_batches(split, data, decoder, **changes):
     arguments = dict(batch_size=8, image_size=SIZE, seed=3, epoch=0) | changes
+    arguments["augment"] = AUGMENTATIONS[arguments.get("augment", "none")]
     dataset = train_dataset(
         LabelledSplit(split, LabelMap(data.categories)), decoder=decoder, **arguments
     )
@@ -190,7 +192,7 @@ def test_photographs_are_equal_and_resized_ones_within_a_level(grocery_files, im
     with open(grocery_files / "train.bson", "rb") as file:
         documents = [document for document, _ in zip(bson.decode_file_iter(file), range(60))]
     jpegs = [bytes(entry["picture"]) for document in documents for entry in document["imgs"]]
-    batches = tf.data.Dataset.from_tensors((jpegs, tf.range(len(jpegs)), ()))
+    batches = tf.data.Dataset.from_tensors((jpegs, tf.range(len(jpegs))))
     for size, most, mean in ((180, 0, 0), (9 * image_size, 16, 0.1)):
         (ours, *_), (expected, *_) = (
             next(iter(decode_batches(batches, size, len(jpegs), decoder=decoder)))

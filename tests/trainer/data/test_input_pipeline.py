@@ -12,12 +12,24 @@ from PIL import Image
 from cdisc_tfds.records import Product
 from tests.helpers.small_data import SIZE, SmallData, make_products, picture
 from trainer.data import tf_decoding
+from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
 from trainer.data.dataset import DatasetError
 from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.record_reading import clear_record_errors
 
+EVERYTHING = Augmentation(
+    flip=True,
+    shift=0.1,
+    zoom=(0.75, 1.15),
+    rotate=10.0,
+    colour=0.2,
+    rand_augment=1,
+    erase=0.3,
+    mixup=0.2,
+    cutmix=1.0,
+)
 LABELS = [i * 7 % 6 for i in range(60)]
 
 
@@ -42,8 +54,10 @@ def label_map(data):
 def train_batches(data, label_map, **changes):
     arguments = dict(batch_size=8, image_size=SIZE, seed=3, epoch=0) | changes
     split = arguments.pop("split", None) or data.split("train")
+    if isinstance(arguments.get("augment"), str):
+        arguments["augment"] = AUGMENTATIONS[arguments["augment"]]
     dataset = train_dataset(LabelledSplit(split, label_map), **arguments)
-    return [(images.numpy(), classes.numpy()) for images, classes in dataset]
+    return [tuple(part.numpy() for part in batch) for batch in dataset]
 
 
 def inference_batches(split, **changes):
@@ -69,9 +83,9 @@ def pictures_of(products) -> list:
 
 def assert_equal_batches(ours, expected):
     assert len(ours) == len(expected)
-    for (images, labels), (expected_images, expected_labels) in zip(ours, expected):
-        np.testing.assert_array_equal(labels, expected_labels)
-        np.testing.assert_array_equal(images, expected_images)
+    for of_ours, of_expected in zip(ours, expected, strict=True):
+        for part, expected_part in zip(of_ours, of_expected, strict=True):
+            np.testing.assert_array_equal(part, expected_part)
 
 
 # Training.
@@ -123,7 +137,7 @@ def test_pictures_of_a_product_are_spread(data, label_map):
     assert np.mean(distances) > len(place) / 5  # a third is to be expected
 
 
-@pytest.mark.parametrize("augment", ["none", "flip_shift"])
+@pytest.mark.parametrize("augment", ["none", "flip_shift", EVERYTHING])
 def test_batches_do_not_depend_on_the_number_of_cores(data, label_map, augment, monkeypatch):
     expected = train_batches(data, label_map, augment=augment)
     for cores in (1, 3, 16):
@@ -139,7 +153,7 @@ def test_batches_do_not_depend_on_how_many_wait_at_a_time(data, label_map, monke
     assert_equal_batches(train_batches(data, label_map, augment="flip"), expected)
 
 
-@pytest.mark.parametrize("augment", ["none", "flip", "flip_shift"])
+@pytest.mark.parametrize("augment", ["none", "flip", "flip_shift", EVERYTHING])
 @pytest.mark.parametrize("skip_steps", [0, 1, 5])
 def test_skipped_steps_leave_the_tail_of_the_epoch(data, label_map, augment, skip_steps):
     whole = train_batches(data, label_map, augment=augment, epoch=4)
@@ -247,14 +261,6 @@ def test_the_order_of_an_epoch_is_the_one_of_earlier_versions(data, label_map):
     assert hashlib.sha256(bytes(order)).hexdigest()[:16] == "f7bee330e7668e90"
 
 
-def test_unknown_augmentation(data, label_map):
-    with pytest.raises(ValueError) as error:
-        train_batches(data, label_map, augment="rotate")
-    assert str(error.value) == (
-        "`augment` must be one of none, flip, flip_shift. Received: 'rotate'."
-    )
-
-
 # Augmentation.
 
 
@@ -291,6 +297,19 @@ def find_shift(plain, moved) -> tuple[int, int]:
             if np.array_equal(window, moved) or np.array_equal(window[:, ::-1], moved):
                 return down, right
     raise AssertionError("the picture is not a shifted one")
+
+
+def test_mixed_pictures_have_two_labels_of_their_batch(data, label_map):
+    mixing = Augmentation(mixup=1.0)
+    for (images, labels, shares), (plain, classes) in zip(
+        train_batches(data, label_map, augment=mixing), train_batches(data, label_map), strict=True
+    ):
+        np.testing.assert_array_equal(labels, np.stack([classes, classes[::-1]], axis=1))
+        np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+        blend = plain * shares[:, 0, None, None, None] + (
+            plain[::-1] * shares[:, 1, None, None, None]
+        )
+        np.testing.assert_allclose(images, blend, atol=0.51)
 
 
 # Prediction.

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.models.losses import SparseCrossentropy
+from trainer.models.objective import Objective
 from trainer.training.averaged_weights import AveragedWeights
 from trainer.training.step import TrainStep
 
@@ -30,7 +31,7 @@ def test_as_keras_averages(steps):
 
     ours = _model()
     strategy = tf.distribute.get_strategy()
-    step = TrainStep(ours, keras.optimizers.Adam(0.1), SparseCrossentropy(), strategy, 0.9)
+    step = TrainStep(ours, keras.optimizers.Adam(0.1), Objective(), strategy, ema_momentum=0.9)
     batches = step.iterator(_batches(steps))
     for _ in range(steps):
         step(batches)

@@ -1,0 +1,68 @@
+"""The settings of a run: the machine, the log and the checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from trainer.data.decoder_table import DECODERS
+from trainer.terminal.option import option
+
+_MACHINE, _LOG = "Machine", "Log and checkpoints"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MachineOptions:
+    """Where a run trains, and what it reports; most do not change its result."""
+
+    # May change, so that a run can continue after a picture that DALI rejects (with a warning).
+    decoder: str = option(
+        "auto",
+        "The JPEG decoder: TensorFlow (tf) or NVIDIA DALI (dali, of `make gpu`). auto: the one "
+        "that a run to be continued has; else DALI if it is installed and there is a GPU.",
+        group=_MACHINE,
+        choices=DECODERS,
+        may_change_on_resume=True,
+    )
+    eval_batch_size: int | None = option(
+        None,
+        "Pictures per validation step. Default: --batch_size, at least 64.",
+        group=_MACHINE,
+        at_least=1,
+        may_change_on_resume=True,
+    )
+    features_dir: str | None = option(
+        None,
+        "Where --cache_features keeps features (InceptionV3: 4 KB a picture in 16-bit floats), for "
+        "all runs with the same base and data. Default: .features beside the run's folder.",
+        group=_MACHINE,
+        is_path=True,
+        may_change_on_resume=True,
+    )
+    log_every_steps: int = option(
+        50,
+        "Steps between two points of TensorBoard's curves within an epoch.",
+        group=_LOG,
+        at_least=1,
+        may_change_on_resume=True,
+    )
+    checkpoint_minutes: float = option(
+        10.0,
+        "Minutes between two checkpoints within an epoch; each epoch also ends with one.",
+        group=_LOG,
+        at_least=0,
+        may_change_on_resume=True,
+    )
+    checkpoint_steps: int = option(
+        0,
+        "Steps between two checkpoints within an epoch, instead of minutes; 0: by minutes.",
+        group=_LOG,
+        at_least=0,
+        may_change_on_resume=True,
+    )
+    profile_steps: int = option(
+        0,
+        "Steps of the first epoch to profile for TensorBoard's Profile tab; 0: none.",
+        group=_LOG,
+        at_least=0,
+        may_change_on_resume=True,
+    )
