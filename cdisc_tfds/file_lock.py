@@ -30,8 +30,9 @@ def locked(path: str | os.PathLike[str], refusal: Exception) -> Iterator[None]:
     try:
         yield
     finally:
-        # Remove it while it is locked: a process that opened it earlier finds out in `_opened`.
-        with contextlib.suppress(FileNotFoundError):
+        # Remove it while it is locked: a process that opened it earlier finds out in `_opened`. If
+        # somebody removed it meanwhile, the file there may be the lock of another process.
+        if _is_at(file, path):
             os.unlink(path)
         file.close()
 

@@ -59,6 +59,17 @@ def test_a_file_that_was_removed_meanwhile_is_not_the_lock(tmp_path, monkeypatch
             pass
 
 
+def test_who_ends_first_leaves_the_lock_of_the_next_one(tmp_path):
+    path = tmp_path / "lock"
+    first = locked(path, Held())
+    first.__enter__()
+    path.unlink()
+    with locked(path, Held()):
+        first.__exit__(None, None, None)
+        with pytest.raises(Held), locked(path, Held()):
+            pass
+
+
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
 def test_a_file_system_without_locks(tmp_path, monkeypatch, caplog, code):
     def refuse(*_):
