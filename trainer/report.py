@@ -48,4 +48,4 @@ def main(paths: list[str], options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main, Options, arguments="the folders of the runs, e.g. runs/*")
+    command.run(main, Options, arguments="the folders of the runs, e.g. runs/*", uses_keras=False)

@@ -16,6 +16,7 @@ from typing import Any
 from absl import logging
 
 from trainer.terminal.command_line import EveryCommand, parse
+from trainer.terminal.keras_settings import apply_keras_settings, clear_settings_errors
 from trainer.terminal.option import OptionError
 from trainer.terminal.signals import heeded_signals
 
@@ -70,7 +71,12 @@ class _ShortFormatter(logging.PythonFormatter):
         return f"{record.levelname}: {record.getMessage()}"
 
 
-def run(main: Callable[..., int | None], *option_types: type, arguments: str | None = None) -> None:
+def run(
+    main: Callable[..., int | None],
+    *option_types: type,
+    arguments: str | None = None,
+    uses_keras: bool = True,
+) -> None:
     """Reads the command line, calls `main`, prints an expected error as one line, and exits.
 
     Errors that carry their own explanation (the project's subclasses of ValueError, and OSError)
@@ -81,6 +87,7 @@ def run(main: Callable[..., int | None], *option_types: type, arguments: str | N
         `arguments` is given.
       option_types: dataclasses whose options are the command's flags.
       arguments: description of those words; None: the command takes none.
+      uses_keras: whether to import Keras, with the project's settings, before `main` is called.
     """
     setup()
     description = sys.modules["__main__"].__doc__ or ""
@@ -92,7 +99,7 @@ def run(main: Callable[..., int | None], *option_types: type, arguments: str | N
     *values, every_command = values
     if arguments is not None:
         values.insert(0, words)
-    sys.exit(_guarded(main, values, every_command.traceback))
+    sys.exit(_guarded(main, values, every_command.traceback, uses_keras))
 
 
 def quoted(*words: object) -> str:
@@ -120,13 +127,18 @@ def print_next(run_dir: pathlib.Path, *, submits: bool) -> None:
         print(f"  {quoted(*words)}")
 
 
-def _guarded(main: Callable[..., int | None], values: list[Any], traceback: bool) -> int | None:
+def _guarded(
+    main: Callable[..., int | None], values: list[Any], traceback: bool, uses_keras: bool
+) -> int | None:
     """Calls `main`, and returns the exit status."""
     for number in heeded_signals():
         if number != signal.SIGINT:  # Python raises KeyboardInterrupt for it
             signal.signal(number, _stop)
     try:
-        import_tensorflow()
+        with clear_settings_errors():
+            import_tensorflow()
+            if uses_keras:
+                apply_keras_settings()
         status = main(*values)
         sys.stdout.flush()  # here, where a closed pipe is handled
         return status

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-REQUIRED = {"backend": "tensorflow", "floatx": "float32", "image_data_format": "channels_last"}
+import contextlib
+import pathlib
+import traceback
+from collections.abc import Iterator
+
+REQUIRED = {
+    "backend": "tensorflow",
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+}
 
 
 class KerasSettingsError(ValueError):
-    """Keras runs with a setting that the project cannot work with."""
+    """Keras has a setting that it or the project cannot work with."""
 
 
 def apply_keras_settings() -> None:
@@ -18,15 +28,37 @@ def apply_keras_settings() -> None:
     import keras  # imports TensorFlow, which is too slow for `--help`
 
     keras.config.set_floatx(REQUIRED["floatx"])
+    keras.config.set_epsilon(REQUIRED["epsilon"])
     keras.config.set_image_data_format(REQUIRED["image_data_format"])
-    received = {
-        "backend": keras.config.backend(),
-        "floatx": keras.config.floatx(),
-        "image_data_format": keras.config.image_data_format(),
-    }
     for name, required in REQUIRED.items():
-        if received[name] != required:
+        received = getattr(keras.config, name)()
+        if received != required:
             raise KerasSettingsError(
-                f"Keras's setting {name!r} must be {required!r}. Received: {received[name]!r}. "
+                f"Keras's setting {name!r} must be {required!r}. Received: {received!r}. "
                 "Import `trainer` before Keras, and see keras.json in $KERAS_HOME or ~/.keras."
             )
+
+
+@contextlib.contextmanager
+def clear_settings_errors() -> Iterator[None]:
+    """Explains errors that Keras raises when it is imported with settings that it rejects.
+
+    TensorFlow contains an old Keras, which reads keras.json as well.
+    """
+    try:
+        yield
+    except (AssertionError, AttributeError, OSError, TypeError, ValueError) as error:
+        if isinstance(error, KerasSettingsError) or not _is_from_keras(error):
+            raise
+        received = f"{type(error).__name__} {error}".strip().rstrip(".")
+        raise KerasSettingsError(
+            "Keras must accept its own settings, which are in keras.json (in $KERAS_HOME or "
+            f"~/.keras) and in environment variables KERAS_*. Received from Keras: {received}. "
+            "Correct or remove that setting; the project sets what it needs."
+        ) from error
+
+
+def _is_from_keras(error: Exception) -> bool:
+    """Whether the innermost function that raised the error is in a package `keras`."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return "keras" in pathlib.PurePath(files[-1]).parts

@@ -15,7 +15,7 @@ command.import_tensorflow = lambda: None  # seconds, and not what is tested
 def main():
     {body}
 
-command.run(main)
+command.run(main, uses_keras=False)
 """
 
 
