@@ -13,6 +13,8 @@ from typing import IO, Any
 # Errors of a file system that cannot sync folders.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
 
+_LONGEST_NAME = 200  # bytes that a partial file's name takes from the whole one's; 255 are allowed
+
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
@@ -26,7 +28,8 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) ->
       mode, **kwargs: as for `open`.
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
+    partial = path.with_name(f".{name}.{os.getpid()}.partial")
     try:
         with open(partial, mode, **kwargs) as file:
             yield file

@@ -38,7 +38,6 @@ def main(options: Options) -> None:
     from trainer.prediction.loading import load_predictor
     from trainer.prediction.saved_model import check_output, export
     from trainer.runs.folder import RunFolder
-    from trainer.runs.run_weights import RunWeights
 
     check_output(options.output)
     run = RunFolder(options.run_dir).require()
@@ -49,8 +48,8 @@ def main(options: Options) -> None:
         precision=options.precision,
     )
     output = export(predictor, options.output, options.top)
-    if weights := RunWeights.of(run, options.checkpoint):
-        weights.write_beside(output, precision=options.precision, flip=options.flip)
+    if predictor.weights is not None:
+        predictor.weights.write_beside(output, precision=options.precision, flip=options.flip)
     show = ["saved_model_cli", "show", "--dir", output, "--tag_set", "serve"]
     print(
         f"SavedModel for {predictor.label_map.num_classes:,} classes: {output}\n"

@@ -112,3 +112,11 @@ def test_a_file_system_that_cannot_sync_folders(tmp_path, monkeypatch):
     code[0] = errno.EIO  # a disk that fails is told
     with pytest.raises(OSError, match="Input/output error"):
         sync_folder(tmp_path)
+
+
+def test_a_name_as_long_as_a_file_system_allows(tmp_path):
+    path = tmp_path / ("ü" * 127)  # 254 bytes
+    with whole_file(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == [path.name]

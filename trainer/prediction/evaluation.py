@@ -98,12 +98,13 @@ def evaluate_run(
         unseen=None if training is None else unseen_products(products, training),
         decoder=decoder,
     )
-    return EvaluationResult(_method(run, products, options, decoder), counts)
+    return EvaluationResult(_method(predictor.weights, products, options, decoder), counts)
 
 
-def _method(run: RunFolder, products: Split, options: PredictionOptions, decoder: str) -> Method:
+def _method(
+    weights: RunWeights | None, products: Split, options: PredictionOptions, decoder: str
+) -> Method:
     """The products, weights and method of the evaluation."""
-    weights = RunWeights.of(run, options.checkpoint)
     return Method(
         split=products.spec,
         checkpoint=options.checkpoint,

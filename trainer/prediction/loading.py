@@ -13,6 +13,7 @@ from trainer.prediction.predictor import Predictor
 from trainer.prediction.priors import training_prior, training_split
 from trainer.runs.checkpoint import CheckpointError, verified_path
 from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.run_weights import RunWeights
 from trainer.runs.state import CHECKPOINTS
 from trainer.runs.two_stage_file import TwoStageParts
 from trainer.settings.config import Config
@@ -50,13 +51,15 @@ def load_predictor(
         run.require_categories(data.categories)
         training = training_split(data, config)
         prior = None if training is None else training_prior(training, label_map)
+    network, weights = _load_settled(run, checkpoint, precision)
     return Predictor(
-        load_network(run, checkpoint, precision),
+        network,
         label_map,
         image_size=config.image_size,
         flip=flip,
         mean=mean,
         prior=prior,
+        weights=weights,
     )
 
 
@@ -67,17 +70,47 @@ def load_network(
 
     Arguments and errors as in `load_predictor`.
     """
+    return _load_settled(run, checkpoint, precision)[0]
+
+
+def _load_settled(
+    run: RunFolder, checkpoint: str, precision: str | None
+) -> tuple[keras.Model, RunWeights]:
+    """Loads the network and returns the weights that it has.
+
+    A run that is still training may replace its weights meanwhile; this then loads the new ones.
+    """
+    _require_loadable(run, checkpoint)
+    before = RunWeights.of(run, checkpoint)
+    while True:
+        try:
+            network = _load(run, checkpoint, precision)
+        except (CheckpointError, OSError):
+            after = RunWeights.of(run, checkpoint)
+            if after == before:
+                raise
+        else:
+            after = RunWeights.of(run, checkpoint)
+            if before is not None and after == before:
+                return network, before
+        before = after
+
+
+def _require_loadable(run: RunFolder, checkpoint: str) -> None:
     if checkpoint not in CHECKPOINTS:
         raise CheckpointError(
             f"--checkpoint must be one of {', '.join(CHECKPOINTS)}. Received: {checkpoint!r}."
         )
-    if run.is_two_stage:
-        return _load_two_stage(run, checkpoint, precision)
-    if run.level1_path.exists():
+    if run.level1_path.exists() and not run.is_two_stage:
         raise RunFolderError(
             f"{run.path} is a two-stage run that is not finished. Start `python -m "
             "trainer.two_stage` again with the same flags and this --run_dir."
         )
+
+
+def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model:
+    if run.is_two_stage:
+        return _load_two_stage(run, checkpoint, precision)
     file = run.state.weights(checkpoint)
     if file is None:
         raise RunFolderError(
@@ -131,7 +164,7 @@ def _load_two_stage(run: RunFolder, checkpoint: str, precision: str | None) -> k
                 f"two_stage.json names {part_of_run.path} for another part of the two-stage run "
                 "than its config.json says. Restore the run's folder."
             )
-        return load_network(part_of_run, checkpoint, precision)
+        return _load(part_of_run, checkpoint, precision)
 
     return join_networks(
         part(parts.level1, ("level1", None)),

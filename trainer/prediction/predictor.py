@@ -21,6 +21,7 @@ from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
 from trainer.prediction.ahead import ahead
 from trainer.prediction.averaging import MEANS, ProductBatch, average_products, prior_batch
+from trainer.runs.run_weights import RunWeights
 
 
 class PredictionError(ValueError):
@@ -40,6 +41,7 @@ class Predictor:
         log-probability; the winners of the competition found it better for few networks.
       prior: float32 [classes], the prediction for a product without a readable picture; default:
         uniform.
+      weights: the run's weights that the network has; None if it is not from a run's folder.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Predictor:
         flip: bool = False,
         mean: str = "arithmetic",
         prior: np.ndarray | None = None,
+        weights: RunWeights | None = None,
     ):
         if mean not in MEANS:
             raise PredictionError(f"`mean` must be one of {', '.join(MEANS)}. Received: {mean!r}.")
@@ -61,6 +64,7 @@ class Predictor:
                 f"{model.output_shape[-1]} outputs for {classes} classes."
             )
         self.model, self.label_map, self.image_size, self.mean = model, label_map, image_size, mean
+        self.weights = weights
         self.prior = np.full(classes, 1 / classes, np.float32) if prior is None else prior
 
         self._flip = flip

@@ -29,6 +29,7 @@ import tensorflow as tf
 
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.predictor import Predictor
+from trainer.runs.run_weights import LONGEST_NAME, fits_beside
 
 # More than any product picture has; decoding that many takes 100 MB.
 MAX_PIXELS = 1 << 25
@@ -134,8 +135,13 @@ def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns `output`; raises ServingError if it already exists."""
+    """Returns `output`; raises ServingError if it exists, or its name is too long."""
     output = pathlib.Path(output)
+    if not fits_beside(output):
+        raise ServingError(
+            f"--output's name may have at most {LONGEST_NAME} bytes, so that the name of "
+            f"OUTPUT.made_from.json fits as well. Received: {output}."
+        )
     if output.exists():
         raise ServingError(
             f"--output must be a folder that does not exist yet. Received: {output}, which does. "

@@ -27,7 +27,7 @@ from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.runs.checkpoint import sha256_of
 from trainer.runs.folder import RunFolder
-from trainer.runs.run_weights import RunWeights
+from trainer.runs.run_weights import LONGEST_NAME, fits_beside
 from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"
@@ -41,13 +41,16 @@ class SubmissionError(ValueError):
 
 def write_submission(
     path: str | os.PathLike[str], product_ids: np.ndarray, category_ids: np.ndarray
-) -> None:
+) -> str:
     """Writes rows in ascending order of `product_ids`, and checks the file before it appears.
 
     Args:
       path: `.csv`, or `.csv.gz` for a compressed file.
       product_ids: int64 [n], in any order.
       category_ids: int64 [n].
+
+    Returns:
+      The SHA-256 of the file.
 
     Raises:
       SubmissionError: if a product appears twice, the disk is full, or the file read back differs.
@@ -57,7 +60,7 @@ def write_submission(
     rows = np.stack([product_ids[order], category_ids[order]], axis=1)
     _check_unique(rows[:, 0])
     try:
-        _write_and_check(path, rows)
+        return _write_and_check(path, rows)
     except OSError as error:
         kept = (
             f"the previous submission is unchanged: {path}" if path.exists() else "there is no file"
@@ -68,7 +71,7 @@ def write_submission(
         ) from error
 
 
-def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> None:
+def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> str:
     compressed = path.name.endswith(".gz")
     with whole_file(path) as file:
         if compressed:
@@ -79,6 +82,8 @@ def _write_and_check(path: pathlib.Path, rows: np.ndarray) -> None:
             _write_rows(file, rows)
         file.flush()
         _check_written(pathlib.Path(file.name), compressed, rows)
+        # Not of `path` afterwards: another command may replace it.
+        return sha256_of(file.name)
 
 
 def _write_rows(file: IO[bytes] | gzip.GzipFile, rows: np.ndarray) -> None:
@@ -117,6 +122,11 @@ def check_output(path: str | os.PathLike[str]) -> pathlib.Path:
         raise SubmissionError(
             "A submission's name must end in .csv or .csv.gz, which Kaggle goes by. Received: "
             f"--output={path}."
+        )
+    if not fits_beside(path):
+        raise SubmissionError(
+            f"--output's name may have at most {LONGEST_NAME} bytes, so that the name of "
+            f"OUTPUT.made_from.json fits as well. Received: {path}."
         )
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise SubmissionError(
@@ -260,7 +270,6 @@ def submit(
     check_products(products.index.product_id, sample_submission)
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
-    weights = RunWeights.of(run, options.checkpoint)
     predictor = load_predictor(
         run, data, checkpoint=options.checkpoint, flip=options.flip, mean=options.mean
     )
@@ -270,12 +279,11 @@ def submit(
         batch_size=options.batch_size or run.config.eval_batch_size,
         decoder=decoder,
     )
-    write_submission(output, products.index.product_id, category_ids)
-    if weights is not None:
-        path = pathlib.Path(output)
-        weights.write_beside(
-            path,
-            file_sha256=sha256_of(path),  # a kill before this line leaves the previous file's
+    digest = write_submission(output, products.index.product_id, category_ids)
+    if predictor.weights is not None:
+        predictor.weights.write_beside(
+            pathlib.Path(output),
+            file_sha256=digest,  # a kill before this line leaves the previous file's
             split=split,
             data_digest=products.index.digest,
             decoder=decoder,

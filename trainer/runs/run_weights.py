@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 from cdisc_tfds.whole_files import write_json
 from trainer.runs.folder import RunFolder
 from trainer.runs.two_stage_file import TwoStageParts
+
+LONGEST_NAME = 200  # bytes of a file's name; file systems allow 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,3 +62,8 @@ class RunWeights:
         beside = path.with_name(f"{path.name}.made_from.json")
         write_json(beside, dataclasses.asdict(self) | facts)
         return beside
+
+
+def fits_beside(path: pathlib.Path) -> bool:
+    """Whether the name of `path` leaves room for that of the file beside it."""
+    return len(os.fsencode(path.name)) <= LONGEST_NAME

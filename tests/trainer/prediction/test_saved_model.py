@@ -30,6 +30,12 @@ def _serve(folder, jpegs):
     return {name: value.numpy() for name, value in outputs.items()}
 
 
+def test_a_name_that_is_too_long_for_the_file_beside_it(tmp_path):
+    with pytest.raises(ServingError, match="name may have at most 200 bytes.*made_from.json"):
+        saved_model.check_output(tmp_path / ("x" * 201))
+    assert saved_model.check_output(tmp_path / ("x" * 200))
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_served_probabilities_are_those_of_the_predictor(data, tmp_path, flip):
     predictor = _predictor(data, flip=flip)

@@ -225,6 +225,28 @@ def test_an_interrupted_submission_leaves_the_old_one(run, tmp_path, monkeypatch
     ]
 
 
+def test_the_file_beside_it_names_the_own_file(run, tmp_path, monkeypatch):
+    """Another command may replace the submission before that file is written."""
+    output, write, digests = tmp_path / "s.csv", submission.write_submission, []
+
+    def replaced(path, *arrays):
+        digests.append(write(path, *arrays))
+        output.write_text("of another command")
+        return digests[-1]
+
+    monkeypatch.setattr(submission, "write_submission", replaced)
+    submission.submit(run.path, output)
+    beside = json.loads((tmp_path / "s.csv.made_from.json").read_text())
+    assert beside["file_sha256"] == digests[0]
+    submission.submit(run.path, output)
+    assert digests[1] == digests[0]  # of the file's bytes
+
+
+def test_a_name_that_is_too_long_for_the_file_beside_it(run, tmp_path):
+    with pytest.raises(SubmissionError, match="name may have at most 200 bytes.*made_from.json"):
+        submission.submit(run.path, tmp_path / f"{'x' * 240}.csv")
+
+
 def test_every_product_needs_one_prediction(run, data, monkeypatch):
     network = _fake_predictor(data)
     batches = _fake_batches([[0, 1], [1, 2]])
