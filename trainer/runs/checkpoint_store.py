@@ -54,7 +54,7 @@ class CheckpointStore:
         self._committed = _bytes_of(run.state_path)
         self._entries: tuple[Checkpoint, ...] = ()
         self._predecessor: bytes | None = None  # of the next state; never a damaged one
-        if self._committed is not None:
+        if run.has_state:
             state = run.state
             self._entries = state.entries
             self._predecessor = state.to_json().encode()
@@ -92,7 +92,8 @@ class CheckpointStore:
         except CheckpointWriteError:
             raise
         except OSError as error:
-            self._delete_leftovers()  # frees space on a full disk
+            if self._is_own_state():
+                self._delete_leftovers()  # frees space on a full disk
             # h5py's message is a page of addresses; the error number is enough.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             reason = os.strerror(error.errno) if full and error.errno else str(error)
@@ -106,7 +107,12 @@ class CheckpointStore:
             ) from error
 
     def weights_path(self, epoch: int) -> pathlib.Path:
-        """The path for the weights after an epoch, counted from 0."""
+        """The path for the weights after an epoch, counted from 0.
+
+        Raises:
+          RunFolderError: as `require_own_state`, because that process may use the same path.
+        """
+        self.require_own_state()
         return self._unused(f"epoch-{epoch:04d}.weights.h5")
 
     def commit(
@@ -121,9 +127,9 @@ class CheckpointStore:
           The checkpoint with its training state.
 
         Raises:
-          RunFolderError: if another process has committed to the folder in the meantime.
+          RunFolderError: as `require_own_state`.
         """
-        self._require_own_state()
+        self.require_own_state()
         before = self._entries if variables is not None else self._entries[1:]
         if variables is not None:
             at = checkpoint.position
@@ -142,14 +148,17 @@ class CheckpointStore:
         self._delete_leftovers()
         return checkpoint
 
-    def _require_own_state(self) -> None:
+    def require_own_state(self) -> None:
         """Raises RunFolderError if another process committed, e.g. while this one was suspended."""
-        if _bytes_of(self._run.state_path) != self._committed:
+        if not self._is_own_state():
             raise RunFolderError(
                 f"One process at a time may train in a run's folder. {self._run.state_path} is not "
                 "as this process left it: another one has continued the run. This process wrote "
                 "nothing more; start the command again to continue from there."
             )
+
+    def _is_own_state(self) -> bool:
+        return _bytes_of(self._run.state_path) == self._committed
 
     def _named(self) -> set[str]:
         """Names of the files in use."""

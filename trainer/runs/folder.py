@@ -56,6 +56,11 @@ class RunFolder:
         self.level1_path = self.path / "level1"  # of a two-stage run, finished or not
 
     @property
+    def has_state(self) -> bool:
+        """Whether training has written a checkpoint; a lost `state.json` has a predecessor."""
+        return self.state_path.exists() or self.previous_state_path.exists()
+
+    @property
     def is_two_stage(self) -> bool:
         """Whether this is a finished two-stage run."""
         return self.two_stage_path.exists()
@@ -79,7 +84,7 @@ class RunFolder:
         """
         text = self.require().config_path.read_text(encoding="utf-8", errors="replace")
         config = Config.from_json(text, self.config_path)
-        if self.state_path.exists():
+        if self.has_state:
             trained = self.state.settings_sha256
             if trained is not None and trained != settings_digest(config):
                 raise RunFolderError(
@@ -92,7 +97,7 @@ class RunFolder:
     @property
     def begun(self) -> Config | None:
         """The settings of a run that has a checkpoint to resume from; None for a new run."""
-        return self.config if self.config_path.exists() and self.state_path.exists() else None
+        return self.config if self.config_path.exists() and self.has_state else None
 
     @property
     def own_categories(self) -> Categories:
@@ -122,18 +127,18 @@ class RunFolder:
     @property
     def history(self) -> tuple[EpochRow, ...]:
         """One row per finished epoch, from state.json; empty before the first."""
-        return self.state.newest.history if self.state_path.exists() else ()
+        return self.state.newest.history if self.has_state else ()
 
     @property
     def state(self) -> RunState:
-        """The last committed state; if it is damaged, the previous one, with a warning.
+        """The last committed state; if it is damaged or lost, the previous one, with a warning.
 
         Raises:
           RunFolderError: if there is no checkpoint yet.
           StateError: if neither the state nor the previous one can be read, or a newer version of
             the project wrote the state.
         """
-        if not self.state_path.exists():
+        if not self.has_state:
             raise RunFolderError(
                 f"{self.path} has no checkpoint yet: its training was stopped before the first. "
                 "Start `python -m trainer.main` again with the same flags and this --run_dir."
@@ -176,4 +181,8 @@ def settings_digest(config: Config) -> str:
 
 
 def _read_state(path: pathlib.Path) -> RunState:
-    return RunState.from_json(path.read_text(encoding="utf-8", errors="replace"), path)
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise StateError(f"{path} is missing, although training has written it.") from None
+    return RunState.from_json(text, path)

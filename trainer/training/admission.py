@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -71,14 +70,15 @@ def open_run_folder(
     run = RunFolder(run_dir)
     config = _with_decoder(config, run)
     # Without label_map.json, creating the folder was interrupted, unless training has begun.
-    if run.config_path.exists() and (run.label_map_path.exists() or run.state_path.exists()):
+    if run.config_path.exists() and (run.label_map_path.exists() or run.has_state):
         _require_same_settings(run, config)
         if not run.label_map_path.exists():  # lost; rebuilt from the run's own categories
             _write_label_map(run, LabelMap(run.own_categories, config.target, config.within_level1))
         run.require_categories(data.categories)
     else:
         run.path.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(data.categories_path, run.categories_path)
+        with whole_file(run.categories_path) as categories:
+            categories.write(data.categories_path.read_bytes())
     with whole_file(run.config_path, "w", encoding="utf-8") as file:
         file.write(config.to_json())
     write_json(run.environment_path, _environment())
@@ -100,7 +100,7 @@ def _write_label_map(run: RunFolder, label_map: LabelMap) -> None:
 
 def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
     """Raises DatasetError if the run started on other data than `identity`."""
-    begun = run.state.data if run.state_path.exists() else None
+    begun = run.state.data if run.has_state else None
     if begun is None:  # a new run, or one from a version that did not record it
         return
     differing = [
@@ -119,7 +119,7 @@ def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
 
 def require_known_averages(run: RunFolder, config: Config) -> None:
     """Raises RunFolderError for averaged weights that version 0.1 stored in another order."""
-    if config.ema_momentum and run.state_path.exists() and run.state.format == 1:
+    if config.ema_momentum and run.has_state and run.state.format == 1:
         raise RunFolderError(
             f"{run.path} was begun by version 0.1 of the project with --ema_momentum. That version "
             "kept the averaged weights in another order, so this one cannot continue the run (it "

@@ -64,7 +64,7 @@ def train(
     with sole_writer(run):
         run = open_run_folder(config, run_dir, data)
         config = run.config  # with the decoder that was chosen
-        if run.state_path.exists() and _is_finished(run.state.newest, config):
+        if run.has_state and _is_finished(run.state.newest, config):
             return run
         require_known_averages(run, config)
         try:

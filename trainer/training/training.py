@@ -315,6 +315,7 @@ class Training:
     def _commit(self, with_variables: bool = True) -> None:
         variables = self._variables() if with_variables else None
         with self._store.clear_write_errors():
+            self._store.require_own_state()  # before the curves, which would be doubled
             self._update(events=self._events.commit())
             self._checkpoint = self._store.commit(self._checkpoint, variables)
             write_history(self._run, self._checkpoint.history)

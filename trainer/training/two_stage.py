@@ -79,7 +79,7 @@ def train_two_stage(
       Also the errors of `trainer.training.train.train`.
     """
     run = RunFolder(run_dir)
-    if run.state_path.exists():
+    if run.has_state:
         raise RunFolderError(
             f"--run_dir must be a new folder, or a two-stage run to continue. {run.path} holds a "
             "run of one network."

@@ -202,17 +202,24 @@ def test_a_state_that_another_process_has_written_is_not_replaced(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(RunFolderError, match="another one has continued the run"):
         suspended.commit(_at(7), variables)
+    with pytest.raises(RunFolderError, match="another one has continued the run"):
+        suspended.weights_path(0)  # the other one may have written the same name
+    with pytest.raises(CheckpointWriteError), suspended.clear_write_errors():
+        raise OSError(errno.ENOSPC, "No space left on device")  # whose files are not leftovers
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("left", [0, 0.5, -1])
+@pytest.mark.parametrize("left", [0, 0.5, -1, None])
 def test_a_damaged_state_gives_way_to_its_predecessor(tmp_path, left, caplog):
     run, variables = RunFolder(tmp_path), training_variables(_model())
     store = CheckpointStore(run)
     for step in (5, 10, 15):
         store.commit(_at(step), variables)
     content = run.state_path.read_bytes()
-    run.state_path.write_bytes(content[: int(len(content) * left) if left >= 0 else -2])
+    if left is None:
+        run.state_path.unlink()
+    else:
+        run.state_path.write_bytes(content[: int(len(content) * left) if left >= 0 else -2])
     with caplog.at_level("WARNING"):
         store = CheckpointStore(run)
     assert store.newest_intact().position.step == 10
