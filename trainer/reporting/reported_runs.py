@@ -100,7 +100,7 @@ class ReportedRun:
     def validation(self) -> Validated | None:
         """Accuracies of the best epoch; None if nobody has measured them.
 
-        A two-stage run has them after an evaluation on its validation split.
+        A two-stage run has them after an evaluation of its weights on its validation split.
         """
         if not self.is_two_stage:
             row = self.best_row
@@ -108,7 +108,8 @@ class ReportedRun:
                 return None
             return Validated(row.val_accuracy, row.val_product_accuracy, row.val_top5_accuracy)
         for result in self.evaluations:
-            if result.method.split == self.config.validation_split:
+            method = result.method
+            if method.split == self.config.validation_split and not self.is_stale(method):
                 picture, product = result.counts.picture, result.counts.product
                 return Validated(picture.accuracy, product.accuracy, picture.top5_accuracy)
         return None
@@ -225,6 +226,7 @@ def _load_network(name: str, folder: RunFolder) -> ReportedRun:
             f"{folder.path} was stopped before training began: it has no label_map.json yet. Start "
             "the command that made it again, or leave it out of the report."
         )
+    state = folder.state if folder.has_state else None  # once: it changes during training
     evaluations = [EvaluationResult.read(path) for path in sorted(folder.evaluation.glob("*.json"))]
     evaluations.sort(key=lambda result: result.method.split != config.validation_split)
     return ReportedRun(
@@ -233,7 +235,7 @@ def _load_network(name: str, folder: RunFolder) -> ReportedRun:
         folder,
         config,
         folder.label_map,
-        folder.history,
-        folder.state if folder.state_path.exists() else None,
+        state.newest.history if state else (),
+        state,
         evaluations,
     )

@@ -74,6 +74,9 @@ def test_a_two_stage_run(tmp_path, data):
     write_evaluation(folder)
     whole, _ = load_runs([tmp_path / "two"])
     assert whole.validation == Validated(0.4375, 0.5625, 0.625)
+    write_evaluation(folder, weights_sha256="6" * 64)  # of weights that it no longer has
+    whole, _ = load_runs([tmp_path / "two"])
+    assert whole.validation is None
 
 
 def test_an_unfinished_two_stage_run(tmp_path, data):
