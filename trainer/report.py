@@ -12,8 +12,9 @@ import dataclasses
 import os
 import sys
 
+from cdisc_tfds.local_path import local_path
 from trainer.terminal import command
-from trainer.terminal.option import local_path, option
+from trainer.terminal.option import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

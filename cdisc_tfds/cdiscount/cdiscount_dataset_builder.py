@@ -25,6 +25,7 @@ from cdisc_tfds.build.read_back import read_back
 from cdisc_tfds.build.refusals import told_briefly
 from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.categories import Categories, class_label_names
+from cdisc_tfds.local_path import local_path
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, check_first, duplicate, read_products
 from cdisc_tfds.records import example_of
@@ -45,7 +46,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """A record is a product with all its pictures.
 
     Args:
-      data_dir: as for every TFDS builder; `~` is the home folder.
+      data_dir: as for every TFDS builder, but without a scheme; `~` is the home folder.
       num_processes, keep_going, reread, train_only, stock_writer: see `BuildOptions`. None reads
         the environment variable, the only channel `tfds build` offers.
       **kwargs: as for every TFDS builder.
@@ -66,8 +67,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         stock_writer: bool | None = None,
         **kwargs: Any,
     ):
-        if data_dir is not None:
-            data_dir = os.path.expanduser(data_dir)
         options: dict[str, Any] = dict(
             num_processes=num_processes,
             keep_going=keep_going,
@@ -75,9 +74,11 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             train_only=train_only,
             stock_writer=stock_writer,
         )
-        self._arguments = dict(data_dir=data_dir, **options, **kwargs)
         self._rejections: dict[str, list[Rejection]] = collections.defaultdict(list)
         with told_briefly():
+            if data_dir is not None:
+                data_dir = local_path(data_dir, "--data_dir")
+            self._arguments = dict(data_dir=data_dir, **options, **kwargs)
             self._options = BuildOptions.resolve(**options)
             self._init_tfds(data_dir=data_dir, **kwargs)
 
@@ -175,7 +176,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
           BuildFolderError: another process is building the data set.
         """
         if download_config is not None and download_config.manual_dir is not None:
-            manual_dir = os.path.expanduser(download_config.manual_dir)
+            with told_briefly():
+                manual_dir = local_path(download_config.manual_dir, "--manual_dir")
             download_config = download_config.replace(manual_dir=manual_dir)
         prepare = super().download_and_prepare
         arguments = dict(download_dir=download_dir, download_config=download_config, **kwargs)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from cdisc_tfds.local_path import local_path
 from cdisc_tfds.sample.competition import write_sample
 
 
@@ -36,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             _print_progress(done, total, started)
 
     try:
+        output_dir = local_path(flags.output_dir, "--output_dir")
         size = write_sample(
-            flags.output_dir,
+            output_dir,
             products=flags.products,
             test_products=flags.test_products,
             categories=flags.categories,
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if interactive:
         print(file=sys.stderr)
     print(
-        f"{flags.output_dir}: {size.products:,} train products ({size.pictures:,} pictures) and "
+        f"{output_dir}: {size.products:,} train products ({size.pictures:,} pictures) and "
         f"{size.test_products:,} test products ({size.test_pictures:,} pictures) in "
         f"{size.categories} categories, in {time.monotonic() - started:.0f} s"
     )

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.local_path import local_path
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.tfrecord import OVERHEAD_BYTES
 from trainer.data.label_map import LabelMap
@@ -271,12 +272,16 @@ def _opened(data_path: pathlib.Path) -> tfds.core.DatasetBuilder:
 
 
 def data_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
-    """The absolute path of TFDS's data folder.
+    """The absolute path of TFDS's data folder, with links resolved.
 
     Args:
       data_dir: the folder; None: TFDS's default ($TFDS_DATA_DIR, else `~/tensorflow_datasets`).
+
+    Raises:
+      PathError: if it has a scheme (gs://, s3://, ...).
     """
-    return pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser().absolute()
+    named = "--data_dir" if data_dir else "TFDS_DATA_DIR"
+    return pathlib.Path(local_path(data_dir or tfds.core.constants.DATA_DIR, named)).resolve()
 
 
 def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountData:

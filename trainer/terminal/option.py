@@ -14,15 +14,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import os
-import re
 import types
 import typing
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from cdisc_tfds.local_path import PathError, local_path
+
 _KEY = "option"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _KINDS = {str: "TEXT", int: "N", float: "X", bool: ""}
 
 
@@ -121,7 +120,10 @@ class Option:
           OptionError: if the value is not allowed.
         """
         if self.is_path:
-            return local_path(text, f"--{self.name}")
+            try:
+                return local_path(text, f"--{self.name}")
+            except PathError as error:
+                raise OptionError(str(error)) from None
         try:
             value = self._parse(text)
         except ValueError:
@@ -178,20 +180,6 @@ def require_allowed(described: Iterable[Option], values: object) -> None:
         value = getattr(values, one.name)
         if not one.allows(value):
             raise one.error(value)
-
-
-def local_path(text: str, name: str) -> str:
-    """`text` with `~` expanded.
-
-    Raises:
-      OptionError: if it has a scheme (gs://, s3://, ...), which would become a local folder.
-    """
-    if _SCHEME.match(text):
-        raise OptionError(
-            f"{name} must be a path of this machine, without a scheme. Received: {text}. Copy the "
-            "files here, or mount the storage."
-        )
-    return os.path.expanduser(text)
 
 
 def _kind(hint: Any) -> tuple[type, bool]:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from trainer.terminal.option import OptionError, local_path, option, options, require_allowed
+from trainer.terminal.option import OptionError, option, options, require_allowed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,6 @@ def test_a_wrong_text_is_explained(name, text, rule):
 def test_object_storage_is_refused(address):
     with pytest.raises(OptionError, match=f"--folder must be a path .*Received: {address}. Copy"):
         options(Example)["folder"].parse(address)
-    assert local_path("a:b/c", "it") == "a:b/c"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""Paths are of this machine, whatever reads them."""
+
+import pathlib
+
+import pytest
+import tensorflow_datasets as tfds
+
+import cdisc_tfds
+from cdisc_tfds.local_path import PathError, local_path
+from cdisc_tfds.sample.__main__ import main as write_sample
+from trainer.data.dataset import data_root
+
+
+def test_home_is_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert local_path("~/d", "it") == "/home/me/d"
+    assert local_path(pathlib.Path("~"), "it") == "/home/me"
+    assert local_path("a:b/c", "it") == "a:b/c"
+    assert local_path("/x:/y", "it") == "/x:/y"
+
+
+@pytest.mark.parametrize("address", ["gs://b/r", "s3://b", "hdfs://h/d", "file:///d"])
+def test_an_address_is_refused_by_whatever_reads_it(address, tmp_path, monkeypatch, competition):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    text = f"must be a path of this machine, without a scheme. Received: {address}. Copy"
+    with pytest.raises(PathError, match=f"--data_dir {text}"):
+        cdisc_tfds.Builder(data_dir=address)
+    builder = cdisc_tfds.Builder(data_dir=tmp_path / "data")
+    with pytest.raises(PathError, match=f"--manual_dir {text}"):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=address)
+        )
+    with pytest.raises(PathError, match=f"--data_dir {text}"):
+        data_root(address)
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", address)
+    with pytest.raises(PathError, match=f"TFDS_DATA_DIR {text}"):
+        data_root()
+    with pytest.raises(SystemExit, match=f"error: --output_dir {text}"):
+        write_sample([f"--output_dir={address}"])
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_where_data_lie_is_absolute_and_resolved(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    monkeypatch.chdir(tmp_path / "disk")
+    assert data_root("../link") == tmp_path / "disk"
