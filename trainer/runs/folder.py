@@ -101,8 +101,19 @@ class RunFolder:
 
     @property
     def own_categories(self) -> Categories:
-        """The categories of the data set that the run started on."""
-        return Categories.from_csv(self.categories_path)
+        """The categories of the data set that the run started on.
+
+        Raises:
+          RunFolderError: if their file is missing.
+        """
+        try:
+            return Categories.from_csv(self.categories_path)
+        except FileNotFoundError:
+            raise RunFolderError(
+                f"{self.categories_path} must hold the categories that the run was trained on. It "
+                "is missing. Copy it from the folder of the data set's shards: label_map.json "
+                "tells whether it is the same file."
+            ) from None
 
     @property
     def label_map(self) -> LabelMap:
@@ -146,10 +157,18 @@ class RunFolder:
         try:
             return _read_state(self.state_path)
         except StateError as error:
-            if error.newer or not self.previous_state_path.exists():
+            if error.newer:
                 raise
-            logging.warning("%s Going back to %s.", error, self.previous_state_path.name)
-            return _read_state(self.previous_state_path)
+            damaged = error
+        if self.previous_state_path.exists():
+            logging.warning("%s Going back to %s.", damaged, self.previous_state_path.name)
+            try:
+                return _read_state(self.previous_state_path)
+            except StateError as error:
+                damaged = error
+        raise StateError(
+            f"{damaged} Restore the run's folder from a copy, or start anew with another --run_dir."
+        )
 
     def require_categories(self, categories: Categories) -> None:
         """Raises LabelMapError unless a data set's categories are this run's, in the same order."""

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from absl import logging
+from absl import flags, logging
 
 from trainer.terminal.command_line import EveryCommand, parse
 from trainer.terminal.keras_settings import apply_keras_settings, clear_settings_errors
@@ -36,6 +36,7 @@ def setup() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     os.environ.setdefault("TFDS_LOGGING_LEVEL", "ERROR")
+    flags.FLAGS.mark_as_parsed()  # else absl says before the first warning that they are not
     logging.set_verbosity(logging.WARNING)
     logging.use_absl_handler()
     logging.get_absl_handler().setFormatter(_ShortFormatter())

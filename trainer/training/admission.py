@@ -20,7 +20,7 @@ from cdisc_tfds.whole_files import whole_file, write_json
 from trainer.data.dataset import CdiscountData, DatasetError
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
-from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.folder import RunFolder, RunFolderError, settings_digest
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config, ConfigError
 from trainer.terminal import keras_settings
@@ -33,7 +33,8 @@ def sole_writer(run: RunFolder) -> Iterator[None]:
     Raises:
       RunFolderError: if another process trains there, or the folder holds other files.
     """
-    if not run.categories_path.exists() and run.path.exists() and any(_others(run)):
+    begun = run.categories_path.exists() or run.config_path.exists() or run.has_state
+    if not begun and run.path.exists() and any(_others(run)):
         raise RunFolderError(
             f"--run_dir must be a new or empty folder, or a run to continue. Received: {run.path}, "
             "which holds other files."
@@ -69,6 +70,8 @@ def open_run_folder(
     """
     run = RunFolder(run_dir)
     config = _with_decoder(config, run)
+    if run.has_state and not run.config_path.exists():
+        _restore_config(run, config)
     # Without label_map.json, creating the folder was interrupted, unless training has begun.
     if run.config_path.exists() and (run.label_map_path.exists() or run.has_state):
         _require_same_settings(run, config)
@@ -79,11 +82,31 @@ def open_run_folder(
         run.path.mkdir(parents=True, exist_ok=True)
         with whole_file(run.categories_path) as categories:
             categories.write(data.categories_path.read_bytes())
-    with whole_file(run.config_path, "w", encoding="utf-8") as file:
-        file.write(config.to_json())
+    _write_config(run, config)
     write_json(run.environment_path, _environment())
     _write_label_map(run, LabelMap(data.categories, config.target, config.within_level1))
     return run
+
+
+def _restore_config(run: RunFolder, config: Config) -> None:
+    """Writes a lost config.json, if `config` has the settings that the run was trained with.
+
+    Raises:
+      ConfigError: if it has other settings, or version 0.1 trained the run, which kept no digest.
+    """
+    if run.state.settings_sha256 != settings_digest(config):
+        raise ConfigError(
+            "A run can only be continued with the settings that it was started with. "
+            f"{run.config_path} is missing, and the given settings are not those (their digest "
+            "differs from the one in state.json). Give the run's own settings, restore the file, "
+            "or choose another --run_dir."
+        )
+    _write_config(run, config)
+
+
+def _write_config(run: RunFolder, config: Config) -> None:
+    with whole_file(run.config_path, "w", encoding="utf-8") as file:
+        file.write(config.to_json())
 
 
 def _write_label_map(run: RunFolder, label_map: LabelMap) -> None:

@@ -232,5 +232,8 @@ def test_a_state_without_a_predecessor_that_is_damaged_is_named(tmp_path):
     run = RunFolder(tmp_path)
     CheckpointStore(run).commit(_at(5), training_variables(_model()))
     run.state_path.write_text("")
-    with pytest.raises(StateError, match="state.json cannot be read as a run's state"):
+    with pytest.raises(StateError, match="state.json cannot be read as a run's state.* Restore th"):
+        CheckpointStore(run)
+    run.previous_state_path.write_text("{}")
+    with pytest.raises(StateError, match="state.previous.json cannot be read .* Restore the run's"):
         CheckpointStore(run)

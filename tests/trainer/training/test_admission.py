@@ -107,6 +107,28 @@ def test_settings_are_compared_whatever_is_lost(data, tmp_path):
         train(changed, run.path, data)
 
 
+def test_lost_settings_are_those_of_the_state(data, tmp_path):
+    config = small_config(epochs=2, checkpoint_steps=1)
+    with pytest.raises(Killed):
+        train(config, tmp_path / "run", data, [KillAt(4)])
+    run = RunFolder(tmp_path / "run")
+    settings = run.config_path.read_text()
+    run.config_path.unlink()
+    changed = dataclasses.replace(config, learning_rate=0.5)
+    with pytest.raises(ConfigError, match="config.json is missing, and the given settings are not"):
+        train(changed, run.path, data)
+    assert not run.config_path.exists()
+    assert train(config, run.path, data).state.finished
+    assert run.config_path.read_text() == settings
+
+
+def test_lost_categories_are_named(data, tmp_path):
+    run = train(small_config(), tmp_path / "run", data)
+    run.categories_path.unlink()
+    with pytest.raises(RunFolderError, match="category_names.csv must hold .* missing. Copy it"):
+        train(small_config(epochs=2), run.path, data)
+
+
 def _as_version_0_1(run: RunFolder) -> None:
     """Rewrites config and state as that version wrote them."""
     config = json.loads(run.config_path.read_text())
