@@ -196,6 +196,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             with folder.locked():
                 if folder.has_unproven_dataset:
                     folder.remove_unproven()
+                elif self.data_path.exists():  # TFDS deletes it before it builds a new one
+                    self._require_usable(self._manual_dir(download_config, download_dir))
                 prepare(**arguments)
                 folder.finish()
 
@@ -206,8 +208,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     ) -> None:
         """Raises OtherSourcesError if the data set comes from other files."""
         recorded = Origin.from_metadata(self.info.metadata)
-        downloads = pathlib.Path(download_dir or self.data_dir_root / "downloads")
-        manual_dir = download_config.manual_dir or downloads / "manual"
+        manual_dir = self._manual_dir(download_config, download_dir)
         try:
             csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
         except manual_files.ManualFilesError:
@@ -216,6 +217,29 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             files = {source.split: SourceFile.of(source.path) for source in sources}
             limit = download_config.max_examples_per_split
             recorded.require_same(Origin.of(files, digest_of(csv_path), limit), self.data_dir)
+
+    def _manual_dir(
+        self,
+        download_config: tfds.download.DownloadConfig | None,
+        download_dir: str | os.PathLike[str] | None,
+    ) -> str | os.PathLike[str]:
+        """The folder of the input files, as TFDS chooses it."""
+        downloads = pathlib.Path(download_dir or self.data_dir_root / "downloads")
+        given = download_config.manual_dir if download_config is not None else None
+        return given or downloads / "manual"
+
+    def _require_usable(self, manual_dir: str | os.PathLike[str]) -> None:
+        """Runs the quick checks on the input files."""
+        csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
+        categories = Categories.from_csv(csv_path)
+        for source in sources:
+            self._check(source, categories)
+
+    def _check(self, source: manual_files.Source, categories: Categories) -> None:
+        require_bson(source.path)
+        if not self._options.keep_going:
+            check_ends(source.path)
+            check_first(source.path, categories, source.labelled)
 
     def _download_and_prepare(
         self,
@@ -325,10 +349,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         files = {source: SourceFile.of(source.path) for source in sources}
         for source, file in files.items():
             with file.unchanged():
-                require_bson(source.path)
-                if not self._options.keep_going:
-                    check_ends(source.path)
-                    check_first(source.path, categories, source.labelled)
+                self._check(source, categories)
         features = self.info.features
         features["category"].names = [str(number) for number in categories.category_ids.tolist()]
         features["level1"].names = class_label_names(categories.level1_names)

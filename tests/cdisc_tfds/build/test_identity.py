@@ -88,3 +88,24 @@ def test_categories_that_change_during_the_build_change_no_label(
         assert not (tmp_path / "data" / "cdiscount" / "1.0.0").exists()
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("train.bson", b"<html>Sign in</html>", "Received: an HTML page"),
+        ("train.bson", None, "Missing:"),
+        ("category_names.csv", b"", "The first line of .* must be category_id"),
+    ],
+)
+def test_overwrite_keeps_the_data_set_if_the_files_are_unusable(
+    tmp_path, competition, name, content, text
+):
+    """TFDS would delete it first."""
+    built = build(tmp_path / "data", competition)
+    before = {path.name: path.read_bytes() for path in built.data_path.iterdir()}
+    (competition / name).unlink() if content is None else (competition / name).write_bytes(content)
+    mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
+    with pytest.raises((ValueError, OSError), match=text):
+        build(tmp_path / "data", competition, download_mode=mode)
+    assert {path.name: path.read_bytes() for path in built.data_path.iterdir()} == before
