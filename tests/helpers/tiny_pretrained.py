@@ -10,8 +10,8 @@ NAME = "tiny"
 
 def body(x, dropout):
     inner = pictures = keras.Input(x.shape[1:])
-    inner = layers.Conv2D(8, 3, strides=2, activation="relu")(inner)
-    inner = layers.BatchNormalization()(inner)
+    inner = layers.Conv2D(8, 3, strides=2, activation="relu", name="stem")(inner)
+    inner = layers.BatchNormalization(name="bn")(inner)
     x = keras.Model(pictures, inner, name="base")(x)
     x = layers.GlobalAveragePooling2D(name="features")(x)
     x = layers.Dense(16, activation="relu", name="dense_1")(x)
@@ -19,6 +19,7 @@ def body(x, dropout):
 
 
 def add_to_models(monkeypatch):
-    """Adds the network to `trainer.models.networks.MODELS`."""
-    entry = models.ModelEntry(f"{__name__}:body", 8, dropout=0.2)
+    """Adds the network to `trainer.models.networks.MODELS`; it has no files of weights."""
+    base = models.BaseEntry(__name__, "tiny", "", "", group_ends="stem")
+    entry = models.ModelEntry(f"{__name__}:body", 8, base=base)
     monkeypatch.setitem(models.MODELS, NAME, entry)

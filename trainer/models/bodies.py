@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 
 import keras
 from keras import layers
 
-from trainer.models import inception
+from trainer.models.model_entry import BaseEntry
 
 _LOGISTIC_SIZE = 36
 
@@ -32,12 +33,21 @@ def study_body(
     return layers.Flatten(name="features")(x)
 
 
-def inception_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
+def inception_body(x: keras.KerasTensor, dropout: float, *, base: BaseEntry) -> keras.KerasTensor:
     """As in keras.io's fine-tuning example: the base, pooling, and a dense layer of 1024 units."""
-    x = inception.build_base(x.shape[1])(x)
-    x = layers.GlobalAveragePooling2D(name="features")(x)
+    x = _features(x, base)
     x = layers.Dense(1024, activation="relu", name="dense_1")(x)
     return layers.Dropout(dropout, name="dropout_1")(x)
+
+
+def pretrained_body(x: keras.KerasTensor, dropout: float, *, base: BaseEntry) -> keras.KerasTensor:
+    """A base and pooling, with dropout before the last dense layer, as the bases' authors have."""
+    return layers.Dropout(dropout, name="dropout_1")(_features(x, base))
+
+
+def _features(x: keras.KerasTensor, base: BaseEntry) -> keras.KerasTensor:
+    network = importlib.import_module(base.module).build_base(base, x.shape[1])
+    return layers.GlobalAveragePooling2D(name="features")(network(x))
 
 
 def logistic_body(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:

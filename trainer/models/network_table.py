@@ -5,44 +5,19 @@ The study does not state the dropout rate or the activation of the two dense lay
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from trainer.models.applications_table import APPLICATIONS
+from trainer.models.efficientnet_lite_table import EFFICIENTNET_LITES
+from trainer.models.model_entry import BaseEntry, ModelEntry
 
 # The parts of a pretrained network that can be trained.
 PARTS = ("head", "top_blocks", "all")
 # What BatchNorms do: normalise by each batch and learn, or by their stored statistics and stay.
 BATCH_NORMS = ("train", "frozen")
 
-_DROPOUT = 0.2
+# What errors name to someone who looks for a pretrained network.
+PRETRAINED_EXAMPLE = "efficientnet_lite2"
+
 _BODIES = "trainer.models.bodies:"
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelEntry:
-    """One network.
-
-    Attributes:
-      body: `module:function` that builds its layers: (scaled pictures [b, s, s, 3], dropout rate,
-        **body_settings) -> input of the last dense layer.
-      min_image_size: smallest width and height, in pixels, that its layers do not shrink to
-        nothing.
-      dropout: default dropout rate; None for a network without dropout.
-      input_range: the numbers that the pixel values 0 and 255 become.
-      default_weights: `imagenet`, or `none` for a network without a pretrained part.
-      body_settings: further arguments of `body`.
-    """
-
-    body: str
-    min_image_size: int
-    dropout: float | None = _DROPOUT
-    input_range: tuple[float, float] = (0.0, 1.0)
-    default_weights: str = "none"
-    body_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def pretrained(self) -> bool:
-        return self.default_weights != "none"
 
 
 def _study(
@@ -55,6 +30,16 @@ def _study(
 
 _CNN = _study((100, 4, 1), (80, 2, 1), (60, 2, 1), dense=(40, 20), min_image_size=17)
 
+_INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+_INCEPTION = BaseEntry(
+    "trainer.models.inception",
+    "InceptionV3",
+    _INCEPTION_FILE,
+    "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/" + _INCEPTION_FILE,
+    group_ends=r"mixed\d+",
+    range_in_weights=True,
+)
+
 MODELS: dict[str, ModelEntry] = {
     "cnn": _CNN,
     "cnn_small": _study((64, 4, 1), (32, 2, 1), dense=(20, 10), min_image_size=9),
@@ -62,10 +47,13 @@ MODELS: dict[str, ModelEntry] = {
         _BODIES + "inception_body",
         75,
         dropout=0.0,
-        input_range=(-1.0, 1.0),
-        default_weights="imagenet",
+        pixels=(-1.0, 1.0),
+        base=_INCEPTION,
+        body_settings={"base": _INCEPTION},
     ),
     "logistic": ModelEntry(_BODIES + "logistic_body", 1, dropout=None),
     "solution1_1": _study((80, 4, 2), (60, 2, 1), dense=(40, 20), min_image_size=14),
     "solution1_2": _CNN,
+    **EFFICIENTNET_LITES,
+    **APPLICATIONS,
 }

@@ -7,13 +7,17 @@ The first layer scales the pixels to the range that the network expects. The log
 from __future__ import annotations
 
 import importlib
+import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
 
 from trainer.models import inception
-from trainer.models.network_table import MODELS, PARTS, ModelEntry
+from trainer.models.layer_groups import base_of, set_part_trainable
+from trainer.models.model_entry import BaseEntry, ChannelScale, ModelEntry
+from trainer.models.network_table import MODELS, PARTS, PRETRAINED_EXAMPLE
 from trainer.terminal.keras_settings import apply_keras_settings
 
 apply_keras_settings()  # before any layer picks up the user's defaults
@@ -65,36 +69,62 @@ def build_model(
         allowed = "is not for it" if entry.dropout is None else "must be at least 0 and below 1"
         raise ModelError(f"The dropout of {name!r} {allowed}. Received: dropout={dropout}.")
     # Before the layers are built, so that a missing file is reported at once.
-    path = None if weights == "none" else inception.weights_path(weights)
-    low, high = input_range or _range_of_weights(entry, weights)
+    path = _weights_path(entry, weights)
+    pixels = input_range or _range_of_weights(entry, weights) or entry.pixels
 
     keras.utils.set_random_seed(seed)
     pictures = keras.Input((image_size, image_size, 3), dtype="uint8", name="pictures")
-    # In float32: a 16-bit float would round the pixels themselves.
-    x = layers.Rescaling((high - low) / 255, offset=low, dtype="float32", name="scale")(pictures)
+    x = scaled(pictures, pixels)
     rate = entry.dropout if dropout is None else dropout
     x = _function(entry.body)(x, rate, **entry.body_settings)
     x = layers.Dense(num_classes, name="classes")(x)
     logits = layers.Activation("linear", dtype="float32", name="logits")(x)
     model = keras.Model(pictures, logits, name=name)
-    if path:
-        inception.load_weights(model.get_layer("base"), path)
+    if entry.base is not None and weights != "none":
+        _module(entry.base).load_weights(base_of(model), entry.base, path)
     return model
+
+
+def scaled(
+    pictures: keras.KerasTensor, pixels: tuple[float, float] | ChannelScale
+) -> keras.KerasTensor:
+    """Adds the layer `scale`, which maps pixels to what a network expects.
+
+    Args:
+      pictures: uint8 [b, s, s, 3], RGB.
+      pixels: the numbers that 0 and 255 become, or a scale of each channel.
+
+    Returns:
+      float32 [b, s, s, 3], also under a policy of 16 bits, which would round the pixels.
+    """
+    scale: float | list[float]
+    offset: float | list[float]
+    if isinstance(pixels, ChannelScale):
+        order = (2, 1, 0) if pixels.blue_first else (0, 1, 2)
+        if pixels.blue_first:
+            pictures = pictures[..., ::-1]
+        scale = [1 / pixels.std[channel] for channel in order]
+        offset = [-pixels.mean[channel] / pixels.std[channel] for channel in order]
+    else:
+        low, high = pixels
+        scale, offset = (high - low) / 255, low
+    return layers.Rescaling(scale, offset=offset, dtype="float32", name="scale")(pictures)
 
 
 def resolve_input_range(
     name: str, weights: str | None = None, input_range: tuple[float, float] | None = None
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """The numbers that the pixel values 0 and 255 become in a network: (low, high).
 
     These are `input_range` if given, else the range that a weights file was trained on if the file
-    reveals it, else the network's own: [0, 1] for the study's, [-1, 1] for ImageNet's.
+    reveals it, else the network's own: [0, 1] for the study's, [-1, 1] for InceptionV3, ... None if
+    the network scales each channel in its own way.
 
     Raises:
       ModelError, WeightsError: as in `build_model`.
     """
     weights = _check_weights(name, weights)
-    return input_range or _range_of_weights(_entry(name), weights)
+    return input_range or _range_of_weights(_entry(name), weights) or _entry(name).input_range
 
 
 def _function(name: str) -> Callable[..., keras.KerasTensor]:
@@ -103,11 +133,30 @@ def _function(name: str) -> Callable[..., keras.KerasTensor]:
     return getattr(importlib.import_module(module), function)
 
 
-def _range_of_weights(entry: ModelEntry, weights: str) -> tuple[float, float]:
-    trained = None
-    if weights not in ("none", "imagenet"):
-        trained = inception.trained_input_range(inception.weights_path(weights))
-    return trained or entry.input_range
+def _module(base: BaseEntry) -> Any:
+    """The module of a base. It has these functions:
+
+    build_base(base: BaseEntry, image_size: int) -> keras.Model named `base`;
+    weights_path(base: BaseEntry, weights: str) -> the file that `--weights` stands for, or None if
+      `load_weights` finds it;
+    load_weights(network: keras.Model, base: BaseEntry, path) loads it into what `build_base` built.
+    """
+    return importlib.import_module(base.module)
+
+
+def _weights_path(entry: ModelEntry, weights: str) -> pathlib.Path | None:
+    if entry.base is None or weights == "none":
+        return None
+    return _module(entry.base).weights_path(entry.base, weights)
+
+
+def _range_of_weights(entry: ModelEntry, weights: str) -> tuple[float, float] | None:
+    """The range that a file reveals; needs no download."""
+    if weights == "imagenet":
+        return None
+    path = _weights_path(entry, weights)
+    revealing = entry.base is not None and entry.base.range_in_weights
+    return inception.trained_input_range(path) if path and revealing else None
 
 
 def _entry(name: str) -> ModelEntry:
@@ -120,10 +169,10 @@ def _check_weights(name: str, weights: str | None) -> str:
     entry = _entry(name)
     weights = weights or entry.default_weights
     if weights != "none" and not entry.pretrained:
-        pretrained = ", ".join(other for other in MODELS if MODELS[other].pretrained)
         raise ModelError(
-            f"Pretrained weights are for {pretrained} only; the network {name!r} has none. "
-            f"Received: weights={weights}. Leave it out, or choose another model."
+            f"`weights` is for a network with a pretrained part; {name!r} has none. Received: "
+            f"weights={weights}. Leave it out, or choose another model, such as "
+            f"{PRETRAINED_EXAMPLE}."
         )
     return weights
 
@@ -133,21 +182,20 @@ def set_trainable(model: keras.Model, part: str) -> None:
 
     Args:
       model: a network from `build_model`.
-      part: `head` (the new layers), `top_blocks` (also the top two blocks of the pretrained base,
+      part: `head` (the new layers), `top_blocks` (also the top two groups of the pretrained base,
         except their BatchNorms) or `all`. A network without a pretrained base only has `all`.
 
     Raises:
       ModelError: if there is no such part.
     """
-    base = next((layer for layer in model.layers if layer.name == "base"), None)
-    allowed = PARTS if base else ("all",)
+    allowed = PARTS if base_of(model) else ("all",)
     if part not in allowed:
         raise ModelError(
             f"The part of {model.name!r} to train must be one of {', '.join(allowed)}. "
             f"Received: {part!r}."
         )
-    if base:
-        inception.set_trainable(base, part)
+    if base_of(model):
+        set_part_trainable(model, part)
 
 
 def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:

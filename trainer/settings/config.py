@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
+from trainer.models.network_table import MODELS
 from trainer.settings.settings import MAY_CHANGE_ON_RESUME, RunOptions
 from trainer.terminal.option import OptionError, options, require_allowed
 
@@ -24,6 +25,7 @@ class Config(RunOptions):
 
     Attributes:
       data_dir: absolute path; None in a run that version 0.1 started with TFDS's default.
+      input_range: None only for a network that scales each channel in its own way.
       chunks: one (train, validation) pair of splits per epoch, as in the study's training in
         chunks; None: the same pair in every epoch.
       within_level1: level-1 label whose categories a two-stage run's specialist predicts; else
@@ -33,7 +35,7 @@ class Config(RunOptions):
     # `field()` removes the base class's default.
     weights: str = dataclasses.field()
     trainable: str = dataclasses.field()
-    input_range: tuple[float, float] = dataclasses.field()
+    input_range: tuple[float, float] | None = dataclasses.field()
     learning_rate: float = dataclasses.field()
     fine_tune_learning_rate: float = dataclasses.field()
     schedule: str = dataclasses.field()
@@ -118,8 +120,15 @@ def _require_names(cls: type[Config], values: dict[str, Any], path: object) -> N
             f"{', '.join(unknown)}. Use the version of the project that wrote it."
         )
     needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if "input_range" in values and _scales_channels(values.get("model")):
+        needed.remove("input_range")
     if missing := sorted(name for name in needed if values.get(name) is None):
         raise ConfigError(
             f"{path} must hold every setting of the run. It lacks {', '.join(missing)}. Restore "
             "the file."
         )
+
+
+def _scales_channels(model: object) -> bool:
+    """Whether a network has no range, because it scales each channel in its own way."""
+    return isinstance(model, str) and model in MODELS and MODELS[model].input_range is None

@@ -18,7 +18,8 @@ class NetworkOptions:
     model: str = option("cnn", "The network.", group=_NETWORK, choices=MODELS)
     weights: str | None = option(
         None,
-        "Weights that training starts from: `imagenet`, `none`, or a path to a .weights.h5 file. "
+        "Weights that training starts from: `imagenet`, `none`, or a path to a file of the network "
+        "without its top (.weights.h5, .h5, .keras; for efficientnet_lite also .pth). "
         "Default: imagenet for a pretrained network, none for the others.",
         group=_NETWORK,
         is_path=True,
@@ -52,7 +53,8 @@ class NetworkOptions:
     input_range: tuple[float, float] | None = option(
         None,
         "The numbers that the pixel values 0 and 255 become. Default: the network's own (0,1 for "
-        "the study's, -1,1 for inception). Weights trained on other inputs need theirs.",
+        "the study's, -1,1 for inception, a scale of each channel for resnet50, ...). Weights "
+        "trained on other inputs need theirs.",
         group=_NETWORK,
     )
     dropout: float | None = option(

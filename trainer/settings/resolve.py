@@ -8,7 +8,7 @@ from typing import Any
 from absl import logging
 
 from trainer.data.dataset import CdiscountData, data_root
-from trainer.models.network_table import MODELS
+from trainer.models.network_table import MODELS, PRETRAINED_EXAMPLE
 from trainer.models.networks import resolve_input_range
 from trainer.models.optimizer_table import OPTIMIZERS
 from trainer.models.precision import resolve_precision
@@ -115,9 +115,8 @@ def _require_consistent(settings: Settings) -> None:
         raise ConfigError(str(error)) from None
     staged = settings.trainable not in (None, "all")
     if staged and not MODELS[settings.model].pretrained:
-        pretrained = [name for name, entry in MODELS.items() if entry.pretrained]
         raise ConfigError(
             f"--trainable={settings.trainable} trains a part of a pretrained network; --model="
-            f"{settings.model} has no pretrained part. Leave --trainable out, or choose --model="
-            f"{' or '.join(pretrained)}."
+            f"{settings.model} has no pretrained part. Leave --trainable out, or choose another "
+            f"network, such as --model={PRETRAINED_EXAMPLE}."
         )

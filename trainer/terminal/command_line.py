@@ -134,6 +134,8 @@ def _value(cls: type, values: flags.FlagValues) -> Any:
 def _help_of(one: Option) -> str:
     name = f"--[no]{one.name}" if one.kind is bool else f"--{one.name}={one.metavar}"
     text = one.help
+    if one.has_many_choices:
+        text += f" One of {', '.join(one.choices)}."
     if one.required:
         text += " Required."
     if one.default is not None:

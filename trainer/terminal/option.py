@@ -22,6 +22,7 @@ from typing import Any
 from cdisc_tfds.local_path import PathError, local_path
 
 _KEY = "option"
+_MAX_LISTED = 8  # choices that the placeholder of a flag names
 _KINDS = {str: "TEXT", int: "N", float: "X", bool: ""}
 
 
@@ -64,10 +65,17 @@ class Option:
     default: Any = None
 
     @property
+    def has_many_choices(self) -> bool:
+        """Whether `--help` lists the choices in the text."""
+        return len(self.choices) > _MAX_LISTED
+
+    @property
     def metavar(self) -> str:
         """The placeholder for the value in `--help`."""
-        if self.choices:
+        if self.choices and not self.has_many_choices:
             return "|".join(self.choices)
+        if self.choices:
+            return "NAME"
         if self.kind is tuple:
             return "LOW,HIGH"
         return "PATH" if self.is_path else _KINDS[self.kind]

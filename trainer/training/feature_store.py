@@ -104,7 +104,7 @@ class FeatureStore:
                 for part, stat in stats
             ],
             "image_size": config.image_size,
-            "input_range": list(config.input_range),
+            "input_range": config.input_range and list(config.input_range),
             "precision": config.precision,
             "decoder": config.decoder,
             "tensorflow": tf.__version__,

@@ -17,6 +17,14 @@ def test_json_round_trip_keeps_every_setting():
     assert Config.from_json(config.to_json()) == config
 
 
+def test_only_a_network_that_scales_channels_in_its_own_way_may_have_no_range():
+    config = small_config(model="resnet50", input_range=None)
+    assert Config.from_json(config.to_json()) == config
+    text = small_config(model="inception", input_range=None).to_json()
+    with pytest.raises(ConfigError, match=r"lacks input_range\. Restore the file"):
+        Config.from_json(text)
+
+
 def test_the_config_of_version_0_1_is_read():
     """It had no format, and a data_dir only where the user gave one."""
     config = small_config(data_dir=None)

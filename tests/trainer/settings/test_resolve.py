@@ -36,6 +36,12 @@ def test_all_layers_of_a_pretrained_network(data):
     assert resolve(Settings(model="inception", epochs=4), data).warmup_epochs == 0.4
 
 
+def test_a_network_that_scales_channels_in_its_own_way_has_no_range(data):
+    assert resolve(Settings(model="resnet50"), data).input_range is None
+    given = Settings.of(model="resnet50", input_range=(0.0, 1.0))
+    assert resolve(given, data).input_range == (0.0, 1.0)
+
+
 def test_a_part_of_a_pretrained_network(data):
     config = resolve(Settings(model="inception", trainable="staged"), data)
     assert (config.learning_rate, config.schedule, config.warmup_epochs) == (1e-3, "constant", 0.0)
@@ -110,7 +116,8 @@ def test_chunks_set_the_number_of_epochs(data):
         (
             {"trainable": "head"},
             r"--trainable=head trains a part of a pretrained network; --model=cnn has no "
-            r"pretrained part\. Leave --trainable out, or choose --model=inception\.$",
+            r"pretrained part\. Leave --trainable out, or choose another network, such as "
+            r"--model=efficientnet_lite2\.$",
         ),
     ],
 )

@@ -90,8 +90,8 @@ def test_a_word_that_is_no_flag_is_refused(module):
 
 
 COMMANDS = {
-    "main": ["--run_dir=PATH", "--model=cnn|", "--learning_rate=X", "--[no]profile_input"],
-    "two_stage": ["--specialist_model=cnn|", "--specialist_epochs=N", "--image_size=N"],
+    "main": ["--run_dir=PATH", "--model=NAME", "--learning_rate=X", "--[no]profile_input"],
+    "two_stage": ["--specialist_model=NAME", "--specialist_epochs=N", "--image_size=N"],
     "evaluate": ["--split=TEXT", "--mean=arithmetic|geometric", "--[no]deduplicate"],
     "submit": ["--sample_submission=PATH", "--checkpoint=best|last", "--output=PATH"],
     "serving": ["--top=N", "--precision=auto|", "--[no]flip"],
