@@ -24,12 +24,12 @@ from trainer.models.weight_files import (
 _STORED_MEAN, _STORED_VARIANCE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def build_base(base: BaseEntry, image_size: int) -> keras.Model:
+def build_base(base: BaseEntry, image_size: int | None) -> keras.Model:
     """The application without its top and its own scaling of pixels.
 
     Args:
       base: whose `kind` is a class of keras.applications.
-      image_size: width and height of the pictures, in pixels.
+      image_size: width and height of the pictures, in pixels; None: any.
 
     Returns:
       Scaled pictures [b, s, s, 3] -> the last feature map [b, h, w, c].

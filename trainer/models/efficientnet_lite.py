@@ -69,12 +69,12 @@ class _Block:
     filters: int
 
 
-def build_base(base: BaseEntry, image_size: int) -> keras.Model:
+def build_base(base: BaseEntry, image_size: int | None) -> keras.Model:
     """The network without its top: scaled pictures [b, s, s, 3] -> [b, s/32, s/32, 1280].
 
     Args:
       base: with `settings` width and depth, the factors of channels and of blocks.
-      image_size: width and height of the pictures, in pixels.
+      image_size: width and height of the pictures, in pixels; None: any.
     """
     x = pictures = keras.Input((image_size, image_size, 3))
     x = _convolution(x, "stem", _STEM_FILTERS, 3, strides=2)

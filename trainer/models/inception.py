@@ -27,7 +27,7 @@ _OWNER = "keras.applications.InceptionV3(include_top=False)"
 _MEAN_COLOURS = {(0.0, 1.0): (0.3, 0.7), (-1.0, 1.0): (-0.4, 0.2)}
 
 
-def build_base(base: BaseEntry, image_size: int) -> keras.Model:
+def build_base(base: BaseEntry, image_size: int | None) -> keras.Model:
     """InceptionV3 without its top: scaled pictures [b, s, s, 3] -> [b, h, w, 2048]."""
     return keras.applications.InceptionV3(
         include_top=False, weights=None, input_shape=(image_size, image_size, 3), name="base"

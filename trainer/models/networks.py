@@ -30,7 +30,7 @@ class ModelError(ValueError):
 def build_model(
     name: str,
     num_classes: int,
-    image_size: int = 180,
+    image_size: int | None = 180,
     input_range: tuple[float, float] | None = None,
     weights: str | None = None,
     dropout: float | None = None,
@@ -41,7 +41,8 @@ def build_model(
     Args:
       name: key of `MODELS`.
       num_classes: number of outputs.
-      image_size: width and height of the input pictures, in pixels.
+      image_size: width and height of the input pictures, in pixels; None: any, for a network with
+        a pretrained part.
       input_range: the numbers that the pixel values 0 and 255 become; None: see
         `resolve_input_range`.
       weights: `imagenet`, `none` or a path; None: the network's default. Use `none` before loading
@@ -60,7 +61,12 @@ def build_model(
     """
     entry = _entry(name)
     weights = _check_weights(name, weights)
-    if image_size < entry.min_image_size:
+    if image_size is None and entry.base is None:
+        raise ModelError(
+            f"Pictures of several sizes are for a network that averages over the picture; {name!r} "
+            "does not. Train it on one size."
+        )
+    if image_size is not None and image_size < entry.min_image_size:
         raise ModelError(
             f"The network {name!r} needs pictures of at least {entry.min_image_size} pixels a "
             f"side. Received: image_size={image_size}."

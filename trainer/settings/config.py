@@ -76,7 +76,7 @@ class Config(RunOptions):
             )
         _require_names(cls, values, path)
         for name, one in options(RunOptions).items():
-            if one.kind is tuple and values.get(name) is not None:
+            if (one.kind is tuple or one.is_list) and values.get(name) is not None:
                 values[name] = tuple(values[name])
         if values.get("chunks") is not None:
             values["chunks"] = tuple(tuple(pair) for pair in values["chunks"])
@@ -86,6 +86,11 @@ class Config(RunOptions):
         except OptionError as error:
             raise ConfigError(f"{path}: {error} Restore the file.") from None
         return config
+
+    def picture_size(self, epoch: int) -> int:
+        """Width and height of the training pictures of an epoch, counted from 0."""
+        sizes = self.train_sizes or (self.image_size,)
+        return sizes[min(epoch * len(sizes) // self.epochs, len(sizes) - 1)]
 
     @property
     def augmentation(self) -> Augmentation:

@@ -50,6 +50,15 @@ class NetworkOptions:
         group=_NETWORK,
         at_least=1,
     )
+    train_sizes: tuple[int, ...] | None = option(
+        None,
+        "Pixels a side of the training pictures, one size after the other in equal parts of "
+        "--epochs: 128,180 trains the first half on small pictures, in half the time. For "
+        "pretrained networks. Default: --image_size.",
+        group=_NETWORK,
+        at_least=1,
+        since="0.3",
+    )
     input_range: tuple[float, float] | None = option(
         None,
         "The numbers that the pixel values 0 and 255 become. Default: the network's own (0,1 for "

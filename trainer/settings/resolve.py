@@ -43,10 +43,17 @@ def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None
         if splits.chunks and "epochs" not in settings.given:
             settings = dataclasses.replace(settings, epochs=len(splits.chunks))
     values = {name: getattr(settings, name) for name in options(RunOptions)}
-    return Config(
+    config = Config(
         **values | _filled_in(settings, begun),
         chunks=splits.chunks if splits is not None else None,
     )
+    if config.layer_decay != 1 and config.precision == "mixed_float16":
+        raise ConfigError(
+            "--layer_decay trains each group of layers with an optimizer of its own, which cannot "
+            "share the scale of float16's loss. Received: mixed_float16. Add "
+            "--precision=float32 (or mixed_bfloat16, on hardware that has it)."
+        )
+    return config
 
 
 def with_preset(settings: Settings) -> Settings:
@@ -119,4 +126,21 @@ def _require_consistent(settings: Settings) -> None:
             f"--trainable={settings.trainable} trains a part of a pretrained network; --model="
             f"{settings.model} has no pretrained part. Leave --trainable out, or choose another "
             f"network, such as --model={PRETRAINED_EXAMPLE}."
+        )
+    if settings.train_sizes:
+        _require_sizes(settings, settings.train_sizes)
+
+
+def _require_sizes(settings: Settings, sizes: tuple[int, ...]) -> None:
+    entry = MODELS[settings.model]
+    if entry.base is None:
+        raise ConfigError(
+            "--train_sizes is for networks that take pictures of any size, the pretrained ones. "
+            f"Received: --model={settings.model}. Leave --train_sizes out, or choose another "
+            f"network, such as --model={PRETRAINED_EXAMPLE}."
+        )
+    if min(sizes) < entry.min_image_size:
+        raise ConfigError(
+            f"--train_sizes must be at least {entry.min_image_size} for --model={settings.model}. "
+            f"Received: {','.join(map(str, sizes))}."
         )

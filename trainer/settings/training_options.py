@@ -105,6 +105,15 @@ class TrainingOptions:
         since="0.3",
         at_least=0,
     )
+    layer_decay: float = option(
+        1.0,
+        "Factor of the learning rate from each group of layers to the one below: with 0.8, the "
+        "layers near the pictures learn more slowly than the top. 1: the same rate for all.",
+        group=_TRAINING,
+        above=0,
+        at_most=1,
+        since="0.3",
+    )
     clip_norm: float = option(
         0.0,
         "Largest norm of the gradient over all weights; 0: no limit.",

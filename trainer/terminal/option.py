@@ -5,8 +5,9 @@
         epochs: int = option(10, "Passes over the data.", group="Training", at_least=1)
 
 `options(Options)` returns the descriptions; flags, `--help`, validation and the check on resume all
-use them. The field's type determines how a flag's text is parsed: str, int, float, bool, or a pair
-of floats. With `| None`, the user may leave it open.
+use them. The field's type determines how a flag's text is parsed: str, int, float, bool, a pair of
+floats, or numbers separated by commas (`tuple[int, ...]`). With `| None`, the user may leave it
+open.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Option:
         runs have its default.
       name: name of the field and of the flag.
       kind: str, int, float, bool or tuple (a pair of floats).
+      is_list: whether the value is a tuple of one or more of that kind.
       optional: whether it may be None.
       default: its value if the user gives none.
     """
@@ -61,6 +63,7 @@ class Option:
     since: str = ""
     name: str = ""
     kind: type = str
+    is_list: bool = False
     optional: bool = False
     default: Any = None
 
@@ -78,6 +81,8 @@ class Option:
             return "NAME"
         if self.kind is tuple:
             return "LOW,HIGH"
+        if self.is_list:
+            return f"{_KINDS[self.kind]},..."
         return "PATH" if self.is_path else _KINDS[self.kind]
 
     @property
@@ -92,7 +97,10 @@ class Option:
             return "true or false"
         if self.kind is str:
             return "a path of this machine" if self.is_path else "a text"
-        number = "a whole number" if self.kind is int else "a number"
+        if self.is_list:
+            number = "whole numbers" if self.kind is int else "numbers"
+        else:
+            number = "a whole number" if self.kind is int else "a number"
         bounds = [
             f"{words} {bound:g}"
             for words, bound in (
@@ -103,12 +111,16 @@ class Option:
             )
             if bound is not None
         ]
-        return " ".join([number, " and ".join(bounds)]) if bounds else number
+        words = " ".join([number, " and ".join(bounds)]) if bounds else number
+        return f"{words}, separated by commas" if self.is_list else words
 
     def allows(self, value: Any) -> bool:
         """Whether `value`, which may come from code or from a file, is allowed."""
         if value is None:
             return self.optional
+        if self.is_list:
+            each = dataclasses.replace(self, is_list=False, optional=False)
+            return isinstance(value, tuple) and bool(value) and all(map(each.allows, value))
         if self.kind is tuple:
             return (
                 isinstance(value, tuple)
@@ -155,6 +167,8 @@ class Option:
     def _parse(self, text: str) -> Any:
         if self.kind is tuple:
             return tuple(float(number) for number in text.split(","))
+        if self.is_list:
+            return tuple(self.kind(number) for number in text.split(","))
         return self.kind(text)
 
 
@@ -175,9 +189,9 @@ def options(cls: type) -> dict[str, Option]:
     found = {}
     for field in dataclasses.fields(cls):
         if described := field.metadata.get(_KEY):
-            kind, optional = _kind(hints[field.name])
+            kind, is_list, optional = _kind(hints[field.name])
             found[field.name] = dataclasses.replace(
-                described, name=field.name, kind=kind, optional=optional
+                described, name=field.name, kind=kind, is_list=is_list, optional=optional
             )
     return found
 
@@ -190,13 +204,16 @@ def require_allowed(described: Iterable[Option], values: object) -> None:
             raise one.error(value)
 
 
-def _kind(hint: Any) -> tuple[type, bool]:
-    """Returns (the type of a value, whether None is also allowed)."""
+def _kind(hint: Any) -> tuple[type, bool, bool]:
+    """Returns (the type of a value, whether it is a tuple of them, whether it may be None)."""
     optional = False
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        arguments = [part for part in typing.get_args(hint) if part is not type(None)]
-        hint, optional = arguments[0], True
-    return typing.get_origin(hint) or hint, optional
+        [hint] = [part for part in typing.get_args(hint) if part is not type(None)]
+        optional = True
+    arguments = typing.get_args(hint)
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return arguments[0], True, optional
+    return typing.get_origin(hint) or hint, False, optional
 
 
 def _is_whole(value: Any) -> bool:

@@ -53,7 +53,7 @@ class PictureFeed:
         return train_dataset(
             self._splits.pair(epoch)[0],
             batch_size=config.batch_size,
-            image_size=config.image_size,
+            image_size=config.picture_size(epoch),
             seed=config.seed,
             epoch=epoch,
             skip_steps=skip_steps,

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.models.grouped_optimizer import GroupedOptimizer
 from trainer.models.metrics import FirstNonFiniteStep
 from trainer.models.objective import Objective
 from trainer.training.averaged_weights import AveragedWeights
@@ -91,7 +92,7 @@ class TrainStep:
     def __init__(
         self,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: keras.optimizers.Optimizer | GroupedOptimizer,
         objective: Objective,
         strategy: tf.distribute.Strategy,
         *,

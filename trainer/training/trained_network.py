@@ -8,6 +8,8 @@ import tensorflow as tf
 from trainer.data.class_weights import balanced_weights
 from trainer.data.label_map import LabelMap
 from trainer.models import batch_norms
+from trainer.models.grouped_optimizer import GroupedOptimizer
+from trainer.models.layer_groups import variable_groups
 from trainer.models.level_heads import LevelHeads
 from trainer.models.networks import build_model, set_trainable
 from trainer.models.objective import Objective
@@ -54,7 +56,7 @@ class TrainedNetwork:
             self.model = build_model(
                 config.model,
                 label_map.num_classes,
-                image_size=config.image_size,
+                image_size=None if config.train_sizes else config.image_size,
                 input_range=config.input_range,
                 weights=config.weights if pretrained else "none",
                 dropout=config.dropout,
@@ -78,18 +80,10 @@ class TrainedNetwork:
 
     def step(self, stage: Stage, model: keras.Model) -> TrainStep:
         """The step that trains `model`, the whole network or its second half, in a stage."""
-        config, splits = self._config, self._splits
+        config = self._config
         with self._strategy.scope():
-            optimizer = build_optimizer(
-                config.optimizer,
-                learning_rate=stage.learning_rate,
-                schedule=config.schedule,
-                total_steps=sum(splits.steps(epoch) for epoch in range(stage.first, stage.end)),
-                warmup_steps=round(config.warmup_epochs * splits.steps(stage.first)),
-                weight_decay=config.weight_decay,
-                policy=config.precision,
-            )
             with_levels = self._level_heads.attached_to(model)
+            optimizer = self._optimizer(stage, with_levels)
         return TrainStep(
             with_levels,
             optimizer,
@@ -98,6 +92,33 @@ class TrainedNetwork:
             ema_momentum=config.ema_momentum,
             clip_norm=config.clip_norm,
             micro_batch=config.micro_batch,
+        )
+
+    def _optimizer(
+        self, stage: Stage, model: keras.Model
+    ) -> keras.optimizers.Optimizer | GroupedOptimizer:
+        config, splits = self._config, self._splits
+
+        def with_rate(factor: float) -> keras.optimizers.Optimizer:
+            return build_optimizer(
+                config.optimizer,
+                learning_rate=factor * stage.learning_rate,
+                schedule=config.schedule,
+                total_steps=sum(splits.steps(epoch) for epoch in range(stage.first, stage.end)),
+                warmup_steps=round(config.warmup_epochs * splits.steps(stage.first)),
+                weight_decay=config.weight_decay,
+                policy=config.precision,
+            )
+
+        if config.layer_decay == 1:
+            return with_rate(1.0)
+        groups = variable_groups(self.model)
+        grouped = {id(variable) for group in groups for variable in group}
+        # The layers of the levels are new ones, at the top.
+        groups[-1] += [one for one in model.trainable_variables if id(one) not in grouped]
+        top = len(groups) - 1
+        return GroupedOptimizer(
+            groups, lambda number: with_rate(config.layer_decay ** (top - number))
         )
 
 

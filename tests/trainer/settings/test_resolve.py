@@ -124,3 +124,27 @@ def test_chunks_set_the_number_of_epochs(data):
 def test_settings_that_cannot_be(data, changes, text):
     with pytest.raises(ConfigError, match=text):
         resolve(Settings.of(**changes), data)
+
+
+def test_sizes_are_for_networks_that_take_them(data):
+    config = resolve(Settings(model="efficientnet_lite0", train_sizes=(96, 128), epochs=5), data)
+    assert [config.picture_size(epoch) for epoch in range(6)] == [96, 96, 96, 128, 128, 128]
+    assert resolve(Settings(image_size=90), data).picture_size(3) == 90
+    with pytest.raises(ConfigError) as error:
+        resolve(Settings(model="cnn", train_sizes=(96, 128)), data)
+    assert str(error.value) == (
+        "--train_sizes is for networks that take pictures of any size, the pretrained ones. "
+        "Received: --model=cnn. Leave --train_sizes out, or choose another network, such as "
+        "--model=efficientnet_lite2."
+    )
+    with pytest.raises(ConfigError) as error:
+        resolve(Settings(model="inception", train_sizes=(74, 128)), data)
+    assert str(error.value) == (
+        "--train_sizes must be at least 75 for --model=inception. Received: 74,128."
+    )
+
+
+def test_rates_by_depth_and_float16_exclude_each_other(data):
+    settings = Settings(model="efficientnet_lite0", layer_decay=0.9, precision="mixed_float16")
+    with pytest.raises(ConfigError, match="Received: mixed_float16. Add --precision=float32"):
+        resolve(settings, data)

@@ -14,11 +14,20 @@ class Example:
     folder: str | None = option(None, "Folder.", group="B", is_path=True)
     ends: tuple[float, float] | None = option(None, "Ends.", group="B")
     loud: bool = option(False, "Loud.", group="B")
+    sizes: tuple[int, ...] | None = option(None, "Sizes.", group="B", at_least=2)
+    parts: tuple[float, ...] = option((1.0,), "Parts.", group="B", above=0)
+    zoom: tuple[float, float] | None = option(None, "Z.", group="B", above=0, example="1,2")
     no_option: int = 7
 
 
 def test_the_type_of_the_field_says_what_a_value_is():
     found = options(Example)
+    lists = ["sizes", "parts"]
+    assert [name for name, one in found.items() if one.is_list] == lists
+    assert [found[name].kind for name in lists] == [int, float]
+    assert [found[name].optional for name in lists] == [True, False]
+    assert [found[name].metavar for name in lists] == ["N,...", "X,..."]
+    found = {name: one for name, one in found.items() if name not in [*lists, "zoom"]}
     assert list(found) == ["steps", "rate", "name", "folder", "ends", "loud"]
     assert [one.kind for one in found.values()] == [int, float, str, str, tuple, bool]
     assert [one.optional for one in found.values()] == [False, True, False, True, True, False]
@@ -34,6 +43,10 @@ def test_the_type_of_the_field_says_what_a_value_is():
         ("name", "y", "y"),
         ("folder", "~/d", os.path.expanduser("~/d")),
         ("ends", "-1,1", (-1.0, 1.0)),
+        ("sizes", "128", (128,)),
+        ("sizes", "128,180", (128, 180)),
+        ("parts", "0.5,2", (0.5, 2.0)),
+        ("zoom", "0.5,2", (0.5, 2.0)),
     ],
 )
 def test_texts_become_values(name, text, value):
@@ -55,6 +68,12 @@ def test_texts_become_values(name, text, value):
         ("ends", "1,0", "two numbers, the lower first, e.g. --ends=0,1"),
         ("ends", "0,1,2", "two numbers, the lower first, e.g. --ends=0,1"),
         ("ends", "a,b", "two numbers, the lower first, e.g. --ends=0,1"),
+        ("zoom", "0,1", "two numbers above 0, the lower first, e.g. --zoom=1,2"),
+        ("sizes", "", "whole numbers of at least 2, separated by commas"),
+        ("sizes", "4,1", "whole numbers of at least 2, separated by commas"),
+        ("sizes", "4,2.5", "whole numbers of at least 2, separated by commas"),
+        ("parts", "1,,2", "numbers above 0, separated by commas"),
+        ("parts", "1,0", "numbers above 0, separated by commas"),
     ],
 )
 def test_a_wrong_text_is_explained(name, text, rule):

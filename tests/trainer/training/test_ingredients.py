@@ -32,6 +32,8 @@ EVERYTHING = {
     "level2_weight": 0.1,
     "class_balance": 0.5,
     "sampling_balance": 0.5,
+    "layer_decay": 0.5,
+    "train_sizes": (9, 16),
     "distinct_epochs": 1,
 }
 
