@@ -21,8 +21,8 @@ def layer_groups(base: keras.Model, ends: str) -> list[list[keras.layers.Layer]]
 
     Returns:
       The layers in the order of `base.layers`, in groups of neighbours. The first group also holds
-      what comes before the first weights; any other group without weights, such as an addition,
-      belongs to the one before it.
+      what comes before the first weights; any other group without weights, such as an addition, or
+      with a BatchNorm's alone belongs to the one before it.
     """
     groups: list[list[keras.layers.Layer]] = [[]]
     for layer in base.layers:
@@ -79,8 +79,7 @@ def set_part_trainable(model: keras.Model, part: str) -> None:
     base.trainable = part != "head"
     # Set per layer: Keras does not propagate a value that the base already has.
     for layer in base.layers:
-        is_norm = isinstance(layer, keras.layers.BatchNormalization)
-        tops = layer.name in in_top and not is_norm
+        tops = layer.name in in_top and not _is_norm(layer)
         layer.trainable = part == "all" or (part == "top_blocks" and tops)
 
 
@@ -96,4 +95,8 @@ def _group_ends(model: keras.Model) -> str:
 
 
 def _has_weights(group: list[keras.layers.Layer]) -> bool:
-    return any(layer.weights for layer in group)
+    return any(layer.weights and not _is_norm(layer) for layer in group)
+
+
+def _is_norm(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)

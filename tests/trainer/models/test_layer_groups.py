@@ -36,8 +36,7 @@ def test_a_group_ends_at_the_named_layers():
     assert _names(layer_groups(base, r"stem|block\d_(conv|bn|add)")) == [
         [pictures, "stem"],
         ["block1_conv"],
-        ["block2_conv"],
-        ["block2_bn", "block2_add"],  # an addition has no weights
+        ["block2_conv", "block2_bn", "block2_add"],  # a BatchNorm and an addition are no groups
         ["top", "relu"],
     ]
     # The whole name: `block1_conv` is none of `block`.
@@ -72,8 +71,8 @@ def test_the_top_blocks_of_inception_are_its_layers_from_the_249th():
 def test_variables_are_grouped_from_stem_to_top(monkeypatch):
     tiny_pretrained.add_to_models(monkeypatch)
     model = models.build_model(tiny_pretrained.NAME, 3, image_size=16, weights="none")
-    stem, top, head = variable_groups(model)
-    assert [variable.path for variable in stem + top] == [
+    stem, head = variable_groups(model)
+    assert [variable.path for variable in stem] == [
         variable.path for variable in model.get_layer("base").trainable_variables
     ]
     assert [variable.path for variable in head] == [
