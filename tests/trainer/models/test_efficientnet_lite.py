@@ -185,7 +185,7 @@ def _logits(name, jpegs):
 @pytest.mark.parametrize("name", SIZES)
 def test_outputs_are_those_of_the_published_network(name):
     logits = _logits(name, [DRAWN.read_bytes()])
-    np.testing.assert_allclose(logits[:, CLASSES], [DRAWN_LOGITS[name]], atol=1e-3)
+    np.testing.assert_allclose(logits[:, CLASSES], [DRAWN_LOGITS[name]], atol=2e-4)
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -195,7 +195,7 @@ def test_outputs_on_photographs_are_those_of_the_published_network(name, cdiscou
     jpegs = [product["imgs"][0]["picture"] for product in products]
     logits = _logits(name, jpegs)
     np.testing.assert_allclose(
-        logits[:, CLASSES], [logits_of[name] for logits_of in PHOTOGRAPHS], atol=1e-3
+        logits[:, CLASSES], [logits_of[name] for logits_of in PHOTOGRAPHS], atol=2e-4
     )
 
 

@@ -59,6 +59,8 @@ def test_the_range_of_weights_is_read_from_their_statistics(tmp_path, layout, co
             file["batch_normalization_1/bn/moving_mean:0"] = mean
             file["batch_normalization_1"].attrs["weight_names"] = [b"bn/moving_mean:0"]
     assert inception.trained_input_range(path) == expected
+    for name in ("inception", "inception_v3"):
+        assert models.resolve_input_range(name, str(path)) == (expected or (-1.0, 1.0))
 
 
 def test_a_file_of_another_layout_leaves_the_networks_own_range(tmp_path):

@@ -84,6 +84,20 @@ def test_help_shows_groups_defaults_and_choices():
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Many:
+    model: str = option("m0", "The network.", group="Run", choices=[f"m{n}" for n in range(9)])
+
+
+def test_help_lists_many_choices_in_the_text():
+    assert help_text("Trains.", (Many,)) == (
+        "Trains.\n\n"
+        "Run:\n"
+        "  --model=NAME\n"
+        "      The network. One of m0, m1, m2, m3, m4, m5, m6, m7, m8. (default: m0)"
+    )
+
+
 def test_two_options_of_one_name_are_a_mistake_in_the_code():
     with pytest.raises(ValueError, match="two options of this command are named traceback"):
         _parse(types=(EveryCommand, EveryCommand))
