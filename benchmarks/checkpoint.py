@@ -25,7 +25,6 @@ import tensorflow as tf
 from trainer.models.networks import build_model
 from trainer.models.objective import Objective
 from trainer.models.optimizers import build_optimizer
-from trainer.runs.checkpoint import save_weights
 from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.folder import RunFolder
 from trainer.runs.state import Checkpoint, Position
@@ -57,7 +56,7 @@ def measure(name: str, image_size: int, folder: pathlib.Path) -> str:
         store.commit(Checkpoint(Position(step=number)), variables)
         states.append(time.perf_counter() - started)
         started = time.perf_counter()
-        save_weights(model, store.weights_path(number))
+        store.add_weights(model, number)
         weights.append(time.perf_counter() - started)
     size = sum(variable.numpy().nbytes for variable in variables)
     seconds, minutes = statistics.median(states), Settings().checkpoint_minutes

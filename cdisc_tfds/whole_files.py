@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import pathlib
+import secrets
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -21,7 +22,7 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) ->
     """Opens a file beside `path`, and renames it to `path` once all of it is on the disk.
 
     The rename replaces an existing file. If the block raises, `path` stays as it was and the new
-    file is removed. A killed process may leave `.NAME.PID.partial`.
+    file is removed. A killed process may leave `.NAME.RANDOM.partial`.
 
     Args:
       path: the file to write.
@@ -29,7 +30,8 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) ->
     """
     path = pathlib.Path(path)
     name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
-    partial = path.with_name(f".{name}.{os.getpid()}.partial")
+    # Random: processes in containers that share a disk may have the same number.
+    partial = path.with_name(f".{name}.{secrets.token_hex(4)}.partial")
     try:
         with open(partial, mode, **kwargs) as file:
             yield file

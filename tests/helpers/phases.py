@@ -24,7 +24,7 @@ PHASES = {
     "training": ("Training", "_train_epoch"),
     "features": ("FeatureFeed", "prepare"),
     "validation": ("Training", "_validate"),
-    "weights file": (None, "save_weights"),
+    "weights file": ("CheckpointStore", "add_weights"),
     "checkpoint": ("Training", "_commit"),
 }
 _LINE_BYTES = 80

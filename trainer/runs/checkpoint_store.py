@@ -13,26 +13,29 @@ import errno
 import os
 import pathlib
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 
 import keras
 from absl import logging
 
-from cdisc_tfds.whole_files import whole_file
+from cdisc_tfds.whole_files import sync_folder, whole_file
 from trainer.runs.checkpoint import (
     CheckpointError,
     CheckpointWriteError,
+    save_weights,
     verified_path,
     write_arrays,
 )
 from trainer.runs.folder import RunFolder, RunFolderError
-from trainer.runs.state import Checkpoint, DataIdentity, RunState
+from trainer.runs.state import Checkpoint, CheckpointFile, DataIdentity, RunState
 
 KEEP = 2  # entries in state.json: if the newest is damaged, training falls back to the other
 
 # Names of this project's files in `checkpoints/`; other files there are left alone.
 _OURS = re.compile(
-    r"(partial-)?(epoch-\d+\.weights\.h5|(\d+-)?state-\d+-\d+-\d+\.npy)|state-.*\.partial"
+    r"(partial-|[0-9a-f]+-)*(epoch-\d+\.weights\.h5|state-\d+-\d+-\d+\.npy)"
+    r"|state-.*\.partial"
 )
 
 
@@ -51,6 +54,7 @@ class CheckpointStore:
         self._run, self._data, self._settings = run, data, settings_sha256
         self._folder = run.checkpoints
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._token = secrets.token_hex(4)
         self._committed = _bytes_of(run.state_path)
         self._entries: tuple[Checkpoint, ...] = ()
         self._predecessor: bytes | None = None  # of the next state; never a damaged one
@@ -92,8 +96,8 @@ class CheckpointStore:
         except CheckpointWriteError:
             raise
         except OSError as error:
-            if self._is_own_state():
-                self._delete_leftovers()  # frees space on a full disk
+            self.require_own_state()  # if not, the other process may have deleted files of this one
+            self._delete_leftovers()  # frees space on a full disk
             # h5py's message is a page of addresses; the error number is enough.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             reason = os.strerror(error.errno) if full and error.errno else str(error)
@@ -106,14 +110,15 @@ class CheckpointStore:
                 "continue.",
             ) from error
 
-    def weights_path(self, epoch: int) -> pathlib.Path:
-        """The path for the weights after an epoch, counted from 0.
+    def add_weights(self, model: keras.Model, epoch: int) -> CheckpointFile:
+        """Writes a network's weights after an epoch, counted from 0; the next commit may name them.
 
         Raises:
-          RunFolderError: as `require_own_state`, because that process may use the same path.
+          RunFolderError: as `require_own_state`.
         """
         self.require_own_state()
-        return self._unused(f"epoch-{epoch:04d}.weights.h5")
+        name = f"epoch-{epoch:04d}.weights.h5"
+        return self._named_now(save_weights(model, self._own_path(name)), name)
 
     def commit(
         self, checkpoint: Checkpoint, variables: Sequence[keras.Variable] | None = None
@@ -135,30 +140,49 @@ class CheckpointStore:
             at = checkpoint.position
             name = f"state-{at.stage}-{at.epoch:04d}-{at.step:08d}.npy"
             arrays = [variable.numpy() for variable in variables]
-            state = write_arrays(self._unused(name), arrays)
+            state = self._named_now(write_arrays(self._own_path(name), arrays), name)
             checkpoint = dataclasses.replace(checkpoint, training_state=state)
         entries = (checkpoint, *before)[:KEEP]
         text = RunState(entries, self._data, self._settings).to_json().encode()
         if self._predecessor is not None:
-            with whole_file(self._run.previous_state_path) as file:
-                file.write(self._predecessor)
-        with whole_file(self._run.state_path) as file:
-            file.write(text)
+            self._replace(self._run.previous_state_path, self._predecessor)
+        self._replace(self._run.state_path, text)
         self._entries, self._committed, self._predecessor = entries, text, text
         self._delete_leftovers()
         return checkpoint
 
     def require_own_state(self) -> None:
         """Raises RunFolderError if another process committed, e.g. while this one was suspended."""
-        if not self._is_own_state():
+        if _bytes_of(self._run.state_path) != self._committed:
             raise RunFolderError(
                 f"One process at a time may train in a run's folder. {self._run.state_path} is not "
                 "as this process left it: another one has continued the run. This process wrote "
                 "nothing more; start the command again to continue from there."
             )
 
-    def _is_own_state(self) -> bool:
-        return _bytes_of(self._run.state_path) == self._committed
+    def _replace(self, path: pathlib.Path, content: bytes) -> None:
+        """Replaces a file, unless another process has committed during the write."""
+        with whole_file(path) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            self.require_own_state()
+
+    def _own_path(self, name: str) -> pathlib.Path:
+        """A path that no other process uses, even if this one was suspended during a write."""
+        return self._folder / f"partial-{self._token}-{name}"
+
+    def _named_now(self, written: CheckpointFile, name: str) -> CheckpointFile:
+        """Gives a file at `_own_path(name)` its name, unless another process has committed."""
+        own, path = self._folder / written.file, self._unused(name)
+        try:
+            self.require_own_state()
+            os.replace(own, path)
+        except BaseException:
+            own.unlink(missing_ok=True)
+            raise
+        sync_folder(self._folder)
+        return CheckpointFile(path.name, written.sha256)
 
     def _named(self) -> set[str]:
         """Names of the files in use."""

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import secrets
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def write_features(
       features: [n, f], of any dtype with 2, 4 or 8 bytes.
     """
     name = f"{number:05d}.npy"
-    partial = folder / f"partial-{os.getpid()}-{name}"
+    partial = folder / f"partial-{secrets.token_hex(4)}-{name}"
     integers = features.view(np.dtype(f"u{features.dtype.itemsize}"))
     written = write_arrays(partial, [ordinals, integers])
     os.replace(partial, folder / name)

@@ -19,7 +19,7 @@ import keras
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
-from trainer.runs.checkpoint import restore_variables, save_weights
+from trainer.runs.checkpoint import restore_variables
 from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.event_log import EventLog
 from trainer.runs.folder import RunFolder, settings_digest
@@ -207,7 +207,7 @@ class Training:
             with self._weights_to_keep(epoch, stop):
                 validation = self._feed.validate(epoch, stop.check)
                 with self._store.clear_write_errors():
-                    file = save_weights(self._model, self._store.weights_path(epoch))
+                    file = self._store.add_weights(self._model, epoch)
         except StopAsked:
             self._preempt(end)
         self._finish_epoch(

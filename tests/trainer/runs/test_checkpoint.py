@@ -11,7 +11,6 @@ from trainer.runs.checkpoint import (
     CheckpointError,
     CheckpointWriteError,
     restore_variables,
-    save_weights,
     sha256_of,
     verified_path,
     write_arrays,
@@ -162,7 +161,7 @@ def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
         patch.setattr(os, "replace", full)
         text = "keeps the one before it; nothing half-written counts. Make room"
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
-            save_weights(_uncompiled(), store.weights_path(1))
+            store.add_weights(_uncompiled(), 1)
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
             store.commit(_at(10), variables)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -202,11 +201,42 @@ def test_a_state_that_another_process_has_written_is_not_replaced(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(RunFolderError, match="another one has continued the run"):
         suspended.commit(_at(7), variables)
-    with pytest.raises(RunFolderError, match="another one has continued the run"):
-        suspended.weights_path(0)  # the other one may have written the same name
-    with pytest.raises(CheckpointWriteError), suspended.clear_write_errors():
-        raise OSError(errno.ENOSPC, "No space left on device")  # whose files are not leftovers
+    with pytest.raises(RunFolderError, match="another one"), suspended.clear_write_errors():
+        raise FileNotFoundError(2, "No such file")  # the other one has deleted it
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_process_that_is_suspended_while_it_writes_replaces_nothing(tmp_path, monkeypatch):
+    """Most of a commit's time goes into syncing: that is where a suspension hits it."""
+    variables, fsync = training_variables(_model()), os.fsync
+
+    def commit_beside(folder, call):
+        """Another process continues the run during a call of fsync; returns the steps it left."""
+        run, calls = RunFolder(folder), []
+        suspended = CheckpointStore(run)
+        suspended.commit(_at(5), variables)
+        other = CheckpointStore(run)
+
+        def meanwhile(descriptor):
+            fsync(descriptor)
+            calls.append(descriptor)
+            if len(calls) == call:
+                monkeypatch.setattr(os, "fsync", fsync)
+                for step in (10, 15, 20):
+                    other.commit(_at(step), variables)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", meanwhile)
+            suspended.commit(_at(10), variables)
+        return len(calls)
+
+    calls = commit_beside(tmp_path / "undisturbed", call=0)
+    assert calls > 6
+    for call in range(1, calls - 1):  # all but the last two: the name, and what follows it
+        with pytest.raises(RunFolderError, match="another one has continued the run"):
+            commit_beside(tmp_path / str(call), call)
+        assert _steps(RunFolder(tmp_path / str(call))) == [20, 15]
+        assert CheckpointStore(RunFolder(tmp_path / str(call))).newest_intact() is not None
 
 
 @pytest.mark.parametrize("left", [0, 0.5, -1, None])
