@@ -244,6 +244,12 @@ def damaged_shard(split: Split, error: Exception) -> DatasetError:
             "shard or the index comes from another build. Copy the data set again, or build it "
             f"again: {_BUILD}"
         )
+    if "No such file or directory" in str(error):
+        return DatasetError(
+            "The shards of a split must stay while they are read. One of the split "
+            f"{split.spec!r} is no longer in {_folder(split)}: the data set was deleted or is "
+            "built again. Start the same command again once it is whole."
+        )
     found = re.search("(corrupted|truncated) record at [0-9]+|Could not parse example", str(error))
     if not found:
         raise error

@@ -108,5 +108,9 @@ def clear_record_errors(split: Split) -> Iterator[None]:
     """Turns TensorFlow's errors about the records of a split into a clear DatasetError."""
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+    except (
+        tf.errors.DataLossError,
+        tf.errors.InvalidArgumentError,
+        tf.errors.NotFoundError,
+    ) as error:
         raise damaged_shard(split, error) from error
