@@ -20,7 +20,7 @@ import bson
 import numpy as np
 from bson import codec_options
 
-from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
+from cdisc_tfds.file_kinds import HEAD_BYTES, kind_instead_of_bson
 
 # A document's length and its closing NUL byte: the empty document.
 MIN_DOCUMENT_BYTES = 5
@@ -179,7 +179,7 @@ class _File:
         try:
             return self._decoded(offset, index)
         except BsonError as error:
-            if offset == 0 and (kind := kind_of(self._head())):
+            if offset == 0 and (kind := kind_instead_of_bson(self._head())):
                 raise kind.error(self.path, "a file of BSON documents") from error
             raise
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
+from cdisc_tfds.file_kinds import kind_instead_of_csv
 
 COLUMNS = ("category_id", "category_level1", "category_level2", "category_level3")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
@@ -76,7 +76,7 @@ class Categories:
           CategoryError: the file breaks one of these rules; the message names the row.
           WrongKindError: the file is of another kind.
         """
-        if kind := kind_of(data[:HEAD_BYTES]):
+        if kind := kind_instead_of_csv(data):
             raise kind.error(path, "a CSV file")
         rows: list[tuple[int, str, str, str]] = []
         row_of: dict[int, int] = {}  # row number of each category_id

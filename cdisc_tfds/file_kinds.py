@@ -47,6 +47,9 @@ _7Z = FileKind("a 7z file", "Unpack it: mv '{path}' '{path}.7z' && 7z x '{path}.
 _BZIP2 = FileKind("a bzip2 file", "Unpack it: mv '{path}' '{path}.bz2' && bunzip2 '{path}.bz2'")
 _XZ = FileKind("an xz file", "Unpack it: mv '{path}' '{path}.xz' && unxz '{path}.xz'")
 _ZSTD = FileKind("a zstd file", "Unpack it: mv '{path}' '{path}.zst' && unzstd '{path}.zst'")
+_LZ4 = FileKind("an lz4 file", "Unpack it: mv '{path}' '{path}.lz4' && unlz4 '{path}.lz4'")
+_RAR = FileKind("a RAR file", "Unpack it: mv '{path}' '{path}.rar' && unrar x '{path}.rar'")
+_COMPRESS = FileKind("a .Z file", "Unpack it: mv '{path}' '{path}.Z' && uncompress '{path}.Z'")
 _TAR = FileKind("a tar file", "Unpack it: mv '{path}' '{path}.tar' && tar xf '{path}.tar'")
 _ARCHIVE = FileKind(
     "a mongodump archive",
@@ -70,6 +73,13 @@ _JSON = FileKind(
     "If it comes from `mongoexport`, import it with `mongoimport` and dump it with `mongodump`, "
     "which writes BSON. If it is a server's error message, download the file again.",
 )
+_OTHER = "Check which file has this name, and put the right one there."
+_TEXT = FileKind(
+    "text",
+    "If it is a server's message (see `head -n 3 '{path}'`), download the file again. "
+    "If it is another file of the competition, put the right one there.",
+)
+_BSON = FileKind("BSON documents", "Put each file under its own name: these may be swapped.")
 _UTF_16 = FileKind("text in UTF-16 or UTF-32", "Save it again in UTF-8.")
 
 _MARKS = (
@@ -81,6 +91,16 @@ _MARKS = (
     (b"\xfd7zXZ\x00", _XZ),
     (b"\x28\xb5\x2f\xfd", _ZSTD),
     (b"\x6d\xe2\x99\x81", _ARCHIVE),
+    (b"\x04\x22\x4d\x18", _LZ4),
+    (b"Rar!\x1a\x07", _RAR),
+    (b"\x1f\x9d", _COMPRESS),
+    (b"PAR1", FileKind("a Parquet file", _OTHER)),
+    (b"SQLite format 3\0", FileKind("an SQLite database", _OTHER)),
+    (b"%PDF-", FileKind("a PDF file", _OTHER)),
+    (b"\x89HDF\r\n\x1a\n", FileKind("an HDF5 file", _OTHER)),
+    (b"\x93NUMPY", FileKind("a NumPy file", _OTHER)),
+    (b"\xff\xd8\xff", FileKind("a JPEG picture", _OTHER)),
+    (b"\x89PNG\r\n\x1a\n", FileKind("a PNG picture", _OTHER)),
 )
 _UTF_16_MARK = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]|\xff\xfe\0\0|\0\0\xfe\xff")
 _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")  # bytes that text does not contain
@@ -91,6 +111,19 @@ _TEXT_MARKS = (  # after white space, in upper or lower case
     (b"{", _JSON),
     (b"[", _JSON),
 )
+
+
+def kind_instead_of_bson(head: bytes) -> FileKind | None:
+    """As `kind_of`, or text of any other kind, which a dump cannot be."""
+    is_text = head and not _CONTROL.search(head)
+    return kind_of(head) or (_TEXT if is_text else None)
+
+
+def kind_instead_of_csv(data: bytes) -> FileKind | None:
+    """As `kind_of`, or BSON documents; `data` is the whole file."""
+    length = int.from_bytes(data[:4], "little", signed=True)
+    starts_with_document = 5 <= length <= len(data) and not data[length - 1]
+    return kind_of(data[:HEAD_BYTES]) or (_BSON if starts_with_document else None)
 
 
 def kind_of(head: bytes) -> FileKind | None:

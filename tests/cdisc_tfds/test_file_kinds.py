@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 import cdisc_tfds
 from cdisc_tfds.bson_file import BsonError, check_ends, read_documents, require_bson
 from cdisc_tfds.file_kinds import WrongKindError
-from tests.conftest import product, write_bson
+from tests.conftest import CATEGORY_NAMES, jpeg, product, write_bson
 
 DUMP = bson.encode(product(1, 1000000010)) + bson.encode(product(2, 1000000010))
 
@@ -54,6 +54,11 @@ KINDS = {
     "pointer": (POINTER, "a Git LFS pointer", "git lfs pull"),
     "json lines": (b'{"_id": 1, "imgs": []}\n{"_id": 2}\n', "JSON text", "mongodump"),
     "json list": (b'[{"_id": 1}]', "JSON text", "mongodump"),
+    "lz4": (b"\x04\x22\x4d\x18" + bytes(50), "an lz4 file", "unlz4"),
+    "rar": (b"Rar!\x1a\x07\x01\x00" + bytes(50), "a RAR file", "unrar"),
+    "compress": (b"\x1f\x9d\x90" + bytes(50), "a .Z file", "uncompress"),
+    "parquet": (b"PAR1" + bytes(50), "a Parquet file", "Check which file"),
+    "picture": (jpeg(), "a JPEG picture", "Check which file"),
     "archive": (b"\x6d\xe2\x99\x81" + DUMP, "a mongodump archive", "mongorestore"),
 }
 
@@ -92,6 +97,23 @@ def test_categories_of_another_kind(tmp_path, competition, kind):
     data, name, _ = KINDS[kind]
     (competition / "category_names.csv").write_bytes(data)
     with pytest.raises(WrongKindError, match=f"must be a CSV file. Received: {name}"):
+        build(tmp_path, competition)
+
+
+@pytest.mark.parametrize("text", [b"Access denied: your token has expired.\n", b"404"])
+def test_a_dump_that_is_text(tmp_path, text):
+    path = tmp_path / "train.bson"
+    path.write_bytes(text)
+    with pytest.raises(WrongKindError, match="Received: text. If it is a server's message"):
+        require_bson(path)
+
+
+def test_files_that_are_swapped(tmp_path, competition):
+    (competition / "train.bson").write_text(CATEGORY_NAMES)
+    with pytest.raises(WrongKindError, match="train.bson must be .* Received: text. .*right one"):
+        build(tmp_path, competition)
+    (competition / "category_names.csv").write_bytes(DUMP)
+    with pytest.raises(WrongKindError, match="must be a CSV file. Received: BSON documents. Put"):
         build(tmp_path, competition)
 
 
