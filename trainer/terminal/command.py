@@ -97,6 +97,8 @@ def run(
     except OptionError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(_reader_has_enough())
     *values, every_command = values
     if arguments is not None:
         values.insert(0, words)
@@ -150,14 +152,18 @@ def _guarded(
         print("Stopped by the keyboard. The same command does what is left.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader (`| head`) has all it wanted. Without this, Python would complain on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _EXIT_PIPE
+        return _reader_has_enough()
     except (ValueError, OSError) as error:
         if traceback or not _explains_itself(error):
             raise
         print(f"Error: {error}", file=sys.stderr)
         return 1
+
+
+def _reader_has_enough() -> int:
+    """Ends quietly after a reader (`| head`) has closed the pipe; returns the exit status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains on exit
+    return _EXIT_PIPE
 
 
 def _stop(signum: int, frame: types.FrameType | None) -> None:

@@ -65,7 +65,7 @@ def parse(
         _define(one, values)
     before_words = argv[: argv.index("--")] if "--" in argv else argv
     if any(word in _HELP_WORDS for word in before_words[1:]):
-        print(help_text(description, types, arguments))
+        print(help_text(description, types, arguments), flush=True)
         sys.exit(0)
     words = _parse_flags(argv, values, described)
     if words and arguments is None:
