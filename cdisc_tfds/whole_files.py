@@ -83,3 +83,11 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def can_create(path: str | os.PathLike[str]) -> bool:
+    """Whether this process may create `path`, and the folders above it that do not exist yet."""
+    folder = pathlib.Path(path).absolute().parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    return folder.is_dir() and os.access(folder, os.W_OK)

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 
 from cdisc_tfds.file_lock import locked
-from cdisc_tfds.whole_files import sync_file, sync_folder, write_json
+from cdisc_tfds.whole_files import can_create, sync_file, sync_folder, write_json
 
 
 class BuildFolderError(OSError):
@@ -45,6 +45,11 @@ class BuildFolder:
             f"One build at a time may write to {self.path.parent}. Another one is running. "
             "Wait for it, or choose another folder with --data_dir."
         )
+        if not can_create(self.path.parent / "lock"):
+            raise BuildFolderError(
+                "--data_dir must be a folder that can be written to, or a new one within such a "
+                f"folder. Received, for the data set's part of it: {self.path.parent}."
+            )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path.with_name(self.path.name + ".lock"), refusal):
             yield

@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from cdisc_tfds.whole_files import (
+    can_create,
     removed_on_error,
     rename_synced,
     sync_folder,
@@ -122,3 +123,15 @@ def test_a_name_as_long_as_a_file_system_allows(tmp_path):
         file.write(b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_what_can_be_created(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    assert can_create(tmp_path / "file")
+    assert can_create(tmp_path / "a" / "b" / "c")
+    assert not can_create(tmp_path / "file" / "x")
+    assert not can_create(tmp_path / "file" / "x" / "y")
+    monkeypatch.chdir(tmp_path)
+    assert can_create("new")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as for a folder of somebody else
+    assert not can_create("new")

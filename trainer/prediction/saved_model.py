@@ -27,6 +27,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from cdisc_tfds.whole_files import can_create
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.predictor import Predictor
 from trainer.runs.run_weights import LONGEST_NAME, fits_beside
@@ -135,7 +136,7 @@ def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns `output`; raises ServingError if it exists, or its name is too long."""
+    """Returns `output`; raises ServingError if the SavedModel cannot be written there."""
     output = pathlib.Path(output)
     if not fits_beside(output):
         raise ServingError(
@@ -146,5 +147,10 @@ def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
         raise ServingError(
             f"--output must be a folder that does not exist yet. Received: {output}, which does. "
             "Name a new one, e.g. the next version's number."
+        )
+    if not can_create(output):
+        raise ServingError(
+            f"--output must be in a folder that can be written to. Received: {output}. Choose "
+            "another one, or change its permissions."
         )
     return output

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
+from trainer.data.dataset import DatasetError
+from trainer.data.label_map import LabelMapError
 from trainer.reporting.confusion_chart import confusion_chart, largest_confusions
 from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
@@ -166,10 +168,11 @@ def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Markup
 
 def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number: int) -> Markup:
     split = result.method.split
-    if why_not := data.why_not(run, split):
-        return Markup("<p>Pictures unavailable: {}</p>").format(why_not)
     chosen = chosen_examples(result.counts.examples, number)
-    pictures = data.pictures(run, split, [row.product_id for row in chosen])
+    try:
+        pictures = data.pictures(run, split, [row.product_id for row in chosen])
+    except (DatasetError, LabelMapError) as error:
+        return Markup("<p>Pictures unavailable: {}</p>").format(error)
     names = full_names(run)
     cards = Markup("\n").join(
         product_card(

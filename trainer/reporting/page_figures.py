@@ -7,6 +7,8 @@ import re
 
 from markupsafe import Markup
 
+_LONGEST_NAME = 120  # bytes of a file name without number and extension; file systems allow 255
+
 
 class Figures:
     """The charts on the page; it embeds each one, and keeps the PNG to write it to a file too.
@@ -20,7 +22,7 @@ class Figures:
 
     def add(self, name: str, png: bytes, alt: str, caption: str = "") -> Markup:
         """Adds a chart, whose file name derives from `name`, and returns its HTML."""
-        file_name = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")
+        file_name = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")[:_LONGEST_NAME]
         if f"{file_name}.png" in self.pngs:
             file_name += f"-{len(self.pngs)}"
         self.pngs[f"{file_name}.png"] = png

@@ -8,8 +8,16 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.dataset import CdiscountData, DatasetError, Split, open_dataset
+from trainer.data.dataset import (
+    OTHER_RECORDS,
+    CdiscountData,
+    DatasetError,
+    Split,
+    damaged_shard,
+    open_dataset,
+)
 from trainer.data.label_map import LabelMapError
+from trainer.data.record_reading import clear_record_errors
 from trainer.reporting.reported_runs import ReportedRun
 
 
@@ -76,14 +84,21 @@ def pictures_of(split: Split, product_ids: Iterable[int]) -> dict[int, list[byte
 
     Returns:
       product id -> its JPEGs, in their order in the product.
+
+    Raises:
+      DatasetError: if a record is damaged, or is of another product than the index says.
     """
     wanted = np.flatnonzero(np.isin(split.index.product_id, list(product_ids)))
     found, start = {}, 0
     for part in split.files:
         inside = wanted[(wanted >= start) & (wanted < start + part.take)]
-        for record in _records(part.path, inside - start + part.skip):
+        with clear_record_errors(split):
+            records = list(_records(part.path, inside - start + part.skip))
+        for place, record in zip(inside, records, strict=True):
             features = tf.train.Example.FromString(record).features.feature
             product_id = features["product_id"].int64_list.value[0]
+            if product_id != split.index.product_id[place]:
+                raise damaged_shard(split, ValueError(OTHER_RECORDS))
             found[product_id] = list(features["images"].bytes_list.value)
         start += part.take
     return found

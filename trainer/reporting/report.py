@@ -12,12 +12,16 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from cdisc_tfds.whole_files import whole_file
+from cdisc_tfds.whole_files import can_create, whole_file
 from trainer.reporting import evaluation_sections, training_sections
 from trainer.reporting.page import page
 from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import by_target, load_runs
+
+
+class ReportError(ValueError):
+    """The report cannot be written."""
 
 
 def write_report(
@@ -43,11 +47,13 @@ def write_report(
       The folder of the charts.
 
     Raises:
+      ReportError: if the page cannot be written to `output`.
       RunFolderError: if a folder contains no run, or was given twice.
       LabelMapError: if the files of a folder contradict each other.
       DatasetError: if `data_dir` contains no data set.
       EvaluationFileError: if an evaluation is damaged, or a newer version wrote it.
     """
+    output = _checked(pathlib.Path(output))
     runs = load_runs(run_dirs)
     data, figures = DataSets(data_dir), Figures()
     groups = by_target(runs)
@@ -64,12 +70,27 @@ def write_report(
         Markup("\n").join(training_sections.summary(group) for group in groups),
         [section for section in sections if section[-1]],
     )
-    return _write(pathlib.Path(output), text, figures)
+    return _write(output, text, figures)
+
+
+def _checked(output: pathlib.Path) -> pathlib.Path:
+    """Returns `output`; raises ReportError if no page can be written there."""
+    if output.is_dir() or not can_create(_folder(output) / "chart.png"):
+        raise ReportError(
+            "--output must be a file in a folder that can be written to. Received: "
+            f"{output}. The charts go to {_folder(output).name}/ beside it."
+        )
+    return output
+
+
+def _folder(output: pathlib.Path) -> pathlib.Path:
+    """The folder of the charts."""
+    return output.with_name(f"{output.stem}_files")
 
 
 def _write(output: pathlib.Path, text: str, figures: Figures) -> pathlib.Path:
     """Writes the page after its charts, and each file whole or not at all."""
-    folder = output.with_name(f"{output.stem}_files")
+    folder = _folder(output)
     folder.mkdir(parents=True, exist_ok=True)
     for name, png in figures.pngs.items():
         with whole_file(folder / name) as file:

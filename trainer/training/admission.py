@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from cdisc_tfds.file_lock import locked
-from cdisc_tfds.whole_files import whole_file, write_json
+from cdisc_tfds.whole_files import can_create, whole_file, write_json
 from trainer.data.dataset import CdiscountData, DatasetError
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
@@ -31,8 +31,14 @@ def sole_writer(run: RunFolder) -> Iterator[None]:
     """Keeps other processes from training in a run's folder; creates the folder if needed.
 
     Raises:
-      RunFolderError: if another process trains there, or the folder holds other files.
+      RunFolderError: if another process trains there, the folder holds other files, or it cannot
+        be written to.
     """
+    if not can_create(run.lock_path):
+        raise RunFolderError(
+            "--run_dir must be a folder that can be written to, or a new one within such a folder. "
+            f"Received: {run.path}."
+        )
     begun = run.categories_path.exists() or run.config_path.exists() or run.has_state
     if not begun and run.path.exists() and any(_others(run)):
         raise RunFolderError(

@@ -127,3 +127,10 @@ def test_the_locked_file_lies_beside(folder):
         with pytest.raises(BuildFolderError), BuildFolder(folder.dataset_dir).locked():
             pass
     assert [path.name for path in folder.path.parent.iterdir()] == ["1.0.0"]
+
+
+def test_a_data_dir_that_cannot_be_written_to_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BuildFolderError, match="--data_dir must be a folder that can"):
+        with BuildFolder(tmp_path / "file" / "cdiscount" / "1.0.0").locked():
+            pass

@@ -34,6 +34,9 @@ def test_a_name_that_is_too_long_for_the_file_beside_it(tmp_path):
     with pytest.raises(ServingError, match="name may have at most 200 bytes.*made_from.json"):
         saved_model.check_output(tmp_path / ("x" * 201))
     assert saved_model.check_output(tmp_path / ("x" * 200))
+    (tmp_path / "file").touch()
+    with pytest.raises(ServingError, match="must be in a folder that can be written to"):
+        saved_model.check_output(tmp_path / "file" / "1")
 
 
 @pytest.mark.parametrize("flip", [False, True])

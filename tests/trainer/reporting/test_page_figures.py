@@ -16,3 +16,12 @@ def test_figures_are_embedded_and_kept():
         "confusions-a-b-on-train-80.png": b"\x89PNG bytes",
         "confusions-a-b-on-train-80-1.png": b"other",
     }
+
+
+def test_long_names_are_cut():
+    """As of an evaluation on a split of many parts."""
+    figures = Figures()
+    for png in (b"one", b"two"):
+        figures.add("confusions run on " + "train[0:1]+" * 60, png, "confusions")
+    assert sorted(figures.pngs.values()) == [b"one", b"two"]
+    assert all(len(name) < 140 for name in figures.pngs)

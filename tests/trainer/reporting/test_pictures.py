@@ -1,3 +1,5 @@
+import pathlib
+
 import pytest
 
 from tests.helpers.fake_runs import write_run
@@ -71,3 +73,18 @@ def test_each_run_has_its_own_data_set(tmp_path, data, monkeypatch):
     assert data_sets.why_not(run, "train") == "A split is one of validation. Received: 'train'."
     assert "same categories in the same order" in data_sets.why_not(moved)
     assert DataSets("/data").why_not(moved) == ""
+
+
+def test_damaged_records_and_those_of_other_products(data):
+    products = make_products([0, 1, 2, 3, 4, 5])
+    split = data.add("train", products, shards=1)
+    other = data.add("other", make_products([0, 1, 2, 3, 4, 5], first_id=500), shards=1)
+    swapped = Split("train", other.files, split.index)
+    with pytest.raises(DatasetError, match="hold other products"):
+        pictures_of(swapped, [products[2].product_id])
+    path = pathlib.Path(split.files[0].path)
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="a corrupted record"):
+        pictures_of(split, [products[2].product_id])

@@ -12,7 +12,7 @@ from tests.helpers.small_data import SmallData, make_products
 from trainer import report
 from trainer.data.dataset import DatasetError
 from trainer.reporting import pictures
-from trainer.reporting.report import write_report
+from trainer.reporting.report import ReportError, write_report
 
 
 @pytest.fixture
@@ -88,6 +88,23 @@ def test_examples_can_be_left_out_for_want_of_the_data_set(tmp_path, runs, monke
     with pytest.raises(DatasetError, match="must be built first"):
         write_report(runs, tmp_path / "other.html", data_dir=tmp_path)
     assert not (tmp_path / "other.html").exists()
+
+
+def test_damaged_shards_leave_the_examples_out(tmp_path, runs, monkeypatch):
+    def damaged(*_):
+        raise DatasetError("a corrupted record at 12.")
+
+    monkeypatch.setattr(pictures, "pictures_of", damaged)
+    write_report(runs, tmp_path / "report.html")
+    assert "Pictures unavailable: a corrupted record" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("output", ["file/report.html", "folder"])
+def test_an_output_that_cannot_be_written_is_refused_at_once(tmp_path, output):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ReportError, match="--output must be a file in a folder that can be writte"):
+        write_report([tmp_path / "no run"], tmp_path / output)
 
 
 def test_a_failure_leaves_the_last_page_as_it_was(tmp_path, runs, monkeypatch):

@@ -46,6 +46,13 @@ def test_only_one_trains_in_a_folder(data, tmp_path):
     assert not run.lock_path.exists()
 
 
+@pytest.mark.parametrize("run_dir", ["file", "file/run"])
+def test_a_folder_that_cannot_be_written_to_is_refused(data, tmp_path, run_dir):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="--run_dir must be a folder that can be written to"):
+        train(small_config(), tmp_path / run_dir, data)
+
+
 def test_a_lock_ends_with_its_process(data, tmp_path):
     run = RunFolder(tmp_path / "run")
     code = (
