@@ -30,6 +30,7 @@ from trainer.data.input_pipeline import inference_dataset
 from trainer.prediction.evaluation import evaluate
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.predictor import Predictor
+from trainer.prediction.sources import NetworkSource
 from trainer.prediction.submission import predict_categories, write_submission
 from trainer.settings.config import Config
 
@@ -123,11 +124,11 @@ def _rate_beyond(work: Callable[[Split], None], few: Split, many: Split) -> floa
 
 
 def _evaluate(predictor: Predictor, batch_size: int, decoder: str, split: Split) -> None:
-    evaluate(predictor, split, batch_size=batch_size, decoder=decoder)
+    evaluate(NetworkSource(predictor, batch_size, decoder), split)
 
 
 def _submit(predictor: Predictor, batch_size: int, decoder: str, split: Split) -> None:
-    categories = predict_categories(predictor, split, batch_size=batch_size, decoder=decoder)
+    categories = predict_categories(NetworkSource(predictor, batch_size, decoder), split)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "submission.csv.gz"
         write_submission(path, split.index.product_id, categories)

@@ -94,6 +94,23 @@ def test_evaluation_counts_every_product_once(folder, trained):
     assert "product" in stdout
 
 
+def test_several_runs_are_evaluated_and_submitted_together(folder, trained):
+    other, output = folder / "other", folder / "mixed.json"
+    python("trainer.main", *train_flags(folder, other), "--seed=1")
+    flags = (f"--run_dirs={trained},{other}", "--run_weights=fit", "--calibrate")
+    _, stdout, _ = python("trainer.evaluate", *flags, f"--output={output}")
+    result = json.loads(output.read_text())
+    shares = [member["weight"] for member in result["mixture"]["runs"]]
+    assert sum(shares) == pytest.approx(1) and len(shares) == 2
+    assert "arithmetic mean of 2 runs:" in stdout and str(output) in stdout
+    assert (folder / "mixed.categories.csv").exists()
+    submission = folder / "mixed.csv.gz"
+    _, stdout, _ = python("trainer.submit", flags[0], f"--output={submission}", "--mean=auto")
+    assert "30 products, one row each" in stdout
+    made_from = json.loads((folder / "mixed.csv.gz.made_from.json").read_text())
+    assert [member["weight"] for member in made_from["runs"]] == [0.5, 0.5]
+
+
 def test_submission_has_the_sample_submissions_rows(folder, trained):
     output = folder / "submission.csv.gz"
     sample = folder / "sample" / "sample_submission.csv"
@@ -167,6 +184,7 @@ def _place(run_dir) -> tuple[int, int]:
             "--trainable=staged trains a part of a pretrained",
         ),
         ("trainer.evaluate", ["--run_dir=/nowhere"], "which does not exist"),
+        ("trainer.evaluate", [], "Name one run with --run_dir, or several with --run_dirs=A,B,C."),
         ("trainer.submit", ["--run_dir=/nowhere", "--output=x.csv"], "which does not exist"),
     ],
 )

@@ -1,25 +1,39 @@
-"""Evaluates a finished run on a split: every labelled product, exactly once.
+"""Evaluates a finished run, or several together: every labelled product, exactly once.
 
     python -m trainer.evaluate --run_dir=runs/cnn-adam --split='train[80%:]'
+    python -m trainer.evaluate --run_dirs=runs/a,runs/b --run_weights=fit --output=mixed.json
 
-Prints a table and writes RUN/evaluation/SPLIT.json.
+Prints a table and writes RUN/evaluation/SPLIT.json, or the file named by --output.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from trainer.prediction.options import PredictionOptions, RunDirectory
+from trainer.prediction.options import PredictionOptions
+from trainer.prediction.run_selection import RunSelection
 from trainer.terminal import command
 from trainer.terminal.option import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(PredictionOptions, RunDirectory):
+class Options(PredictionOptions, RunSelection):
     """The flags of the command."""
 
+    output: str | None = option(
+        None,
+        "The .json file for the evaluation of several runs; that of one run is kept in its folder.",
+        group="Run",
+        is_path=True,
+    )
     split: str | None = option(
-        None, "The products. Default: the run's validation split.", group="Data"
+        None, "The products. Default: the runs' validation split.", group="Data"
+    )
+    calibrate: bool = option(
+        False,
+        "Fit the temperatures that make the probabilities honest, on the runs' validation split, "
+        "which is predicted once more for it; kept in the run's folder. Accuracies do not change.",
+        group="Prediction",
     )
     deduplicate: bool = option(
         True,
@@ -31,11 +45,13 @@ class Options(PredictionOptions, RunDirectory):
 def main(options: Options) -> None:
     """Evaluates the run, prints the result and saves it."""
     # Imports TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
-    from trainer.prediction.evaluation import evaluate_run, table, write_result
+    from trainer.prediction.evaluation import check_output, evaluate_runs, write_result
+    from trainer.prediction.evaluation_table import table
 
-    result = evaluate_run(options.run_dir, options.split, options, options.deduplicate)
+    output = check_output(options, options.output)
+    result = evaluate_runs(options, options.split, options, options.deduplicate, options.calibrate)
     print(table(result), flush=True)
-    print(f"\n{write_result(options.run_dir, result)}")
+    print(f"\n{write_result(output or str(options.run_dir), result)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Exports a run's network as a SavedModel that classifies JPEG files.
+"""Exports a run's network, or those of several, as a SavedModel that classifies JPEG files.
 
     python -m trainer.serving --run_dir=runs/cnn-adam --output=served/1
+    python -m trainer.serving --run_dirs=runs/a,runs/b --run_weights=0.6,0.4 --output=served/2
 
 `trainer.prediction.saved_model` describes its signature.
 """
@@ -10,13 +11,14 @@ from __future__ import annotations
 import dataclasses
 
 from trainer.models.precision import PRECISIONS
-from trainer.prediction.options import NetworkOptions, RunDirectory
+from trainer.prediction.options import NetworkOptions
+from trainer.prediction.run_selection import RunSelection
 from trainer.terminal import command
 from trainer.terminal.option import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(NetworkOptions, RunDirectory):
+class Options(NetworkOptions, RunSelection):
     """The flags of the command."""
 
     output: str = option(
@@ -33,26 +35,24 @@ class Options(NetworkOptions, RunDirectory):
 
 
 def main(options: Options) -> None:
-    """Exports the network and prints how to inspect the result."""
+    """Exports the networks and prints how to inspect the result."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
-    from trainer.prediction.loading import load_predictor
     from trainer.prediction.saved_model import check_output, export
-    from trainer.runs.folder import RunFolder
+    from trainer.prediction.served_runs import load_served
+    from trainer.runs.run_weights import write_made_from
 
     check_output(options.output)
-    run = RunFolder(options.run_dir).require()
-    predictor = load_predictor(
-        run,
-        checkpoint=options.checkpoint,
-        flip=options.flip,
-        precision=options.precision,
-    )
-    output = export(predictor, options.output, options.top)
-    if predictor.weights is not None:
-        predictor.weights.write_beside(output, precision=options.precision, flip=options.flip)
+    served, made_from = load_served(options, options, options.precision)
+    output = export(served, options.output, options.top)
+    write_made_from(output, made_from)
+    if made_from["temperature"] is None:
+        print(
+            "The probabilities are not calibrated: there is no temperature for these weights and "
+            "views (`python -m trainer.evaluate --calibrate` fits one for a single run)."
+        )
     show = ["saved_model_cli", "show", "--dir", output, "--tag_set", "serve"]
     print(
-        f"SavedModel for {predictor.label_map.num_classes:,} classes: {output}\n"
+        f"SavedModel for {served.label_map.num_classes:,} classes: {output}\n"
         f"  {command.quoted(*show, '--signature_def', 'serving_default')}"
     )
 

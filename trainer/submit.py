@@ -1,6 +1,9 @@
-"""Writes the predictions of a run as the competition's submission: one row per product.
+"""Writes the predictions of a run, or of several, as the competition's submission.
 
-python -m trainer.submit --run_dir=runs/cnn-adam --output=submission.csv.gz
+    python -m trainer.submit --run_dir=runs/cnn-adam --output=submission.csv.gz
+    python -m trainer.submit --run_dirs=runs/a,runs/b --run_weights=fit --output=submission.csv.gz
+
+The file has one row per product.
 """
 
 from __future__ import annotations
@@ -8,13 +11,14 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from trainer.prediction.options import PredictionOptions, RunDirectory
+from trainer.prediction.options import PredictionOptions
+from trainer.prediction.run_selection import RunSelection
 from trainer.terminal import command
 from trainer.terminal.option import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(PredictionOptions, RunDirectory):
+class Options(PredictionOptions, RunSelection):
     """The flags of the command."""
 
     split: str = option("test", "The products to predict.", group="Data")
@@ -37,17 +41,17 @@ class Options(PredictionOptions, RunDirectory):
 def main(options: Options) -> None:
     """Writes the submission and prints how to upload it."""
     # Imports TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
-    from trainer.prediction.submission import COMPETITION, submit
+    from trainer.prediction.submission import COMPETITION, submit_runs
 
-    rows = submit(
-        options.run_dir,
+    rows = submit_runs(
+        options,
         options.output,
         split=options.split,
         sample_submission=options.sample_submission,
         options=options,
     )
     upload = ["kaggle", "competitions", "submit", "-c", COMPETITION, "-f", options.output]
-    name = pathlib.Path(options.run_dir).name
+    name = " ".join(pathlib.Path(folder).name for folder in options.folders)
     print(
         f"{options.output}: {rows:,} products, one row each, read back and checked.\n"
         "Upload it (`pip install kaggle`, with an API token):\n"

@@ -11,6 +11,7 @@ import numpy as np
 from cdisc_tfds.whole_files import write_json
 from tests.helpers.small_data import SmallData, small_config
 from trainer.data.label_map import LabelMap
+from trainer.runs.category_file import CategoryRow
 from trainer.runs.evaluation_file import (
     Accuracies,
     Counts,
@@ -18,11 +19,11 @@ from trainer.runs.evaluation_file import (
     EvaluationResult,
     Example,
     LevelAccuracies,
-    Method,
     file_name,
 )
 from trainer.runs.folder import RunFolder
 from trainer.runs.history import write_history
+from trainer.runs.prediction_method import Method
 from trainer.runs.run_weights import RunWeights
 from trainer.runs.state import Checkpoint, EpochRow, RunState, WeightsFile
 from trainer.runs.two_stage_file import TwoStageParts
@@ -99,7 +100,9 @@ def write_two_stage(
     return run
 
 
-def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> None:
+def write_evaluation(
+    run: RunFolder, split: str = "validation", categories: tuple[CategoryRow, ...] = (), **changes
+) -> None:
     """Writes an evaluation of a run of all categories, with the values in `changes`."""
     run.evaluation.mkdir(exist_ok=True)
     names = run.label_map.categories.level1_names
@@ -130,7 +133,7 @@ def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> No
     counts = dataclasses.replace(
         counts, **{name: value for name, value in changes.items() if name not in of_method}
     )
-    EvaluationResult(method, counts).write(run.evaluation / file_name(split))
+    EvaluationResult(method, counts, categories).write(run.evaluation / file_name(split))
 
 
 def example(product_id: int, category: int, predicted: int, probability: float) -> Example:

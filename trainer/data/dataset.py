@@ -231,6 +231,15 @@ class CdiscountData:
                 )
 
 
+def records_identity(split: Split) -> list[list[str | int]]:
+    """Name, range, size and time of change of each file of a split, for keys of computed values."""
+    stats = [(part, os.stat(part.path)) for part in split.files]
+    return [
+        [os.path.basename(part.path), part.skip, part.take, stat.st_size, stat.st_mtime_ns]
+        for part, stat in stats
+    ]
+
+
 def damaged_shard(split: Split, error: Exception) -> DatasetError:
     """Returns a DatasetError that explains TensorFlow's error about the records of a split.
 

@@ -84,6 +84,18 @@ class LabelMap:
             return list(self.categories.level2_names)
         return [self.categories.level3_names[label] for label in self.category_of_class]
 
+    @functools.cached_property
+    def full_names(self) -> list[str]:
+        """The name of each class with its levels; for categories, "level 1 > level 2 > level 3"."""
+        if self.target != "category":
+            return self.class_names
+        categories = self.categories
+        return [
+            f"{categories.level2_names[categories.level2[label]]} > "
+            f"{categories.level3_names[label]}"
+            for label in self.category_of_class
+        ]
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)

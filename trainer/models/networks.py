@@ -61,19 +61,7 @@ def build_model(
     """
     entry = _entry(name)
     weights = _check_weights(name, weights)
-    if image_size is None and entry.base is None:
-        raise ModelError(
-            f"Pictures of several sizes are for a network that averages over the picture; {name!r} "
-            "does not. Train it on one size."
-        )
-    if image_size is not None and image_size < entry.min_image_size:
-        raise ModelError(
-            f"The network {name!r} needs pictures of at least {entry.min_image_size} pixels a "
-            f"side. Received: image_size={image_size}."
-        )
-    if dropout is not None and (entry.dropout is None or not 0 <= dropout < 1):
-        allowed = "is not for it" if entry.dropout is None else "must be at least 0 and below 1"
-        raise ModelError(f"The dropout of {name!r} {allowed}. Received: dropout={dropout}.")
+    _require_buildable(entry, name, image_size, dropout)
     # Before the layers are built, so that a missing file is reported at once.
     path = _weights_path(entry, weights)
     pixels = input_range or _range_of_weights(entry, weights) or entry.pixels
@@ -89,6 +77,24 @@ def build_model(
     if entry.base is not None and weights != "none":
         _module(entry.base).load_weights(base_of(model), entry.base, path)
     return model
+
+
+def _require_buildable(
+    entry: ModelEntry, name: str, image_size: int | None, dropout: float | None
+) -> None:
+    if image_size is None and entry.base is None:
+        raise ModelError(
+            f"Pictures of several sizes are for a network that averages over the picture; {name!r} "
+            "does not. Train it on one size."
+        )
+    if image_size is not None and image_size < entry.min_image_size:
+        raise ModelError(
+            f"The network {name!r} needs pictures of at least {entry.min_image_size} pixels a "
+            f"side. Received: image_size={image_size}."
+        )
+    if dropout is not None and (entry.dropout is None or not 0 <= dropout < 1):
+        allowed = "is not for it" if entry.dropout is None else "must be at least 0 and below 1"
+        raise ModelError(f"The dropout of {name!r} {allowed}. Received: dropout={dropout}.")
 
 
 def scaled(

@@ -9,55 +9,39 @@ import dataclasses
 import os
 import pathlib
 
-import numpy as np
-
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
-from trainer.data.duplicates import unseen_products
 from trainer.data.labelled_split import LabelledSplit
-from trainer.prediction.counting import Evaluation, EvaluationError
-from trainer.prediction.loading import load_predictor
+from trainer.prediction.counting import Background, Evaluation, EvaluationError
+from trainer.prediction.mixture_rules import common_validation_split
 from trainer.prediction.options import PredictionOptions
-from trainer.prediction.predictor import Predictor, predict_products
-from trainer.prediction.priors import training_split
+from trainer.prediction.run_selection import RunSelection
+from trainer.prediction.selected_runs import select_runs, selected_folders
+from trainer.prediction.settled_calibration import settled_calibration
+from trainer.prediction.sources import Source
+from trainer.prediction.trained_products import TrainedProducts, known_classes
 from trainer.runs.evaluation_file import (
-    Counts,
     EvaluationResult,
-    LevelAccuracies,
-    Method,
     file_name,
 )
 from trainer.runs.folder import RunFolder
-from trainer.runs.run_weights import RunWeights
+from trainer.runs.prediction_method import Method
 from trainer.terminal.progress import ProgressLine
 
 
-def evaluate(
-    predictor: Predictor,
-    split: Split,
-    *,
-    batch_size: int,
-    unseen: np.ndarray | None = None,
-    decoder: str = "tf",
-) -> Counts:
+def evaluate(source: Source, split: Split, background: Background | None = None) -> Evaluation:
     """Predicts the labelled products of a split and counts the results.
 
     Raises:
-      EvaluationError: if no product of the split has a label that the run knows.
+      EvaluationError: if no product of the split has a label that the source knows.
     """
-    evaluation = Evaluation(LabelledSplit(split, predictor.label_map), unseen)
+    evaluation = Evaluation(LabelledSplit(split, source.label_map), background)
     line = ProgressLine(f"evaluating {split.spec}", len(evaluation.products), "products")
-    for batch in predict_products(
-        predictor,
-        split,
-        batch_size=batch_size,
-        products=evaluation.products,
-        decoder=decoder,
-    ):
+    for batch in source.predict(split, evaluation.products):
         evaluation.add(batch)
         line.update(evaluation.num_done)
     line.close()
-    return evaluation.result()
+    return evaluation
 
 
 def evaluate_run(
@@ -65,62 +49,80 @@ def evaluate_run(
     split: str | None = None,
     options: PredictionOptions | None = None,
     deduplicate: bool = True,
+    calibrate: bool = False,
 ) -> EvaluationResult:
-    """Evaluates the run in a folder. `write_result` saves the result there.
+    """Evaluates the run in a folder, as `evaluate_runs`. `write_result` saves the result there."""
+    selection = RunSelection(run_dir=os.fspath(run_dir))
+    return evaluate_runs(selection, split, options, deduplicate, calibrate)
+
+
+def evaluate_runs(
+    selection: RunSelection,
+    split: str | None = None,
+    options: PredictionOptions | None = None,
+    deduplicate: bool = True,
+    calibrate: bool = False,
+) -> EvaluationResult:
+    """Evaluates a run, or several together.
 
     Args:
-      run_dir: the run's folder.
-      split: TFDS sub-split; default: the run's validation split.
+      selection: the runs.
+      split: TFDS sub-split; default: the runs' validation split.
       options: prediction options; default: the default of each option.
-      deduplicate: also evaluate only the products that share no picture with the training split, by
+      deduplicate: also evaluate only the products that share no picture with a training split, by
         reading picture hashes.
+      calibrate: fit temperatures first, as in `settled_calibration`.
 
     Raises:
       EvaluationError: if the split has no labels, or the result could not be saved afterwards.
+      OptionError, MixtureError: if the runs cannot predict together.
+      KnownPicturesError: as in `known_classes`.
     """
-    run, options = RunFolder(run_dir), options or PredictionOptions()
-    config = run.config
-    data = open_dataset(options.data_dir or config.data_dir)
-    spec = split or config.validation_split
-    products = data.split(spec)
     # Check everything possible before the long work.
-    Evaluation(LabelledSplit(products, run.label_map))
-    _require_writable(output_path(run, spec))
+    runs, options = selected_folders(selection), options or PredictionOptions()
+    views = options.views
+    data = open_dataset(options.data_dir or runs[0].config.data_dir)
+    products = data.split(split or common_validation_split(runs))
+    label_map = runs[0].label_map
+    Evaluation(LabelledSplit(products, label_map))
+    if len(runs) == 1:
+        _require_writable(output_path(runs[0], products.spec))
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
-    predictor = load_predictor(
-        run, data, checkpoint=options.checkpoint, flip=options.flip, mean=options.mean
+    trained = TrainedProducts.of(runs, data)
+    known = known_classes(products, trained, label_map) if options.known_pictures else None
+    selected = select_runs(selection, runs, data, options, decoder)
+    calibration = settled_calibration(selected, data, views, fit=calibrate)
+    background = Background(
+        unseen=trained.unseen(products) if trained and deduplicate else None,
+        training_products=trained.by_class(label_map) if trained else None,
+        known=known,
+        calibration=calibration,
     )
-    training = training_split(data, config) if deduplicate else None
-    counts = evaluate(
-        predictor,
-        products,
-        batch_size=options.batch_size or config.eval_batch_size,
-        unseen=None if training is None else unseen_products(products, training),
-        decoder=decoder,
-    )
-    return EvaluationResult(_method(predictor.weights, products, options, decoder), counts)
-
-
-def _method(
-    weights: RunWeights | None, products: Split, options: PredictionOptions, decoder: str
-) -> Method:
-    """The products, weights and method of the evaluation."""
-    return Method(
+    # First, because the runs may still train: then the weights are those that are loaded now.
+    evaluation = evaluate(selected.source, products, background)
+    method = Method(
         split=products.spec,
         checkpoint=options.checkpoint,
-        flip=options.flip,
-        mean=options.mean,
         decoder=decoder,
-        epoch=weights.epoch if weights else None,
-        weights_sha256=weights.sha256 if weights else None,
         data_digest=products.index.digest,
+        calibration=calibration,
+        **dataclasses.asdict(views),
+        **selected.facts,
     )
+    return EvaluationResult(method, evaluation.result(), evaluation.categories())
 
 
-def write_result(run_dir: str | os.PathLike[str], result: EvaluationResult) -> pathlib.Path:
-    """Saves a result in the run's folder and returns its path."""
-    path = output_path(RunFolder(run_dir), result.method.split)
-    path.parent.mkdir(exist_ok=True)
+def write_result(place: str | os.PathLike[str], result: EvaluationResult) -> pathlib.Path:
+    """Saves a result and returns its path.
+
+    Args:
+      place: the folder of the run, or the file for the result of several runs.
+      result: the result.
+    """
+    path = pathlib.Path(place)
+    if result.method.mixture is None:
+        path = output_path(RunFolder(place), result.method.split)
+        path.parent.mkdir(exist_ok=True)
     result.write(path)
     return path
 
@@ -130,47 +132,49 @@ def output_path(run: RunFolder, split: str) -> pathlib.Path:
     return run.evaluation / file_name(split)
 
 
+def check_output(selection: RunSelection, output: str | None) -> pathlib.Path | None:
+    """Checks where the evaluation goes.
+
+    Args:
+      selection: the runs.
+      output: the file for the evaluation of several runs; None for that of one run, which is kept
+        in the run's folder.
+
+    Returns:
+      `output` as a path.
+
+    Raises:
+      EvaluationError: if the file is missing for several runs, given for one, or cannot be written.
+      OptionError: as in `RunSelection.folders`.
+    """
+    folders = selection.folders
+    if len(folders) == 1:
+        if output is not None:
+            raise EvaluationError(
+                "The evaluation of one run is kept in its folder, where the report finds it. "
+                f"Received: --output={output}. Leave it out."
+            )
+        return None
+    path = pathlib.Path(output or "")
+    if path.suffix != ".json" or path.is_dir() or not path.parent.is_dir():
+        raise EvaluationError(
+            "The evaluation of several runs needs --output, a .json file in an existing folder. "
+            f"Received: {output}."
+        )
+    for folder in folders:
+        if path.resolve().is_relative_to(pathlib.Path(folder).resolve()):
+            raise EvaluationError(
+                f"The evaluation of several runs is not that of {folder}, whose folder would hold "
+                f"it. Received: --output={output}. Choose a file outside the runs' folders."
+            )
+    _require_writable(path)
+    return path
+
+
 def _require_writable(path: pathlib.Path) -> None:
     folder = path.parent if path.parent.exists() else path.parent.parent
     if not os.access(folder, os.W_OK):
         raise EvaluationError(
-            f"An evaluation is kept in the run's folder, which must be writable. Received: {folder}"
-            ". Copy the run to a folder of your own, or change its permissions."
+            f"An evaluation needs a folder that can be written to. Received: {folder}. Copy the "
+            "run to a folder of your own, or change its permissions."
         )
-
-
-def table(result: EvaluationResult) -> str:
-    """A result as text for the terminal."""
-    method, counts = result.method, result.counts
-    lines = [
-        f"{counts.num_products:,} products, {counts.num_pictures:,} pictures of {method.split}, "
-        f"{method.checkpoint} checkpoint"
-        + (", with mirror images" if method.flip else "")
-        + (", decoded by DALI" if method.decoder == "dali" else ""),
-        "",
-        f"{'':<14}{'by product':^20}{'by picture':^20}",
-        f"{'':<14}" + f"{'accuracy':>10}{'top 5':>10}" * 2,
-    ]
-    product, picture = counts.product, counts.picture
-    classes = LevelAccuracies(
-        product.accuracy, product.top5_accuracy, picture.accuracy, picture.top5_accuracy
-    )
-    rows = (("classes", classes), ("level 2", counts.level2), ("level 1", counts.level1))
-    for name, row in rows:
-        if row is not None:
-            values = dataclasses.astuple(row)
-            lines.append(f"{name:<14}" + "".join(f"{value:>10.4f}" for value in values))
-    if unique := counts.deduplicated:
-        lines.append(f"{'not in train':<14}{unique.accuracy:>10.4f}{unique.top5_accuracy:>10.4f}")
-        lines += [
-            "",
-            f"not in train: the {unique.num_products:,} products none of whose pictures is in the "
-            "training split",
-        ]
-    for count, reason in (
-        (counts.num_unlabelled, "without a label"),
-        (counts.num_foreign, "of categories that this run does not know"),
-    ):
-        if count:
-            lines.append(f"left out: {count:,} products {reason}")
-    return "\n".join(lines)

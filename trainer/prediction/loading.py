@@ -10,7 +10,8 @@ from trainer.models.joined import join_networks
 from trainer.models.networks import build_model
 from trainer.models.precision import resolve_precision
 from trainer.prediction.predictor import Predictor
-from trainer.prediction.priors import training_prior, training_split
+from trainer.prediction.priors import prior_of_run
+from trainer.prediction.views import Views
 from trainer.runs.checkpoint import CheckpointError, verified_path
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.run_weights import RunWeights
@@ -24,8 +25,8 @@ def load_predictor(
     data: CdiscountData | None = None,
     *,
     checkpoint: str = "best",
-    flip: bool = False,
-    mean: str = "arithmetic",
+    views: Views | None = None,
+    temperature: float = 1.0,
     precision: str | None = None,
 ) -> Predictor:
     """Loads the network of a run, plain or two-stage, as a Predictor.
@@ -35,8 +36,8 @@ def load_predictor(
       data: the data set to predict, which must have the run's categories. Its training split gives
         the prior; None: a uniform prior.
       checkpoint: `best` (lowest validation loss) or `last` (last epoch).
-      flip: as in Predictor.
-      mean: as in Predictor.
+      views: as in Predictor; default: the picture alone.
+      temperature: as in Predictor.
       precision: dtype policy; default: float32 if the run was trained in it, else the fastest here.
 
     Raises:
@@ -49,15 +50,14 @@ def load_predictor(
     prior = None
     if data is not None:
         run.require_categories(data.categories)
-        training = training_split(data, config)
-        prior = None if training is None else training_prior(training, label_map)
+        prior = prior_of_run(data, config, label_map)
     network, weights = _load_settled(run, checkpoint, precision)
     return Predictor(
         network,
         label_map,
         image_size=config.image_size,
-        flip=flip,
-        mean=mean,
+        views=views or Views(),
+        temperature=temperature,
         prior=prior,
         weights=weights,
     )
@@ -101,11 +101,7 @@ def _require_loadable(run: RunFolder, checkpoint: str) -> None:
         raise CheckpointError(
             f"--checkpoint must be one of {', '.join(CHECKPOINTS)}. Received: {checkpoint!r}."
         )
-    if run.level1_path.exists() and not run.is_two_stage:
-        raise RunFolderError(
-            f"{run.path} is a two-stage run that is not finished. Start `python -m "
-            "trainer.two_stage` again with the same flags and this --run_dir."
-        )
+    require_both_stages(run)
 
 
 def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model:
@@ -130,10 +126,24 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
     return model
 
 
+def inference_precision(config: Config) -> str:
+    """The precision to predict in, for `resolve_precision`."""
+    # This machine may only emulate the training machine's 16-bit arithmetic, which is slow.
+    return "float32" if config.precision == "float32" else "auto"
+
+
+def require_both_stages(run: RunFolder) -> None:
+    """Raises RunFolderError for a two-stage run that is not finished."""
+    if run.level1_path.exists() and not run.is_two_stage:
+        raise RunFolderError(
+            f"{run.path} is a two-stage run that is not finished. Start `python -m "
+            "trainer.two_stage` again with the same flags and this --run_dir."
+        )
+
+
 def _untrained_network(config: Config, num_classes: int, precision: str | None) -> keras.Model:
     if precision is None:
-        # This machine may only emulate the training machine's 16-bit arithmetic, which is slow.
-        precision = "float32" if config.precision == "float32" else "auto"
+        precision = inference_precision(config)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(resolve_precision(precision))
     try:

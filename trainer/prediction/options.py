@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from trainer.data.decoder_table import DECODERS
-from trainer.prediction.averaging import MEANS
+from trainer.prediction.joining_rules import MEANS
+from trainer.prediction.views import Views, parsed_scales
 from trainer.runs.state import CHECKPOINTS
 from trainer.terminal.option import option
 
-_RUN, _PREDICTION, _DATA, _MACHINE = "Run", "Prediction", "Data", "Machine"
+_PREDICTION, _DATA, _MACHINE = "Prediction", "Data", "Machine"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,20 @@ class NetworkOptions:
     )
     flip: bool = option(
         False,
-        "Average each picture with its mirror image: a little better, half as fast.",
+        "Average each picture with its mirror image: half as fast.",
         group=_PREDICTION,
     )
+    scales: str = option(
+        "1",
+        "Average each picture at these magnifications about its centre, on white: --scales=1,1.15 "
+        "takes half as many pictures per second; with --flip, each is mirrored as well.",
+        group=_PREDICTION,
+    )
+
+    @property
+    def views(self) -> Views:
+        """How often and how each picture is looked at; raises OptionError for wrong scales."""
+        return Views(self.flip, parsed_scales(self.scales))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,9 +47,24 @@ class PredictionOptions(NetworkOptions):
 
     mean: str = option(
         "arithmetic",
-        "How to average the probabilities of a product's pictures.",
+        "How to join the probabilities of a product's pictures. auto: the rule with the highest "
+        "accuracy by product on the run's validation split, which is predicted once more for it.",
         group=_PREDICTION,
-        choices=MEANS,
+        choices=(*MEANS, "auto"),
+    )
+    known_pictures: bool = option(
+        False,
+        "A product takes the category of its picture's exact copies in the run's training split, "
+        "if they all have the same one. Reads both splits once more, without decoding; an "
+        "evaluation only reports what it would change.",
+        group=_PREDICTION,
+    )
+    keep_predictions: bool = option(
+        True,
+        "Keep each picture's probabilities in the run's folder (predictions/), so that another "
+        "--mean, --run_weights or --calibrate takes seconds: 4 bytes per class and picture, and "
+        "776 bytes per picture of more than 128 classes, of which the 128 most probable are kept.",
+        group=_PREDICTION,
     )
     data_dir: str | None = option(
         None,
@@ -58,17 +85,4 @@ class PredictionOptions(NetworkOptions):
         "is installed and there is a GPU.",
         group=_MACHINE,
         choices=DECODERS,
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunDirectory:
-    """The folder of the run that a command reads."""
-
-    run_dir: str = option(
-        None,
-        "Folder of the run, plain or two-stage.",
-        group=_RUN,
-        is_path=True,
-        required=True,
     )

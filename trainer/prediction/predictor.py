@@ -1,4 +1,4 @@
-"""Predicts products: runs their pictures through a trained network and averages the results.
+"""Predicts products: runs their pictures through a trained network and joins the results.
 
     for batch in predict_products(predictor, data.split("test"), batch_size=256):
         batch.ordinals, batch.probabilities
@@ -8,7 +8,7 @@ Memory holds only a few batches, for any number of products.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -20,8 +20,12 @@ from trainer.data.input_pipeline import inference_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
 from trainer.prediction.ahead import ahead
-from trainer.prediction.averaging import MEANS, ProductBatch, average_products, prior_batch
+from trainer.prediction.averaging import Pictures, ProductBatch, average_products, prior_batch
+from trainer.prediction.joining_rules import SMALLEST
+from trainer.prediction.views import Views
 from trainer.runs.run_weights import RunWeights
+
+_ONE_VIEW = Views()
 
 
 class PredictionError(ValueError):
@@ -36,11 +40,11 @@ class Predictor:
         Its weights may change between calls; the function is traced only once.
       label_map: the meaning of the classes.
       image_size: width and height of the pictures, in pixels.
-      flip: whether to average each picture's probabilities with those of its mirror image.
-      mean: how to average the pictures of a product. `geometric` is the softmax of the mean
-        log-probability; the winners of the competition found it better for few networks.
+      views: the views of each picture whose probabilities are averaged.
       prior: float32 [classes], the prediction for a product without a readable picture; default:
         uniform.
+      temperature: of each picture's probabilities: p becomes p ** (1 / temperature), scaled to the
+        sum 1.
       weights: the run's weights that the network has; None if it is not from a run's folder.
     """
 
@@ -50,24 +54,22 @@ class Predictor:
         label_map: LabelMap,
         *,
         image_size: int,
-        flip: bool = False,
-        mean: str = "arithmetic",
+        views: Views = _ONE_VIEW,
+        temperature: float = 1.0,
         prior: np.ndarray | None = None,
         weights: RunWeights | None = None,
     ):
-        if mean not in MEANS:
-            raise PredictionError(f"`mean` must be one of {', '.join(MEANS)}. Received: {mean!r}.")
         classes = label_map.num_classes
         if model.output_shape[-1] != classes:
             raise PredictionError(
                 "A network must have one output for each class of its label map. Received: "
                 f"{model.output_shape[-1]} outputs for {classes} classes."
             )
-        self.model, self.label_map, self.image_size, self.mean = model, label_map, image_size, mean
+        self.model, self.label_map, self.image_size = model, label_map, image_size
         self.weights = weights
         self.prior = np.full(classes, 1 / classes, np.float32) if prior is None else prior
 
-        self._flip = flip
+        self._views, self._temperature = views.all, temperature
         # Traced here, in the thread that built the network; other threads call it.
         self.function = tf.function(self.forward).get_concrete_function(
             tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
@@ -75,13 +77,16 @@ class Predictor:
 
     def forward(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [b, size, size, 3] -> float32 [b, classes], as TensorFlow operations."""
-        # Softmax over thousands of classes needs float32.
-        probabilities = tf.nn.softmax(tf.cast(self.model(images, training=False), tf.float32))
-        if self._flip:
-            mirrored = self.model(tf.reverse(images, axis=[2]), training=False)
-            probabilities += tf.nn.softmax(tf.cast(mirrored, tf.float32))
-            probabilities /= 2
+        total = tf.add_n([self._softmax(view_of(images, *view)) for view in self._views])
+        probabilities = total / len(self._views)
+        if self._temperature != 1:
+            powers = tf.math.log(tf.maximum(probabilities, SMALLEST)) / self._temperature
+            probabilities = tf.nn.softmax(powers)
         return probabilities
+
+    def _softmax(self, images: tf.Tensor) -> tf.Tensor:
+        # Softmax over thousands of classes needs float32.
+        return tf.nn.softmax(tf.cast(self.model(images, training=False), tf.float32))
 
     def probabilities(self, images: tf.Tensor) -> np.ndarray:
         """uint8 [b, size, size, 3] -> float32 [b, classes], each row summing to 1.
@@ -100,12 +105,29 @@ class Predictor:
         return probabilities
 
 
+def view_of(images: tf.Tensor, scale: float, mirrored: bool) -> tf.Tensor:
+    """A view of each picture, as in `Views`: uint8 [b, size, size, 3] -> the same shape."""
+    if scale != 1:
+        margin = (1 - 1 / scale) / 2
+        boxes = tf.tile([[margin, margin, 1 - margin, 1 - margin]], [tf.shape(images)[0], 1])
+        scaled = tf.image.crop_and_resize(
+            images,
+            boxes,
+            tf.range(tf.shape(images)[0]),
+            images.shape[1:3],
+            extrapolation_value=255,
+        )
+        images = tf.cast(tf.round(scaled), tf.uint8)
+    return tf.reverse(images, axis=[2]) if mirrored else images
+
+
 def predict_products(
     predictor: Predictor,
     split: Split,
     *,
     batch_size: int,
     products: np.ndarray | None = None,
+    mean: str = "arithmetic",
     decoder: str = "tf",
     dataset: tf.data.Dataset | None = None,
 ) -> Iterator[ProductBatch]:
@@ -117,13 +139,13 @@ def predict_products(
       batch_size: pictures per step.
       products: int64, ascending ordinals of the products to predict; default: all. Pictures of
         other products are not decoded.
+      mean: how to join the pictures of a product, one of `joining_rules.MEANS`.
       decoder: the decoder, as in `trainer.data.input_pipeline`.
       dataset: features of these products from `inference_features`, for a network that takes
         features; default: their pictures.
 
     Yields:
-      Products in the split's order, then those without a readable picture, which get
-      `predictor.prior`; at most about `batch_size` products at a time.
+      As `joined_products`.
 
     Raises:
       DatasetError: if a record is damaged or does not match the index.
@@ -131,6 +153,34 @@ def predict_products(
     """
     if products is None:
         products = np.arange(split.num_products)
+    pictures = predict_pictures(
+        predictor,
+        split,
+        batch_size=batch_size,
+        products=products,
+        decoder=decoder,
+        dataset=dataset,
+    )
+    yield from joined_products(
+        pictures, products, mean=mean, prior=predictor.prior, batch_size=batch_size
+    )
+
+
+def predict_pictures(
+    predictor: Predictor,
+    split: Split,
+    *,
+    batch_size: int,
+    products: np.ndarray,
+    decoder: str = "tf",
+    dataset: tf.data.Dataset | None = None,
+    skip_steps: int = 0,
+) -> Iterator[Pictures]:
+    """Predicts every readable picture of some products once, in the records' order.
+
+    Batches without a readable picture are empty. The first `skip_steps` batches are left out; the
+    others do not change. Other arguments, and errors, as in `predict_products`.
+    """
     if dataset is None:
         dataset = inference_dataset(
             split,
@@ -138,34 +188,49 @@ def predict_products(
             image_size=predictor.image_size,
             products=products,
             decoder=decoder,
+            skip_steps=skip_steps,
         )
 
-    def predict(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    def predict(element: dict[str, tf.Tensor]) -> Pictures:
         ordinals = element["product"].numpy()
+        if not len(ordinals):
+            return ordinals, np.zeros([0, predictor.label_map.num_classes], np.float32)
         return ordinals, predictor.probabilities(element["inputs"])
 
-    # Skip batches without a readable picture, which are empty.
-    dataset = dataset.filter(lambda element: tf.size(element["product"]) > 0)
-
-    pictures = ahead(predict, dataset)
-    unseen = np.zeros(split.num_products, bool)
-    unseen[products] = True
     with clear_record_errors(split):
-        for batch in average_products(pictures, predictor.mean):
-            unseen[batch.ordinals] = False
-            yield batch
-    yield from _with_prior(np.flatnonzero(unseen), len(products), batch_size, predictor.prior)
+        yield from ahead(predict, dataset)
 
 
-def _with_prior(
-    unseen: np.ndarray, num_products: int, batch_size: int, prior: np.ndarray
+def joined_products(
+    pictures: Iterable[Pictures],
+    products: np.ndarray,
+    *,
+    mean: str,
+    prior: np.ndarray,
+    batch_size: int,
 ) -> Iterator[ProductBatch]:
-    """Yields the products without a readable picture, with the prior."""
-    if len(unseen):
+    """Joins the pictures of products, and adds the products without a readable picture.
+
+    Args:
+      pictures: the readable pictures of `products`.
+      products: int64, ascending ordinals.
+      mean: one of `joining_rules.MEANS`.
+      prior: float32 [classes], for a product without a readable picture.
+      batch_size: number of products with the prior to yield at a time.
+
+    Yields:
+      Products in the split's order, then those that get the prior.
+    """
+    unseen = np.ones(len(products), bool)
+    for batch in average_products(pictures, mean):
+        unseen[np.searchsorted(products, batch.ordinals)] = False
+        yield batch
+    without_picture = products[unseen]
+    if len(without_picture):
         logging.warning(
             "%d of %d products have no readable picture: they get the training prior.",
-            len(unseen),
-            num_products,
+            len(without_picture),
+            len(products),
         )
-    for start in range(0, len(unseen), batch_size):
-        yield prior_batch(unseen[start : start + batch_size], prior)
+    for start in range(0, len(without_picture), batch_size):
+        yield prior_batch(without_picture[start : start + batch_size], prior)

@@ -27,3 +27,9 @@ def training_prior(training: Split, label_map: LabelMap) -> np.ndarray:
     if not counts.any():
         counts = counts + 1
     return (counts / counts.sum()).astype(np.float32)
+
+
+def prior_of_run(data: CdiscountData, config: Config, label_map: LabelMap) -> np.ndarray | None:
+    """The `training_prior` of a run's training split; None if `data` does not hold the split."""
+    training = training_split(data, config)
+    return None if training is None else training_prior(training, label_map)

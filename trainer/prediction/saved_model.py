@@ -1,8 +1,9 @@
-"""Exports a run's network as a SavedModel that takes JPEG files and names what they show.
+"""Exports networks as a SavedModel that takes JPEG files and names what they show.
 
     python -m trainer.serving --run_dir=runs/cnn-adam --output=served/1
 
-Its signature `serving_default` takes a vector of JPEG strings [b] and returns
+With several networks, the probabilities are their weighted mean. The signature `serving_default`
+takes a vector of JPEG strings [b] and returns
 
     class          int32 [b, k]    the k most probable classes, most probable first
     category_id    int64 [b, k]    their category ids (for runs with --target=category)
@@ -18,6 +19,7 @@ Serving expects each version of a model in a folder named after its number.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -28,7 +30,9 @@ import keras
 import tensorflow as tf
 
 from cdisc_tfds.whole_files import can_create
+from trainer.data.label_map import LabelMap
 from trainer.data.tf_decoding import decode_jpeg
+from trainer.prediction.joining_rules import SMALLEST
 from trainer.prediction.predictor import Predictor
 from trainer.runs.run_weights import LONGEST_NAME, fits_beside
 
@@ -40,11 +44,51 @@ class ServingError(ValueError):
     """A SavedModel cannot be written to this folder."""
 
 
-def export(predictor: Predictor, output: str | os.PathLike[str], top: int = 5) -> pathlib.Path:
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """The networks of a SavedModel.
+
+    Attributes:
+      predictors: one for each run; they have the same classes.
+      weights: one for each; they sum to 1.
+      mean: `arithmetic` or `geometric`, as in `MixedSource`.
+    """
+
+    predictors: tuple[Predictor, ...]
+    weights: tuple[float, ...] = (1.0,)
+    mean: str = "arithmetic"
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The meaning of the classes."""
+        return self.predictors[0].label_map
+
+    def forward(self, jpegs: tf.Tensor) -> tf.Tensor:
+        """string [b] -> float32 [b, classes], as TensorFlow operations."""
+        pictures: dict[int, tf.Tensor] = {}
+        parts = []
+        for predictor in self.predictors:
+            size = predictor.image_size
+            if size not in pictures:
+                # GPUs cannot hold strings, but TensorFlow may still place a loop over them there
+                # and fail.
+                with tf.device("/cpu:0"):
+                    pictures[size] = _decoded(jpegs, size)
+            parts.append(predictor.forward(pictures[size]))
+        if len(parts) == 1:
+            return parts[0]
+        if self.mean == "geometric":
+            parts = [tf.math.log(tf.maximum(part, SMALLEST)) for part in parts]
+        weighted = [part * weight for part, weight in zip(parts, self.weights, strict=True)]
+        total = tf.add_n(weighted)
+        return tf.nn.softmax(total) if self.mean == "geometric" else total
+
+
+def export(served: Served, output: str | os.PathLike[str], top: int = 5) -> pathlib.Path:
     """Writes the SavedModel atomically; returns its folder.
 
     Args:
-      predictor: the network.
+      served: the networks.
       output: a folder that does not exist yet.
       top: k, the number of classes to name, capped at the number of classes.
 
@@ -53,7 +97,7 @@ def export(predictor: Predictor, output: str | os.PathLike[str], top: int = 5) -
       OSError: if its parent cannot be written to.
     """
     output = check_output(output)
-    label_map = predictor.label_map
+    label_map = served.label_map
     output.parent.mkdir(parents=True, exist_ok=True)
     # In the same parent folder, so that the last step is a rename.
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
@@ -73,11 +117,12 @@ def export(predictor: Predictor, output: str | os.PathLike[str], top: int = 5) -
             default_value="",
         )
         archive = keras.export.ExportArchive()
-        archive.track(predictor.model)
+        for predictor in served.predictors:
+            archive.track(predictor.model)
         archive.track(names)
         archive.add_endpoint(
             "serve",
-            _endpoint(predictor, names, min(top, label_map.num_classes)),
+            _endpoint(served, names, min(top, label_map.num_classes)),
             input_signature=[tf.TensorSpec([None], tf.string, name="jpegs")],
         )
         archive.write_out(folder / "model", verbose=False)
@@ -88,19 +133,16 @@ def export(predictor: Predictor, output: str | os.PathLike[str], top: int = 5) -
 
 
 def _endpoint(
-    predictor: Predictor, names: tf.lookup.StaticHashTable, top: int
+    served: Served, names: tf.lookup.StaticHashTable, top: int
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The signature's function; see the module's docstring."""
-    label_map = predictor.label_map
+    label_map = served.label_map
     category_ids = None
     if label_map.target == "category":
         category_ids = tf.constant(label_map.categories.category_ids[label_map.category_of_class])
 
     def serve(jpegs: tf.Tensor) -> dict[str, tf.Tensor]:
-        # GPUs cannot hold strings, but TensorFlow may still place a loop over them there and fail.
-        with tf.device("/cpu:0"):
-            pictures = _decoded(jpegs, predictor.image_size)
-        probabilities = predictor.forward(pictures)
+        probabilities = served.forward(jpegs)
         probability, classes = tf.math.top_k(probabilities, top)
         with tf.device("/cpu:0"):
             name = names.lookup(tf.cast(classes, tf.int64))

@@ -9,6 +9,7 @@ bytes.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import os
@@ -22,12 +23,13 @@ from cdisc_tfds.whole_files import whole_file
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
-from trainer.prediction.loading import load_predictor
 from trainer.prediction.options import PredictionOptions
-from trainer.prediction.predictor import Predictor, predict_products
+from trainer.prediction.run_selection import RunSelection
+from trainer.prediction.selected_runs import select_runs, selected_folders
+from trainer.prediction.sources import Source
+from trainer.prediction.trained_products import TrainedProducts, known_classes
 from trainer.runs.checkpoint import sha256_of
-from trainer.runs.folder import RunFolder
-from trainer.runs.run_weights import LONGEST_NAME, fits_beside
+from trainer.runs.run_weights import LONGEST_NAME, fits_beside, write_made_from
 from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"
@@ -197,20 +199,23 @@ def _check_unique(ascending_ids: np.ndarray) -> None:
         )
 
 
-def predict_categories(
-    predictor: Predictor, split: Split, *, batch_size: int, decoder: str = "tf"
-) -> np.ndarray:
-    """The most probable category id of each product in the split: int64 [products], in order.
+def predict_categories(source: Source, split: Split, known: np.ndarray | None = None) -> np.ndarray:
+    """The category id of each product in the split: int64 [products], in order.
+
+    Args:
+      source: what predicts.
+      split: the products.
+      known: int32 [products], the class that known pictures name, or -1 for the most probable one.
 
     Raises:
       SubmissionError: if the run does not tell categories apart, or a product got no prediction.
     """
-    label_map = predictor.label_map
+    label_map = source.label_map
     require_all_categories(label_map)
     predicted = np.full(split.num_products, -1, np.int32)
     done = 0
     line = ProgressLine(f"predicting {split.spec}", split.num_products, "products")
-    for batch in predict_products(predictor, split, batch_size=batch_size, decoder=decoder):
+    for batch in source.predict(split):
         if np.any(predicted[batch.ordinals] >= 0):
             raise SubmissionError("A product was predicted twice. Nothing was written.")
         predicted[batch.ordinals] = batch.probabilities.argmax(axis=1)
@@ -222,6 +227,8 @@ def predict_categories(
             f"Every product needs a prediction. {int((predicted < 0).sum())} of "
             f"{split.num_products} got none. Nothing was written."
         )
+    if known is not None:
+        predicted = np.where(known >= 0, known, predicted)
     return label_map.categories.category_ids[label_map.category_of_class[predicted]]
 
 
@@ -246,10 +253,28 @@ def submit(
     sample_submission: str | os.PathLike[str] | None = None,
     options: PredictionOptions | None = None,
 ) -> int:
+    """Writes the submission of the run in a folder, as `submit_runs`."""
+    return submit_runs(
+        RunSelection(run_dir=os.fspath(run_dir)),
+        output,
+        split=split,
+        sample_submission=sample_submission,
+        options=options,
+    )
+
+
+def submit_runs(
+    selection: RunSelection,
+    output: str | os.PathLike[str],
+    *,
+    split: str = "test",
+    sample_submission: str | os.PathLike[str] | None = None,
+    options: PredictionOptions | None = None,
+) -> int:
     """Predicts a split and writes the submission, and OUTPUT.made_from.json beside it.
 
     Args:
-      run_dir: the run's folder.
+      selection: the run, or several together.
       output: the file, as in `check_output`.
       split: TFDS sub-split.
       sample_submission: the competition's file, which must have the same products as the split.
@@ -259,33 +284,37 @@ def submit(
       The number of rows.
 
     Raises:
-      SubmissionError: if the run, the split or the file cannot make a submission.
+      SubmissionError: if the runs, the split or the file cannot make a submission.
+      OptionError, MixtureError: if the runs cannot predict together.
+      KnownPicturesError: as in `known_classes`.
     """
     # Check everything possible before the long work.
     check_output(output)
-    run, options = RunFolder(run_dir).require(), options or PredictionOptions()
-    require_all_categories(run.label_map)
-    data = open_dataset(options.data_dir or run.config.data_dir)
+    runs, options = selected_folders(selection), options or PredictionOptions()
+    views = options.views
+    require_all_categories(runs[0].label_map)
+    data = open_dataset(options.data_dir or runs[0].config.data_dir)
     products = data.split(split)
     check_products(products.index.product_id, sample_submission)
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
-    predictor = load_predictor(
-        run, data, checkpoint=options.checkpoint, flip=options.flip, mean=options.mean
-    )
-    category_ids = predict_categories(
-        predictor,
-        products,
-        batch_size=options.batch_size or run.config.eval_batch_size,
-        decoder=decoder,
-    )
+    known = None
+    if options.known_pictures:
+        trained = TrainedProducts.of(runs, data)
+        known = known_classes(products, trained, runs[0].label_map)
+    selected = select_runs(selection, runs, data, options, decoder)
+    category_ids = predict_categories(selected.source, products, known)
     digest = write_submission(output, products.index.product_id, category_ids)
-    if predictor.weights is not None:
-        predictor.weights.write_beside(
-            pathlib.Path(output),
-            file_sha256=digest,  # a kill before this line leaves the previous file's
-            split=split,
-            data_digest=products.index.digest,
-            decoder=decoder,
-        )
+    write_made_from(
+        pathlib.Path(output),
+        selected.made_from
+        | {
+            "file_sha256": digest,  # a kill before this line leaves the previous file's
+            "split": split,
+            "data_digest": products.index.digest,
+            "decoder": decoder,
+            "known_pictures": None if known is None else int((known >= 0).sum()),
+            **dataclasses.asdict(views),
+        },
+    )
     return products.num_products

@@ -15,14 +15,15 @@ from trainer.reporting.pictures import DataSets
 from trainer.reporting.product_card import product_card
 from trainer.reporting.reported_runs import ReportedRun
 from trainer.reporting.table import run_key, share, table, with_note
-from trainer.runs.evaluation_file import EvaluationResult, Example, Method
+from trainer.runs.evaluation_file import EvaluationResult, Example
+from trainer.runs.prediction_method import Method
 
 _NAMED_CONFUSIONS = 5
 _STALE = "out of date: the run has other weights now"
 _NOTHING = Markup("<p>No run has been evaluated yet.</p>")
 
 
-def _evaluations(
+def evaluations(
     runs: Sequence[ReportedRun],
 ) -> Iterator[tuple[ReportedRun, EvaluationResult, Markup]]:
     """Each evaluation of each run, as (run, evaluation, heading)."""
@@ -70,7 +71,7 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
                 )
             ),
         )
-        for run, result, _ in _evaluations(runs)
+        for run, result, _ in evaluations(runs)
     ]
     if not rows:
         return _missing(runs)
@@ -79,7 +80,32 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
         "out every product that shares a picture, byte for byte, with the run's training split."
     )
     return Markup("\n").join(
-        [table(columns, rows), Markup('<p class="note">{}</p>').format(note), _missing(runs)]
+        [
+            table(columns, rows),
+            Markup('<p class="note">{}</p>').format(note),
+            _known_pictures(runs),
+            _missing(runs),
+        ]
+    )
+
+
+def _known_pictures(runs: Sequence[ReportedRun]) -> Markup:
+    """What `--known_pictures` would change, of the evaluations that looked."""
+    return Markup("\n").join(
+        Markup(
+            "<p>{}: {} of {} products show a picture of a single training category, which is right "
+            "for {}. With --known_pictures, {} change, and accuracy goes from {} to {}.</p>"
+        ).format(
+            f"{run.name} on {result.method.split}",
+            f"{known.num_known:,}",
+            f"{result.counts.num_products:,}",
+            f"{known.num_known_right:,}",
+            f"{known.num_changed:,}",
+            share(known.accuracy_before),
+            share(known.accuracy),
+        )
+        for run, result, _ in evaluations(runs)
+        if (known := result.counts.known_pictures)
     )
 
 
@@ -94,8 +120,16 @@ def _remarks(run: ReportedRun, method: Method) -> Markup:
         parts.append(f"{method.checkpoint} checkpoint")
     if method.flip:
         parts.append("with mirror images")
+    if method.scales != (1,):
+        parts.append(f"at scales {', '.join(f'{scale:g}' for scale in method.scales)}")
     if method.mean != "arithmetic":
-        parts.append(f"{method.mean} mean")
+        parts.append(f"{method.mean} over pictures")
+    if method.mean_choice is not None and method.mean_choice.gain:
+        choice = method.mean_choice
+        parts.append(
+            f"chosen on {choice.split}: {choice.gain:+.4f} ± {choice.standard_error:.4f} against "
+            f"{choice.default}"
+        )
     return Markup(", ").join(parts)
 
 
@@ -119,7 +153,7 @@ def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
     """A heat map of each evaluation's largest level-1 confusions."""
     parts = [
         Markup("<div>{}{}</div>").format(heading, _confusion(run, result, figures))
-        for run, result, heading in _evaluations(runs)
+        for run, result, heading in evaluations(runs)
     ]
     if not parts:
         return _NOTHING
@@ -158,7 +192,7 @@ def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Markup
     """Each evaluation's wrong predictions of the highest probability, then some right ones."""
     parts = [
         Markup("\n").join([heading, _examples(run, result, data, number)])
-        for run, result, heading in _evaluations(runs)
+        for run, result, heading in evaluations(runs)
     ]
     if not parts:
         return _NOTHING
@@ -173,7 +207,7 @@ def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number
         pictures = data.pictures(run, split, [row.product_id for row in chosen])
     except (DatasetError, LabelMapError) as error:
         return Markup("<p>Pictures unavailable: {}</p>").format(error)
-    names = full_names(run)
+    names = run.label_map.full_names
     cards = Markup("\n").join(
         product_card(
             row.product_id,
@@ -194,15 +228,3 @@ def chosen_examples(rows: Sequence[Example], number: int) -> list[Example]:
     wrong = [row for row in by_confidence if not row.correct]
     right = [row for row in by_confidence if row.correct]
     return wrong[:number] + right[: number // 3]
-
-
-def full_names(run: ReportedRun) -> list[str]:
-    """The name of each class; for categories, "level 1 > level 2 > level 3"."""
-    label_map = run.label_map
-    if label_map.target != "category":
-        return label_map.class_names
-    categories = label_map.categories
-    return [
-        f"{categories.level2_names[categories.level2[label]]} > {categories.level3_names[label]}"
-        for label in label_map.category_of_class
-    ]

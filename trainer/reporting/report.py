@@ -1,7 +1,7 @@
 """Writes the report: one page that compares runs, and its charts as PNG files.
 
-A section of the page is a function in `training_sections.py` or `evaluation_sections.py`; each
-chart has a module of its own (`curves_chart.py`, `confusion_chart.py`, `specialists_chart.py`).
+A section of the page is a function in `training_sections.py`, `evaluation_sections.py` or
+`probability_sections.py`; each chart has a module of its own (`*_chart.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from cdisc_tfds.whole_files import can_create, whole_file
-from trainer.reporting import evaluation_sections, training_sections
+from trainer.reporting import evaluation_sections, probability_sections, training_sections
 from trainer.reporting.page import page
 from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
@@ -62,6 +62,8 @@ def write_report(
         ("runs", "Runs", training_sections.tables(groups, data)),
         ("specialists", "Specialists", training_sections.specialists(runs, figures)),
         ("evaluations", "Evaluations", evaluation_sections.table_of_evaluations(runs)),
+        ("probabilities", "Probabilities", probability_sections.probabilities(runs, figures)),
+        ("classes", "Frequent and rare classes", probability_sections.classes(runs)),
         ("confusions", "Level-1 confusions", evaluation_sections.confusions(runs, figures)),
         ("examples", "Examples", evaluation_sections.examples(runs, data, num_examples)),
     ]

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from trainer.data.label_map import LabelMap
 from trainer.reporting.run_styles import Style, style_of
-from trainer.runs.evaluation_file import EvaluationResult, Method
+from trainer.runs.evaluation_file import EvaluationResult
 from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.prediction_method import Method
 from trainer.runs.run_weights import RunWeights
 from trainer.runs.state import EpochRow, RunState
 from trainer.settings.config import Config

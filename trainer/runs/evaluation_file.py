@@ -10,8 +10,13 @@ import re
 from typing import Any
 
 from cdisc_tfds.whole_files import write_json
+from trainer.runs.category_file import CategoryRow, path_beside, read_categories, write_categories
+from trainer.runs.evaluation_parts import FrequencyGroup, KnownPictures, Reliability
+from trainer.runs.prediction_method import Method
 
-FORMAT = 2  # format 1 (versions up to 0.1) had no number and wrote `top5`
+# Format 1 (versions up to 0.1) had no number and wrote `top5`; format 2 (0.2) had fewer fields.
+FORMAT = 3
+_PARTS = ("reliability", "groups", "known_pictures")
 _LONGEST_NAME = 120  # bytes of a file name without its extension; file systems allow 255
 
 
@@ -66,31 +71,6 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True)
-class Method:
-    """The products, weights and method of an evaluation.
-
-    Attributes:
-      split: the products, in TFDS's notation.
-      checkpoint: `best` or `last`.
-      flip: whether each picture was averaged with its mirror image.
-      mean: how the pictures of each product were averaged.
-      decoder: the JPEG decoder, `tf` or `dali`.
-      epoch: epoch of the weights, counted from 0; None for a two-stage run or if unknown.
-      weights_sha256: as in `RunWeights`; None in files by versions up to 0.1.
-      data_digest: digest of the split's index; None in files of versions up to 0.1.
-    """
-
-    split: str
-    checkpoint: str
-    flip: bool
-    mean: str
-    decoder: str = "tf"
-    epoch: int | None = None
-    weights_sha256: str | None = None
-    data_digest: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class Counts:
     """The counts and accuracies over a split.
 
@@ -105,8 +85,13 @@ class Counts:
         classes are coarser.
       deduplicated: accuracies over the products with no picture, byte for byte, in the run's
         training split; None if there are no such products, or if not requested.
+      reliability: what the probabilities of the first guesses mean.
+      groups: accuracies for frequent, middling and rare classes.
+      known_pictures: what known pictures would change; the other figures are without them.
       level1_names, level1_confusion: names, and counts of products [true][predicted].
       examples: wrong predictions with the highest probability, highest first, then random products.
+
+    Files of formats 1 and 2 have neither `reliability` nor `groups`.
     """
 
     num_products: int
@@ -122,18 +107,30 @@ class Counts:
     level1_names: list[str]
     level1_confusion: list[list[int]]
     examples: list[Example]
+    reliability: Reliability | None = None
+    groups: tuple[FrequencyGroup, ...] | None = None
+    known_pictures: KnownPictures | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """The contents of an evaluation file."""
+    """The contents of an evaluation file, and of the CSV file beside it.
+
+    Attributes:
+      method: the products, weights and method.
+      counts: the counts and accuracies.
+      categories: the results by category; empty in formats 1 and 2, or if the CSV file is gone.
+    """
 
     method: Method
     counts: Counts
+    categories: tuple[CategoryRow, ...] = ()
 
     def write(self, path: pathlib.Path) -> None:
-        """Writes the file atomically."""
-        content = {"format": FORMAT}
+        """Writes both files, each whole or not at all."""
+        content: dict[str, Any] = {"format": FORMAT}
+        if self.categories:
+            content["categories_sha256"] = write_categories(path_beside(path), self.categories)
         content |= dataclasses.asdict(self.method) | dataclasses.asdict(self.counts)
         write_json(path, content)
 
@@ -153,7 +150,9 @@ class EvaluationResult:
                     f"{number}: a newer version of the project wrote it. Use that version, or "
                     "evaluate the run again."
                 )
-            return cls(_method(content), _counts(_renamed(content)))
+            sha256 = content.get("categories_sha256")
+            categories = read_categories(path_beside(path), sha256) if sha256 else ()
+            return cls(Method.from_json(content), _counts(_renamed(content)), categories)
         except EvaluationFileError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -161,11 +160,6 @@ class EvaluationResult:
                 f"{path} cannot be read as an evaluation ({type(error).__name__}: {error}). Delete "
                 "it, or evaluate the run again: `python -m trainer.evaluate`."
             ) from error
-
-
-def _method(content: dict[str, Any]) -> Method:
-    names = [field.name for field in dataclasses.fields(Method)]
-    return Method(**{name: content[name] for name in names if name in content})
 
 
 def _counts(content: dict[str, Any]) -> Counts:
@@ -180,6 +174,10 @@ def _counts(content: dict[str, Any]) -> Counts:
         values[name] = LevelAccuracies(**content[name]) if content[name] else None
     unique = content["deduplicated"]
     values["deduplicated"] = Deduplicated(**unique) if unique else None
+    reliability, groups, known = (values[name] for name in _PARTS)
+    values["reliability"] = Reliability.from_json(reliability) if reliability else None
+    values["groups"] = tuple(FrequencyGroup(**row) for row in groups) if groups else None
+    values["known_pictures"] = KnownPictures(**known) if known else None
     values["examples"] = [Example(**row) for row in content["examples"]]
     return Counts(**values)
 

@@ -8,7 +8,9 @@
     history.json, .csv   a copy of the history, for people and other programs
     checkpoints/         versioned files that state.json names; others are ignored
     tensorboard/         event files
-    evaluation/          one JSON per evaluated split
+    evaluation/          one JSON and one CSV per evaluated split
+    calibration.json     temperatures of its probabilities (`trainer.runs.calibration_file`)
+    predictions/         kept probabilities of pictures; may be deleted at any time
 
 A two-stage run has `two_stage.json` and, instead of checkpoints, one such folder for its level-1
 network (`level1/`) and one per specialist (`specialists/NN/`).
@@ -52,6 +54,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.evaluation = self.path / "evaluation"
+        self.predictions = self.path / "predictions"
         self.two_stage_path = self.path / "two_stage.json"
         self.level1_path = self.path / "level1"  # of a two-stage run, finished or not
 

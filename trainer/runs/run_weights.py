@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+from collections.abc import Mapping
 
 from cdisc_tfds.whole_files import write_json
 from trainer.runs.folder import RunFolder
@@ -52,16 +53,16 @@ class RunWeights:
             digest.update(weights.sha256.encode())
         return cls(name, checkpoint, None, digest.hexdigest())
 
-    def write_beside(self, path: pathlib.Path, **facts: object) -> pathlib.Path:
-        """Writes PATH.made_from.json, which says what `path` was made of; returns its path.
 
-        Args:
-          path: a file or folder.
-          **facts: what else there is to say.
-        """
-        beside = path.with_name(f"{path.name}.made_from.json")
-        write_json(beside, dataclasses.asdict(self) | facts)
-        return beside
+def write_made_from(path: pathlib.Path, facts: Mapping[str, object]) -> pathlib.Path:
+    """Writes PATH.made_from.json, which says what the file or folder `path` was made of.
+
+    Returns:
+      The path of the JSON file.
+    """
+    beside = path.with_name(f"{path.name}.made_from.json")
+    write_json(beside, facts)
+    return beside
 
 
 def fits_beside(path: pathlib.Path) -> bool:

@@ -9,8 +9,6 @@ file; damaged files are computed again.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -21,13 +19,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.record_reading import clear_record_errors
 from trainer.prediction.ahead import ahead
+from trainer.runs.picture_files import PictureIndex, digest_of, folder_of
 from trainer.settings.config import Config
 from trainer.terminal.progress import ProgressLine
-from trainer.training.feature_files import FeatureIndex, Features, write_features
+from trainer.training.feature_files import Features, write_features
 
 # Fixed, because the last bits of a feature depend on how many pictures are computed together.
 _BATCH_SIZE = 64
@@ -51,7 +51,7 @@ class FeatureStore:
         self._config, self._folder = config, pathlib.Path(folder)
         self._dtype = tf.as_dtype(base.outputs[0].dtype)
         self._size = base.output_shape[-1]
-        self._base_digest = _digest(base.get_weights())
+        self._base_digest = digest_of(base.get_weights())
         # Traced here, in the thread that built the network; another thread calls it.
         self._base = tf.function(lambda images: base(images, training=False)).get_concrete_function(
             tf.TensorSpec([None, *base.input_shape[1:]], tf.uint8)
@@ -81,8 +81,8 @@ class FeatureStore:
         self, split: LabelledSplit, between_batches: Callable[[], None]
     ) -> Features:
         key = self._key(split)
-        folder = self._folder / hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
-        index = FeatureIndex.read(folder, key)
+        folder = folder_of(self._folder, key)
+        index = PictureIndex.read(folder, key)
         for number in index.damaged(folder):
             index = self._repair(split, folder, index, number)
         if not index.finished:
@@ -94,15 +94,11 @@ class FeatureStore:
     def _key(self, split: LabelledSplit) -> dict[str, Any]:
         """Everything that the features depend on."""
         config = self._config
-        stats = [(part, os.stat(part.path)) for part in split.split.files]
         return {
             "weights": self._base_digest,
             "model": config.model,
-            "products": _digest([split.split.index.product_id[split.products]]),
-            "records": [
-                [os.path.basename(part.path), part.skip, part.take, stat.st_size, stat.st_mtime_ns]
-                for part, stat in stats
-            ],
+            "products": digest_of([split.split.index.product_id[split.products]]),
+            "records": records_identity(split.split),
             "image_size": config.image_size,
             "input_range": config.input_range and list(config.input_range),
             "precision": config.precision,
@@ -114,9 +110,9 @@ class FeatureStore:
         self,
         split: LabelledSplit,
         folder: pathlib.Path,
-        index: FeatureIndex,
+        index: PictureIndex,
         between_batches: Callable[[], None],
-    ) -> FeatureIndex:
+    ) -> PictureIndex:
         """Computes the remaining files."""
         done = sum(file.pictures for file in index.files)
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,16 +126,15 @@ class FeatureStore:
             index.write(folder)
         index = dataclasses.replace(index, finished=True)
         index.write(folder)
-        size = sum(os.path.getsize(folder / file.file) for file in index.files)
         line.close(
-            f"The features of {spec} ({size / 1e6:,.0f} MB) are kept in {folder}; delete it when "
-            "no run needs them."
+            f"The features of {spec} ({index.size(folder) / 1e6:,.0f} MB) are kept in {folder}; "
+            "delete it when no run needs them."
         )
         return index
 
     def _repair(
-        self, split: LabelledSplit, folder: pathlib.Path, index: FeatureIndex, number: int
-    ) -> FeatureIndex:
+        self, split: LabelledSplit, folder: pathlib.Path, index: PictureIndex, number: int
+    ) -> PictureIndex:
         """Computes one file again."""
         batches = self._batches(split, number, take=_BATCHES_PER_FILE)
         for ordinals, features in _joined(batches):
@@ -205,11 +200,3 @@ def _joined(
     while some := [batch for _, batch in zip(range(_BATCHES_PER_FILE), iterator)]:
         ordinals, features = zip(*some, strict=True)
         yield np.concatenate(ordinals), np.concatenate(features)
-
-
-def _digest(arrays: Iterable[np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.shape} {array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    return digest.hexdigest()

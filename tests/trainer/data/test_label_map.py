@@ -26,6 +26,12 @@ def test_categories(categories):
     np.testing.assert_array_equal(label_map.classes_of(np.array([3, -1, 0])), [3, -1, 0])
 
 
+def test_full_names(categories):
+    assert LabelMap(categories, "level1").full_names == ["GARDEN", "HOUSE"]
+    house = LabelMap(categories, within_level1=1)
+    assert house.full_names == ["HOUSE > LAMPS > DESK LAMP", "HOUSE > TOOLS > HAMMER"]
+
+
 def test_levels(categories):
     level1, level2 = LabelMap(categories, "level1"), LabelMap(categories, "level2")
     assert level1.class_names == ["GARDEN", "HOUSE"]

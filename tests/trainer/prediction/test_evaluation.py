@@ -12,15 +12,16 @@ from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction import counting
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.counting import Evaluation, EvaluationError
-from trainer.prediction.evaluation import evaluate_run, table, write_result
+from trainer.prediction.evaluation import evaluate_run, write_result
+from trainer.prediction.evaluation_table import table
 from trainer.prediction.options import PredictionOptions
 from trainer.runs.evaluation_file import (
     Deduplicated,
     EvaluationResult,
     Example,
     LevelAccuracies,
-    Method,
 )
+from trainer.runs.prediction_method import Method
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What a run in training replaces while another command loads it."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from tests.helpers.network_runs import write_network_run, write_state
 from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.models.networks import build_model
-from trainer.prediction import evaluation, loading, submission
+from trainer.prediction import evaluation, loading, sources, submission
 from trainer.prediction.evaluation import evaluate_run
+from trainer.prediction.options import PredictionOptions
+from trainer.prediction.predictor import PredictionError
 from trainer.runs.checkpoint import CheckpointError
 from trainer.runs.run_weights import RunWeights
 
@@ -56,18 +59,33 @@ def test_weights_that_are_replaced_meanwhile_are_loaded_anew(run, monkeypatch, r
         np.testing.assert_array_equal(ours, expected)
 
 
-@pytest.mark.parametrize("module", [evaluation, submission])
-def test_a_result_names_the_weights_that_it_was_computed_with(run, tmp_path, module, monkeypatch):
-    begun, predict_products = RunWeights.of(run, "best"), module.predict_products
+@pytest.mark.parametrize("command", ["evaluate", "submit"])
+@pytest.mark.parametrize("moment", ["load_predictor", "predict_pictures"])
+def test_a_result_names_the_weights_that_it_was_computed_with(
+    run, tmp_path, command, moment, monkeypatch
+):
+    begun, original = RunWeights.of(run, "best"), getattr(sources, moment)
 
     def meanwhile(*args, **kwargs):
         _finish_an_epoch(run)
-        return predict_products(*args, **kwargs)
+        return original(*args, **kwargs)
 
-    monkeypatch.setattr(module, "predict_products", meanwhile)
-    if module is evaluation:
+    monkeypatch.setattr(sources, moment, meanwhile)
+    if command == "evaluate":
         named = evaluate_run(run.path).method.weights_sha256
     else:
         submission.submit(run.path, tmp_path / "s.csv", split="validation")
         named = json.loads((tmp_path / "s.csv.made_from.json").read_text())["sha256"]
-    assert named == begun.sha256 != RunWeights.of(run, "best").sha256
+    now = RunWeights.of(run, "best")
+    assert begun.sha256 != now.sha256
+    # Loaded before the epoch ended, or after.
+    assert named == (begun if moment == "predict_pictures" else now).sha256
+
+
+def test_kept_predictions_are_not_continued_with_other_weights(run, data):
+    split, options = data.split("validation"), PredictionOptions(decoder="tf")
+    source = sources.RunSource(run, data, options, "tf")
+    _ = source.predictor
+    source.weights = dataclasses.replace(source.weights, sha256="of the epoch before")
+    with pytest.raises(PredictionError, match="goes on and has replaced those of the kept"):
+        next(source._computed(split, np.arange(split.num_products), 0))

@@ -5,8 +5,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cdisc_tfds.records import Product
 from tests.helpers.network_runs import write_network_run, write_state
@@ -16,11 +14,11 @@ from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.models.networks import build_model
-from trainer.prediction.averaging import MEANS, AveragingError, average_products
 from trainer.prediction.loading import load_predictor
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
 from trainer.prediction.priors import training_prior
 from trainer.prediction.validation import Validator
+from trainer.prediction.views import Views
 from trainer.runs.checkpoint import CheckpointError
 from trainer.runs.folder import RunFolderError
 
@@ -59,77 +57,22 @@ def test_records_of_other_products_are_refused(data):
             list(predict_products(network, swapped, batch_size=3, products=products))
 
 
-# Averaging.
-
-
-def _stream(lengths, num_classes, cuts, seed):
-    rng = np.random.default_rng(seed)
-    ordinals = np.repeat(np.cumsum(rng.integers(1, 3, len(lengths))), lengths)
-    probabilities = rng.dirichlet(np.ones(num_classes), len(ordinals)).astype(np.float32)
-    borders = sorted({min(cut, len(ordinals)) for cut in cuts} | {0, len(ordinals)})
-    return ordinals, probabilities, list(zip(borders, borders[1:]))
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=12),
-    cuts=st.lists(st.integers(1, 60), max_size=10),
-    mean=st.sampled_from(MEANS),
-    seed=st.integers(0, 1000),
-)
-def test_averages_do_not_depend_on_where_batches_end(lengths, cuts, mean, seed):
-    ordinals, probabilities, borders = _stream(lengths, 7, cuts, seed)
-    batches = list(
-        average_products(((ordinals[a:b], probabilities[a:b]) for a, b in borders), mean)
-    )
-    whole = list(average_products([(ordinals, probabilities)], mean))
-    for field in ("ordinals", "num_pictures", "probabilities", "picture_probabilities"):
-        joined = np.concatenate([getattr(batch, field) for batch in batches])
-        assert np.array_equal(joined, np.concatenate([getattr(batch, field) for batch in whole]))
-
-    averaged = np.concatenate([batch.probabilities for batch in batches])
-    assert np.array_equal(
-        np.concatenate([batch.ordinals for batch in batches]), np.unique(ordinals)
-    )
-    for ordinal, row in zip(np.unique(ordinals), averaged):
-        own = probabilities[ordinals == ordinal].astype(np.float64)
-        expected = own.mean(axis=0)
-        if mean == "geometric":
-            expected = np.exp(np.log(own).mean(axis=0))
-            expected /= expected.sum()
-        np.testing.assert_allclose(row, expected, rtol=2e-5)
-
-
-def test_geometric_mean_survives_probabilities_of_zero():
-    probabilities = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-    (_, last) = average_products([(np.array([0, 0]), probabilities)], "geometric")
-    np.testing.assert_allclose(last.probabilities, [[0.5, 0.5, 0.0]], atol=1e-6)
-
-
-def test_a_product_in_two_pieces_is_an_error():
-    with pytest.raises(AveragingError, match="must follow each other.*product 3 after product 4"):
-        list(average_products([(np.array([3, 4, 3]), np.ones([3, 2], np.float32))]))
-
-
-def test_a_product_that_comes_back_in_a_later_batch_is_an_error():
-    one = np.ones([1, 2], np.float32)
-    with pytest.raises(AveragingError, match="must follow each other.*product 1 after product 2"):
-        list(average_products([(np.array([2]), one), (np.array([1]), one)]))
-
-
 # Predicting a split.
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_each_product_gets_the_mean_over_its_pictures(data, batch_size):
+@pytest.mark.parametrize(
+    ("batch_size", "mean"), [(1, "arithmetic"), (3, "arithmetic"), (64, "arithmetic"), (3, "max")]
+)
+def test_each_product_gets_its_pictures_joined(data, batch_size, mean):
     products = make_products([0, 1, 2, 3, 4, 5, 0], seed=1, first_id=100)
     split, model = data.split("validation"), _model()
     network = Predictor(model, LabelMap(data.categories), image_size=SIZE)
-    batches = list(predict_products(network, split, batch_size=batch_size))
+    batches = list(predict_products(network, split, batch_size=batch_size, mean=mean))
     assert np.concatenate([batch.ordinals for batch in batches]).tolist() == list(range(7))
     probabilities = np.concatenate([batch.probabilities for batch in batches])
     for product, row in zip(products, probabilities, strict=True):
-        np.testing.assert_allclose(row, _expected(model, product).mean(axis=0), rtol=1e-5)
+        expected = getattr(_expected(model, product), "max" if mean == "max" else "mean")(axis=0)
+        np.testing.assert_allclose(row, expected / expected.sum(), rtol=1e-5)
     assert np.array_equal(
         np.concatenate([batch.num_pictures for batch in batches]), split.index.num_pictures
     )
@@ -184,7 +127,7 @@ def test_the_prior_is_the_share_of_training_products(data):
 
 def test_flip_averages_with_the_mirror_image(data):
     model = _model()
-    network = Predictor(model, LabelMap(data.categories), image_size=SIZE, flip=True)
+    network = Predictor(model, LabelMap(data.categories), image_size=SIZE, views=Views(flip=True))
     pictures = np.random.default_rng(0).integers(0, 256, [3, SIZE, SIZE, 3]).astype(np.uint8)
     softmax = [keras.ops.softmax(model(x)).numpy() for x in (pictures, pictures[:, :, ::-1])]
     np.testing.assert_allclose(
@@ -212,8 +155,6 @@ def test_a_diverged_network_is_an_error_not_a_prediction(data):
 def test_a_network_must_fit_its_label_map(data):
     with pytest.raises(PredictionError, match="Received: 5 outputs for 6 classes"):
         Predictor(_model(5), LabelMap(data.categories), image_size=SIZE)
-    with pytest.raises(PredictionError, match="one of arithmetic, geometric. Received: 'median'"):
-        Predictor(_model(), LabelMap(data.categories), image_size=SIZE, mean="median")
 
 
 def test_validation_counts_by_picture_and_by_product(data):

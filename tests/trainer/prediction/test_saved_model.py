@@ -4,10 +4,12 @@ import tensorflow as tf
 
 from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.data.label_map import LabelMap
+from trainer.data.tf_decoding import decode_jpeg
 from trainer.models.networks import build_model
 from trainer.prediction import saved_model
 from trainer.prediction.predictor import Predictor, predict_products
-from trainer.prediction.saved_model import ServingError, export
+from trainer.prediction.saved_model import Served, ServingError, export
+from trainer.prediction.views import Views
 
 
 @pytest.fixture
@@ -22,6 +24,10 @@ def _predictor(data, target="category", **options):
     label_map = LabelMap(data.categories, target)
     model = build_model("logistic", label_map.num_classes, image_size=SIZE)
     return Predictor(model, label_map, image_size=SIZE, **options)
+
+
+def _served(data, target="category"):
+    return Served((_predictor(data, target),))
 
 
 def _serve(folder, jpegs):
@@ -41,8 +47,8 @@ def test_a_name_that_is_too_long_for_the_file_beside_it(tmp_path):
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_served_probabilities_are_those_of_the_predictor(data, tmp_path, flip):
-    predictor = _predictor(data, flip=flip)
-    folder = export(predictor, tmp_path / "served" / "1")
+    predictor = _predictor(data, views=Views(flip=flip))
+    folder = export(Served((predictor,)), tmp_path / "served" / "1")
     jpegs = [jpeg for product in make_products([0, 1, 2, 3, 4, 5]) for jpeg in product.images]
     served = _serve(folder, jpegs)
     predicted = np.concatenate(
@@ -62,8 +68,31 @@ def test_served_probabilities_are_those_of_the_predictor(data, tmp_path, flip):
     )
 
 
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+def test_several_networks_are_served_together(data, tmp_path, mean):
+    """Their pictures have different sizes."""
+    label_map = LabelMap(data.categories)
+    one, other = (
+        Predictor(
+            build_model("logistic", 6, image_size=size, seed=size), label_map, image_size=size
+        )
+        for size in (SIZE, 12)
+    )
+    folder = export(Served((one, other), (0.75, 0.25), mean), tmp_path / "1")
+    jpegs = make_products([3])[0].images
+    ours, theirs = (
+        predictor.probabilities(tf.stack([decode_jpeg(jpeg, size) for jpeg in jpegs]))
+        for predictor, size in ((one, SIZE), (other, 12))
+    )
+    expected = 0.75 * ours + 0.25 * theirs
+    if mean == "geometric":
+        expected = ours**0.75 * theirs**0.25
+        expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(_serve(folder, jpegs)["probabilities"], expected, rtol=1e-5)
+
+
 def test_the_names_are_an_asset(data, tmp_path):
-    folder = export(_predictor(data, "level1"), tmp_path / "1")
+    folder = export(_served(data, "level1"), tmp_path / "1")
     assert (folder / "assets" / "class_names.txt").read_text() == "HOME\nBOOKS\nMISC\n"
     jpeg = make_products([0])[0].images[0]
     served = _serve(folder, [jpeg, jpeg])
@@ -74,14 +103,14 @@ def test_the_names_are_an_asset(data, tmp_path):
 
 def test_a_name_takes_one_line(data, tmp_path):
     data.categories.level3_names[1] = " FLOOR\n LAMP "
-    folder = export(_predictor(data), tmp_path / "1")
+    folder = export(_served(data), tmp_path / "1")
     lines = (folder / "assets" / "class_names.txt").read_text().split("\n")
     assert lines[:3] == ["DESK LAMP", "FLOOR LAMP", "CRIME"]
 
 
 def test_nothing_is_written_over(data, tmp_path):
     with pytest.raises(ServingError, match="does not exist yet. Received: .*data, which does"):
-        export(_predictor(data), tmp_path / "data")
+        export(_served(data), tmp_path / "data")
 
 
 def test_a_failed_export_leaves_nothing(data, tmp_path, monkeypatch):
@@ -90,12 +119,12 @@ def test_a_failed_export_leaves_nothing(data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(saved_model.os, "rename", full)
     with pytest.raises(OSError, match="No space left"):
-        export(_predictor(data), tmp_path / "1")
+        export(_served(data), tmp_path / "1")
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_an_empty_vector_gives_empty_results(data, tmp_path):
-    folder = export(_predictor(data), tmp_path / "1")
+    folder = export(_served(data), tmp_path / "1")
     served = _serve(folder, np.array([], object))
     assert served["probabilities"].shape == (0, 6)
     assert served["class"].shape == served["name"].shape == served["category_id"].shape == (0, 5)
@@ -103,7 +132,7 @@ def test_an_empty_vector_gives_empty_results(data, tmp_path):
 
 def test_a_header_of_too_many_pixels_is_refused_before_decoding(data, tmp_path):
     """A few bytes must not make the server take gigabytes of memory."""
-    folder = export(_predictor(data), tmp_path / "1")
+    folder = export(_served(data), tmp_path / "1")
     jpeg = bytearray(make_products([0])[0].images[0])
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = (8192).to_bytes(2, "big") + (4097).to_bytes(2, "big")
@@ -116,7 +145,7 @@ def test_a_header_of_too_many_pixels_is_refused_before_decoding(data, tmp_path):
 
 def test_strings_are_decoded_on_the_processor(data, tmp_path):
     """On a machine with a GPU, TensorFlow may place a loop over strings there, which fails."""
-    folder = export(_predictor(data), tmp_path / "1")
+    folder = export(_served(data), tmp_path / "1")
     graph = tf.saved_model.load(str(folder)).signatures["serving_default"].graph
     bodies = graph.as_graph_def().library.function
     devices = {

@@ -3,6 +3,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from tests.helpers.network_runs import write_network_run
 from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
-from trainer.models.networks import build_model
 from trainer.prediction import submission
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import Predictor
@@ -69,6 +69,11 @@ def test_a_submission_has_the_most_probable_category_of_each_product(
         "split": "test",
         "data_digest": split.index.digest,
         "decoder": "tf",
+        "flip": False,
+        "scales": [1.0],
+        "known_pictures": None,
+        "mean": "arithmetic",
+        "mean_choice": None,
     }
 
 
@@ -247,22 +252,23 @@ def test_a_name_that_is_too_long_for_the_file_beside_it(run, tmp_path):
         submission.submit(run.path, tmp_path / f"{'x' * 240}.csv")
 
 
-def test_every_product_needs_one_prediction(run, data, monkeypatch):
-    network = _fake_predictor(data)
-    batches = _fake_batches([[0, 1], [1, 2]])
-    monkeypatch.setattr(submission, "predict_products", lambda *args, **kwargs: batches)
+def test_every_product_needs_one_prediction(data):
+    source = _fake_source(data, [[0, 1], [1, 2]])
     with pytest.raises(SubmissionError, match="A product was predicted twice"):
-        submission.predict_categories(network, data.split("test"), batch_size=4)
-    batches = _fake_batches([[0, 1], [2]])
+        submission.predict_categories(source, data.split("test"))
+    source = _fake_source(data, [[0, 1], [2]])
     with pytest.raises(
         SubmissionError, match="Every product needs a prediction. 17 of 20 got none"
     ):
-        submission.predict_categories(network, data.split("test"), batch_size=4)
+        submission.predict_categories(source, data.split("test"))
 
 
-def _fake_predictor(data):
-    model = build_model("logistic", 6, image_size=SIZE)
-    return Predictor(model, LabelMap(data.categories), image_size=SIZE)
+def _fake_source(data, ordinals):
+    """A source that predicts these batches of products."""
+    batches = _fake_batches(ordinals)
+    return types.SimpleNamespace(
+        label_map=LabelMap(data.categories), predict=lambda split: iter(batches)
+    )
 
 
 def _fake_batches(ordinals):

@@ -5,10 +5,12 @@ import pytest
 from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
 from trainer.reporting import evaluation_sections, pictures
-from trainer.reporting.evaluation_sections import chosen_examples, full_names
+from trainer.reporting.evaluation_sections import chosen_examples
 from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import load_runs
+from trainer.runs.evaluation_parts import KnownPictures
+from trainer.runs.prediction_method import MeanChoice
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def test_every_measure_appears(tmp_path, data):
         "train[:9]",
         checkpoint="last",
         flip=True,
+        scales=(1.0, 1.15),
         mean="geometric",
         level2=None,
         deduplicated=None,
@@ -35,7 +38,7 @@ def test_every_measure_appears(tmp_path, data):
     columns = ["1,234", "2,345", "0.5625", "0.4375", "0.6875", "0.6250", "0.8125"]
     for last in (["0.6562", "0.5432"], ["–", "–"]):
         assert "\n".join(f'<td class="number">{cell}</td>' for cell in columns + last) in html
-    method = "last checkpoint, with mirror images, geometric mean"
+    method = "last checkpoint, with mirror images, at scales 1, 1.15, geometric over pictures"
     assert f'train[:9]<div class="note">{method}</div>' in html
     assert "Not evaluated yet" not in html
 
@@ -61,6 +64,20 @@ def test_evaluations_of_other_weights_are_marked(tmp_path, data):
             True,
             False,
         ]
+
+
+def test_a_chosen_rule_and_known_pictures_are_told(tmp_path, data):
+    folder = write_run(tmp_path / "run", data, history([0.1]))
+    choice = MeanChoice("vote", "arithmetic", "train[:9]", 9, 0.0125, 0.004)
+    known = KnownPictures(1100, 1001, 25, 0.5625, 0.575)
+    write_evaluation(folder, mean="vote", mean_choice=choice, known_pictures=known)
+    html = evaluation_sections.table_of_evaluations(load_runs([tmp_path / "run"]))
+    assert "vote over pictures, chosen on train[:9]: +0.0125 ± 0.0040 against arithmetic" in html
+    assert (
+        "<p>run on validation: 1,100 of 1,234 products show a picture of a single training "
+        "category, which is right for 1,001. With --known_pictures, 25 change, and accuracy goes "
+        "from 0.5625 to 0.5750.</p>"
+    ) in html
 
 
 def test_commands_that_evaluate_what_is_not(tmp_path, data):
@@ -149,16 +166,3 @@ def test_chosen_examples():
     assert [row.product_id for row in chosen_examples(rows, 100)] == [2, 3, 1, 5, 6, 4]
     assert [row.product_id for row in chosen_examples(rows, 2)] == [2, 3]
     assert [row.product_id for row in chosen_examples(rows, 3)] == [2, 3, 1, 5]
-
-
-@pytest.mark.parametrize(
-    "settings, names",
-    [
-        ({"target": "level1"}, ["HOME", "BOOKS", "MISC"]),
-        ({"within_level1": 1}, ["BOOKS > NOVELS > CRIME", "BOOKS > ATLASES > WORLD"]),
-    ],
-)
-def test_full_names(tmp_path, data, settings, names):
-    write_run(tmp_path / "run", data, [], **settings)
-    (run,) = load_runs([tmp_path / "run"])
-    assert full_names(run) == names

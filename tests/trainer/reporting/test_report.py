@@ -13,6 +13,7 @@ from trainer import report
 from trainer.data.dataset import DatasetError
 from trainer.reporting import pictures
 from trainer.reporting.report import ReportError, write_report
+from trainer.runs.evaluation_parts import FrequencyGroup, Reliability, ReliabilityBin
 
 
 @pytest.fixture
@@ -32,7 +33,13 @@ def runs(tmp_path, data):
     product_id = int(data.split("validation").index.product_id[0])
     examples = [example(product_id, 0, 1, 0.75)]
     confusion = [[6, 2, 0], [1, 9, 0], [0, 3, 1]]
-    write_evaluation(cnn, examples=examples, level1_confusion=confusion)
+    write_evaluation(
+        cnn,
+        examples=examples,
+        level1_confusion=confusion,
+        reliability=Reliability(0.1, None, (ReliabilityBin(9, 0.5, 0.6),), ()),
+        groups=(FrequencyGroup("head", 1, 2, 0.5, 0.5, 0.5, 0.5),),
+    )
     write_run(tmp_path / "new <i>", data, [], epochs=7)
     write_run(tmp_path / "level1", data, history([0.7]), target="level1")
     write_two_stage(tmp_path / "two", data, {0: 0.5, 1: 0.6})
@@ -51,6 +58,8 @@ def test_the_page_needs_no_other_file_and_has_every_section(tmp_path, runs):
         "runs",
         "specialists",
         "evaluations",
+        "probabilities",
+        "classes",
         "confusions",
         "examples",
     ]
@@ -58,7 +67,12 @@ def test_the_page_needs_no_other_file_and_has_every_section(tmp_path, runs):
     assert "new &lt;i&gt;" in text and "new <i>" not in text
     assert "0.2424 (4)" in text
     assert folder == tmp_path / "out" / "report_files"
-    names = ["confusions-cnn-validation.png", "curves.png", "specialists-two.png"]
+    names = [
+        "confusions-cnn-validation.png",
+        "curves.png",
+        "reliability-cnn-validation.png",
+        "specialists-two.png",
+    ]
     assert sorted(path.name for path in folder.iterdir()) == names
     for name in names:
         Image.open(io.BytesIO((folder / name).read_bytes())).load()

@@ -5,7 +5,17 @@ import pytest
 
 from tests.helpers.fake_runs import example, history, write_evaluation, write_run
 from tests.helpers.small_data import SmallData, make_products
+from trainer.runs.calibration_file import Calibration
+from trainer.runs.category_file import CategoryRow
 from trainer.runs.evaluation_file import EvaluationFileError, EvaluationResult, file_name
+from trainer.runs.evaluation_parts import (
+    Acceptance,
+    FrequencyGroup,
+    KnownPictures,
+    Reliability,
+    ReliabilityBin,
+)
+from trainer.runs.prediction_method import MeanChoice, MemberRun, Mixture, WeightFit
 
 
 @pytest.fixture
@@ -43,13 +53,56 @@ def test_the_file_of_version_0_1(path):
     )
 
 
+def test_the_file_of_version_0_2(path):
+    """It had fewer fields."""
+    expected = EvaluationResult.read(path)
+    content = json.loads(path.read_text()) | {"format": 2}
+    for name in ("reliability", "groups", "known_pictures"):
+        del content[name]
+    for name in ("mean_choice", "mixture", "scales", "calibration"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert EvaluationResult.read(path) == expected
+
+
+def test_every_part_is_read_back(path):
+    result = EvaluationResult.read(path)
+    choice = MeanChoice("vote", "arithmetic", "validation", 9, 0.1, 0.05)
+    member = MemberRun("run", "best", 3, "5" * 64, 1.0, "vote", choice)
+    full = EvaluationResult(
+        dataclasses.replace(
+            result.method,
+            mean_choice=choice,
+            mixture=Mixture("geometric", (member,), WeightFit("validation", 9, 0.5, 0.6)),
+            scales=(1.0, 1.15),
+            calibration=Calibration(1.5, 1.25, "validation", 9, 20, 1.0, 0.9),
+        ),
+        dataclasses.replace(
+            result.counts,
+            reliability=Reliability(
+                0.1,
+                0.2,
+                (ReliabilityBin(3, 0.5, 0.6),),
+                (Acceptance(0.9, 0.7, 0.5, 0.91), Acceptance(0.99, None, 0.0, 0.0)),
+            ),
+            groups=(FrequencyGroup("head", 1, 2, 0.5, 0.5, None, None),),
+            known_pictures=KnownPictures(3, 2, 1, 0.5, 0.6),
+        ),
+        (CategoryRow(3, 1000, "A > x > a", "head", 7, 4, 5, 3),),
+    )
+    full.write(path)
+    assert EvaluationResult.read(path) == full
+    path.with_name("validation.categories.csv").write_text("level\n")
+    assert EvaluationResult.read(path) == dataclasses.replace(full, categories=())
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
         ("", r"cannot be read as an evaluation \(JSONDecodeError"),
         ("[]", r"cannot be read as an evaluation \(AttributeError"),
         ("{}", r"cannot be read as an evaluation \(.*Delete it, or evaluate the run again"),
-        ('{"format": 3}', "up to format 2. .* has format 3: a newer version"),
+        ('{"format": 4}', "up to format 3. .* has format 4: a newer version"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(path, content, text):

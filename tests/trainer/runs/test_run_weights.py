@@ -4,7 +4,7 @@ import json
 from tests.helpers.fake_runs import WEIGHTS_SHA256, history, write_run, write_two_stage
 from tests.helpers.small_data import SmallData
 from trainer.runs.folder import RunFolder
-from trainer.runs.run_weights import RunWeights
+from trainer.runs.run_weights import RunWeights, write_made_from
 from trainer.runs.state import RunState
 
 
@@ -29,7 +29,8 @@ def test_of_two_stages_it_follows_every_network(tmp_path):
 
 def test_what_is_written_beside(tmp_path):
     weights = RunWeights("run", "best", 3, WEIGHTS_SHA256)
-    path = weights.write_beside(tmp_path / "submission.csv.gz", split="test")
+    facts = dataclasses.asdict(weights) | {"split": "test"}
+    path = write_made_from(tmp_path / "submission.csv.gz", facts)
     assert path.name == "submission.csv.gz.made_from.json"
     assert json.loads(path.read_text()) == {
         "run": "run",

@@ -14,9 +14,10 @@ from tests.helpers.tiny_pretrained import NAME, add_to_models
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import build_model
 from trainer.prediction.validation import Validator
+from trainer.runs import picture_files
 from trainer.terminal.command import Preempted
 from trainer.terminal.signals import StopFlag
-from trainer.training import feature_files, feature_store, training
+from trainer.training import feature_store, training
 from trainer.training.feeds import FeatureFeed
 from trainer.training.hooks import Hook
 from trainer.training.train import train
@@ -124,7 +125,7 @@ def _kill(monkeypatch, owner, name, call):
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        (feature_files, "write_arrays", 2),
+        (picture_files, "write_arrays", 2),
         (Hook, "before_step", 2),
         (Hook, "before_step", 17),
         (FeatureFeed, "validate", 2),

@@ -1,0 +1,204 @@
+"""The probabilities of pictures, kept on disk so that another rule or mixture takes seconds.
+
+A folder named after everything that the probabilities depend on holds them. Of many classes, a
+picture keeps the TOP most probable ones exactly; what remains of the sum 1 is spread evenly over
+the others. The pass that computes them already yields them so: a second one gives the same bits.
+An interrupted pass continues after the last finished file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from cdisc_tfds.file_lock import locked
+from trainer.prediction.averaging import Pictures
+from trainer.runs.picture_files import PictureIndex, folder_of, read_arrays, write_pictures
+
+TOP = 128
+_PICTURES_PER_FILE = 16384
+_WORTH_A_WORD = 100_000_000  # bytes
+
+
+class _BusyError(Exception):
+    """Another process computes the same predictions."""
+
+
+def bytes_per_picture(num_classes: int) -> int:
+    """Bytes that a picture takes on disk."""
+    if num_classes <= TOP:
+        return 8 + 4 * num_classes
+    return 8 + TOP * (4 + _class_dtype(num_classes).itemsize)
+
+
+def _class_dtype(num_classes: int) -> np.dtype[Any]:
+    return np.dtype(np.uint16 if num_classes <= 1 << 16 else np.uint32)
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptPredictions:
+    """Predictions on disk, or to be computed.
+
+    Attributes:
+      parent: folder of the predictions of a run.
+      key: everything that these predictions depend on, as JSON has it.
+      num_classes: number of classes.
+      num_pictures: number of pictures, readable or not.
+      batch_size: pictures per batch.
+      compute: from a number of batches to skip, computes the others.
+    """
+
+    parent: pathlib.Path
+    key: dict[str, Any]
+    num_classes: int
+    num_pictures: int
+    batch_size: int
+    compute: Callable[[int], Iterator[Pictures]]
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """The folder of these predictions."""
+        return folder_of(self.parent, self._whole_key)
+
+    @property
+    def _whole_key(self) -> dict[str, Any]:
+        """The key, and how an interrupted pass divides the pictures."""
+        divided = {"batch_size": self.batch_size, "batches_per_file": self._batches_per_file}
+        return self.key | divided
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of them are on disk, unless a file turns out to be damaged."""
+        return PictureIndex.read(self.folder, self._whole_key).finished
+
+    def pictures(self) -> Iterator[Pictures]:
+        """All readable pictures, those that are not on disk computed and written there.
+
+        If they cannot be written, for lack of room or permission, or because another process just
+        does so, a warning says why, and they are computed without.
+        """
+        folder = self.folder
+        index = self._intact(folder)
+        yield from self._read(folder, index)
+        if index.finished:
+            return
+        skip = len(index.files) * self._batches_per_file
+        with contextlib.ExitStack() as stack:
+            why_not = self._opened(stack, folder, index)
+            if not why_not:
+                yield from self._computed(folder, index, skip)
+                return
+        logging.warning("The predictions are not kept in %s: %s", folder, why_not)
+        yield from self._without_keeping(self.compute(skip))
+
+    @property
+    def _batches_per_file(self) -> int:
+        return max(1, _PICTURES_PER_FILE // self.batch_size)
+
+    def _intact(self, folder: pathlib.Path) -> PictureIndex:
+        """The index, up to the first damaged file."""
+        index = PictureIndex.read(folder, self._whole_key)
+        damaged = index.damaged(folder)
+        if not damaged:
+            return index
+        return dataclasses.replace(index, finished=False, files=index.files[: damaged[0]])
+
+    def _read(self, folder: pathlib.Path, index: PictureIndex) -> Iterator[Pictures]:
+        for file in index.files:
+            ordinals, *arrays = read_arrays(folder / file.file, self._num_arrays)
+            for start in range(0, len(ordinals), self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                part = [array[rows] for array in arrays]
+                yield ordinals[rows], _restored(part, self.num_classes)
+
+    @property
+    def _num_arrays(self) -> int:
+        return 2 if self.num_classes <= TOP else 3
+
+    def _opened(
+        self, stack: contextlib.ExitStack, folder: pathlib.Path, index: PictureIndex
+    ) -> str:
+        """Makes the folder and locks it; returns why that is impossible, or nothing."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / "writer.lock", _BusyError()))
+            done = sum(file.pictures for file in index.files)
+            needed = (self.num_pictures - done) * bytes_per_picture(self.num_classes)
+            free = shutil.disk_usage(folder).free
+        except _BusyError:
+            return "another process is computing them."
+        except OSError as error:
+            return f"{error}."
+        if needed > free:
+            return f"they need {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free."
+        return ""
+
+    def _computed(self, folder: pathlib.Path, index: PictureIndex, skip: int) -> Iterator[Pictures]:
+        """Computes the remaining files; yields the batches of a file before it is written."""
+        batches = self.compute(skip)
+        for number in itertools.count(len(index.files)):
+            parts: list[list[np.ndarray]] = []
+            for ordinals, probabilities in itertools.islice(batches, self._batches_per_file):
+                reduced = _reduced(probabilities)
+                parts.append([ordinals, *reduced])
+                yield ordinals, _restored(reduced, self.num_classes)
+            try:
+                if parts:
+                    arrays = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+                    file = write_pictures(folder, number, arrays)
+                    index = dataclasses.replace(index, files=(*index.files, file))
+                else:
+                    index = dataclasses.replace(index, finished=True)
+                index.write(folder)
+            except OSError as error:
+                logging.warning("The predictions are not kept in %s: %s.", folder, error)
+                yield from self._without_keeping(batches)
+                return
+            if index.finished:
+                break
+        if (size := index.size(folder)) >= _WORTH_A_WORD:
+            print(
+                f"The predictions ({size / 1e9:.1f} GB) are kept in {folder}; delete it when you "
+                "no longer need them.",
+                file=sys.stderr,
+            )
+
+    def _without_keeping(self, batches: Iterator[Pictures]) -> Iterator[Pictures]:
+        for ordinals, probabilities in batches:
+            yield ordinals, _restored(_reduced(probabilities), self.num_classes)
+
+
+def _reduced(probabilities: np.ndarray) -> list[np.ndarray]:
+    """float32 [b, classes] -> what is kept of it.
+
+    All of it; of more than TOP classes, float32 [b, TOP] and integers [b, TOP], the largest
+    probabilities and their classes.
+    """
+    num_classes = probabilities.shape[1]
+    if num_classes <= TOP:
+        return [probabilities]
+    classes = np.sort(np.argpartition(-probabilities, TOP - 1, axis=1)[:, :TOP], axis=1)
+    return [
+        np.take_along_axis(probabilities, classes, axis=1),
+        classes.astype(_class_dtype(num_classes)),
+    ]
+
+
+def _restored(kept: list[np.ndarray], num_classes: int) -> np.ndarray:
+    """What `_reduced` kept -> float32 [b, classes]."""
+    if num_classes <= TOP:
+        return kept[0]
+    values, classes = kept
+    rest = np.maximum(1 - values.sum(axis=1, keepdims=True), 0) / np.float32(num_classes - TOP)
+    probabilities = np.tile(rest.astype(np.float32), [1, num_classes])
+    np.put_along_axis(probabilities, classes.astype(np.int64), values, axis=1)
+    return probabilities

@@ -1,0 +1,136 @@
+"""The runs that a command names, as one Source."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from trainer.data.dataset import CdiscountData
+from trainer.data.labelled_split import LabelledSplit
+from trainer.prediction.mixture import MixedSource
+from trainer.prediction.mixture_rules import (
+    MixtureError,
+    common_validation_split,
+    require_mixable,
+    require_unseen,
+)
+from trainer.prediction.options import PredictionOptions
+from trainer.prediction.run_selection import RunSelection
+from trainer.prediction.sources import RunSource, Source
+from trainer.prediction.weight_fit import fit_weights
+from trainer.runs.folder import RunFolder
+from trainer.runs.prediction_method import MeanChoice, MemberRun, Mixture
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectedRuns:
+    """One run, or several together, ready to predict.
+
+    Attributes:
+      source: what predicts.
+      members: the runs, in the order of the flags.
+      choices: of each run, why `--mean=auto` chose its rule; None if the user named one.
+      mixture: how several runs are averaged; None for one run.
+    """
+
+    source: Source
+    members: tuple[RunSource, ...]
+    choices: tuple[MeanChoice | None, ...]
+    mixture: Mixture | None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of `Method` that say what predicted."""
+        first = self.members[0]
+        if self.mixture is not None:
+            rules = dict.fromkeys(member.mean for member in self.members)
+            return {"mean": ", ".join(rules), "mixture": self.mixture}
+        return {
+            "mean": first.mean,
+            "mean_choice": self.choices[0],
+            "epoch": first.weights.epoch,
+            "weights_sha256": first.weights.sha256,
+        }
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What predicted, for the file beside a submission."""
+        if self.mixture is not None:
+            return dataclasses.asdict(self.mixture)
+        (member,), (choice,) = self.members, self.choices
+        return dataclasses.asdict(member.weights) | {
+            "mean": member.mean,
+            "mean_choice": dataclasses.asdict(choice) if choice else None,
+        }
+
+
+def selected_folders(selection: RunSelection) -> tuple[RunFolder, ...]:
+    """The folders of the runs, checked as far as that costs nothing.
+
+    Raises:
+      OptionError: if the flags contradict each other.
+      RunFolderError: if a folder holds no run.
+      MixtureError: if several runs cannot predict together.
+    """
+    runs = tuple(RunFolder(folder).require() for folder in selection.folders)
+    _ = selection.weights  # raises OptionError
+    if len(runs) > 1:
+        require_mixable(runs)
+    return runs
+
+
+def select_runs(
+    selection: RunSelection,
+    runs: Sequence[RunFolder],
+    data: CdiscountData,
+    options: PredictionOptions,
+    decoder: str,
+) -> SelectedRuns:
+    """Prepares the runs; chooses rules and fits weights if the flags say so.
+
+    Args:
+      selection: the flags that choose the runs.
+      runs: their folders, from `selected_folders`.
+      data: the data set, which must have the runs' categories.
+      options: how to predict.
+      decoder: the decoder, as `resolve_decoder` returns it.
+
+    Raises:
+      MixtureError: if several runs hold the same weights, or weights cannot be fitted.
+      Also the errors of `RunSource` and `choose_mean`.
+    """
+    weights, fit, fitting = selection.weights, None, None
+    if weights is None:  # check everything before the long work
+        fitting = data.split(common_validation_split(runs))
+        require_unseen(fitting, runs, data)
+    members = tuple(RunSource(run, data, options, decoder) for run in runs)
+    _require_different(members)
+    choices = tuple(member.settle_mean() for member in members)
+    if len(members) == 1:
+        return SelectedRuns(members[0], members, choices, None)
+    if fitting is not None:
+        labelled = LabelledSplit(fitting, members[0].label_map)
+        weights, fit = fit_weights(members, labelled, selection.run_mean)
+    rows = tuple(
+        MemberRun(
+            **dataclasses.asdict(member.weights),
+            weight=weight,
+            mean=member.mean,
+            mean_choice=choice,
+        )
+        for member, weight, choice in zip(members, weights or (), choices, strict=True)
+    )
+    source = MixedSource(members, [row.weight for row in rows], selection.run_mean)
+    return SelectedRuns(source, members, choices, Mixture(selection.run_mean, rows, fit))
+
+
+def _require_different(members: Sequence[RunSource]) -> None:
+    seen: dict[str, RunSource] = {}
+    for member in members:
+        other = seen.setdefault(member.weights.sha256, member)
+        if other is not member:
+            raise MixtureError(
+                "Runs in --run_dirs must have different weights. Received the same ones in "
+                f"{other.run.path} and {member.run.path}. Leave one of them out."
+            )
