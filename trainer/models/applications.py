@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import warnings
 from typing import Any
 
 import keras
@@ -22,6 +21,10 @@ from trainer.models.weight_files import (
 # What the files of EfficientNet-B0 to B7 hold: the "variance" is the deviation, which a layer that
 # Keras adds for them makes up for (https://github.com/tensorflow/tensorflow/issues/49930).
 _STORED_MEAN, _STORED_VARIANCE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# Of the copy that receives a file: the size whose files the table names. Without a size,
+# NASNetLarge has fewer layers than its file.
+_SOURCE_SHAPE = (224, 224, 3)
 
 
 def build_base(base: BaseEntry, image_size: int | None) -> keras.Model:
@@ -50,9 +53,9 @@ def weights_path(base: BaseEntry, weights: str) -> pathlib.Path | None:
 def load_weights(network: keras.Model, base: BaseEntry, path: pathlib.Path | None) -> None:
     """Loads a file of the application without its top, or ImageNet's weights, into `network`.
 
-    Another copy of the application receives the file and passes its weights on. Keras's files for
-    ImageNet depend on the size of the pictures, and so does whether it accepts them (NASNet). And
-    with `weights="imagenet"`, EfficientNet-B0 to B7 have a layer more.
+    Another copy of the application receives the file and passes its weights on. Which file Keras
+    takes for MobileNet depends on the size of the pictures, and with `weights="imagenet"`,
+    EfficientNet-B0 to B7 have a layer more.
 
     Args:
       network: what `build_base` built.
@@ -65,23 +68,20 @@ def load_weights(network: keras.Model, base: BaseEntry, path: pathlib.Path | Non
     if path is None:
         source = _imagenet_network(base)
     else:
-        source = _network(base, weights=None)
+        source = _network(base, weights=None, input_shape=_SOURCE_SHAPE)
         load_file(source, path, _owner(base))
         _require_stored_scaling(base, source, path)
     network.set_weights(_without_scaling(base, source).get_weights())
 
 
 def _network(base: BaseEntry, **arguments: Any) -> keras.Model:
-    with warnings.catch_warnings():
-        # The size is not one of those that have files of their own; see `load_weights`.
-        warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
-        return getattr(keras.applications, base.kind)(include_top=False, **arguments)
+    return getattr(keras.applications, base.kind)(include_top=False, **arguments)
 
 
 def _imagenet_network(base: BaseEntry) -> keras.Model:
     try:
         with download_timeout():
-            return _network(base, weights="imagenet")
+            return _network(base, weights="imagenet", input_shape=_SOURCE_SHAPE)
     except Exception as error:  # Keras raises plain `Exception` when a download fails
         path = keras_home() / "models" / base.weights_file
         raise missing_download(path, error, base.weights_source) from error

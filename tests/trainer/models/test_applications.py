@@ -34,13 +34,13 @@ def _preprocess_input(name):
     )
 
 
-def _pixels():
-    return np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
+def _pixels(size=SIZE):
+    return np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
 
 
-def _scaled(name):
-    pictures = keras.Input((SIZE, SIZE, 3), dtype="uint8")
-    return keras.Model(pictures, models.scaled(pictures, models.MODELS[name].pixels))(_pixels())
+def _scaled(name, pixels):
+    pictures = keras.Input(pixels.shape[1:], dtype="uint8")
+    return keras.Model(pictures, models.scaled(pictures, models.MODELS[name].pixels))(pixels)
 
 
 def test_the_table_has_every_classifier_of_keras():
@@ -60,7 +60,7 @@ def test_pixels_are_scaled_as_keras_does_it():
         if models.MODELS[name].base.first_layer:  # scaled within the network; see the next test
             np.testing.assert_array_equal(keras_own, pixels, err_msg=name)
         else:
-            np.testing.assert_allclose(_scaled(name), keras_own, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(_scaled(name, _pixels()), keras_own, atol=1e-5, err_msg=name)
 
 
 class _Keras:
@@ -107,8 +107,9 @@ def test_imagenet_asks_for_the_file_of_the_table(name, monkeypatch):
     assert len(loaded) - len(base.weights) in (0, 3)  # 3: EfficientNet's Normalization
     if first := entry.base.first_layer:
         scaling = keras.Model(fake.network.input, fake.network.get_layer(first).input)
-        theirs = scaling(_pixels().astype(np.float32))
-        np.testing.assert_allclose(_scaled(name), theirs, atol=2e-5)
+        pixels = _pixels(fake.network.input_shape[1])
+        theirs = scaling(pixels.astype(np.float32))
+        np.testing.assert_allclose(_scaled(name, pixels), theirs, atol=2e-5)
 
 
 def test_imagenet_without_network_says_which_file_to_put_where(monkeypatch):
