@@ -114,7 +114,7 @@ def select_runs(
         weights, fit = fit_weights(members, labelled, selection.run_mean)
     rows = tuple(
         MemberRun(
-            **dataclasses.asdict(member.weights),
+            **vars(member.weights),
             weight=weight,
             mean=member.mean,
             mean_choice=choice,

@@ -129,28 +129,14 @@ class RunSource:
         require_both_stages(run)
         weights = RunWeights.of(run, options.checkpoint)
         if weights is None:
-            self._load()  # says what the run lacks
+            _ = self.predictor  # says what the run lacks
             raise PredictionError(f"{run.path} has no weights of the checkpoint yet.")
         self.weights = weights
         self._has_predicted = False
 
     @functools.cached_property
     def predictor(self) -> Predictor:
-        """The run's network, with the weights that `weights` names.
-
-        Raises:
-          PredictionError: if a training that goes on has replaced them meanwhile.
-        """
-        predictor = self._load()
-        if RunWeights.of(self.run, self._options.checkpoint) != self.weights:
-            raise PredictionError(
-                "Predictions are of the weights that a run has when the command starts. The "
-                f"training of {self.run.path} goes on and has replaced them. Start the command "
-                "again, or wait until the training is finished."
-            )
-        return predictor
-
-    def _load(self) -> Predictor:
+        """The run's network."""
         return load_predictor(
             self.run, self._data, checkpoint=self._options.checkpoint, views=self._options.views
         )

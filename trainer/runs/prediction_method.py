@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from trainer.runs.calibration_file import Calibration
+from trainer.runs.state import DataIdentity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class MemberRun:
     """A run that predicts together with others.
 
     Attributes:
-      run, checkpoint, epoch, sha256: as in `RunWeights`.
+      run, checkpoint, epoch, sha256, trained_on: as in `RunWeights`.
       weight: its share of the mixture; all shares sum to 1.
       mean, mean_choice: as in `Method`.
     """
@@ -64,6 +65,7 @@ class MemberRun:
     weight: float
     mean: str
     mean_choice: MeanChoice | None
+    trained_on: DataIdentity | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,15 +127,19 @@ class Method:
         values = {name: content[name] for name in names if name in content}
         values["mean_choice"] = _mean_choice(values)
         if mixture := values.get("mixture"):
-            runs = tuple(
-                MemberRun(**row | {"mean_choice": _mean_choice(row)}) for row in mixture["runs"]
-            )
+            runs = tuple(map(_member, mixture["runs"]))
             fit = WeightFit(**mixture["fit"]) if mixture["fit"] else None
             values["mixture"] = Mixture(mixture["mean"], runs, fit)
         values["scales"] = tuple(values.get("scales", (1.0,)))
         if values.get("calibration"):
             values["calibration"] = Calibration(**values["calibration"])
         return cls(**values)
+
+
+def _member(row: dict[str, Any]) -> MemberRun:
+    data = row.get("trained_on")
+    trained_on = DataIdentity(**data) if data else None
+    return MemberRun(**row | {"mean_choice": _mean_choice(row), "trained_on": trained_on})
 
 
 def _mean_choice(content: dict[str, Any]) -> MeanChoice | None:

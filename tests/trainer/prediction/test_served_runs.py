@@ -34,6 +34,7 @@ def test_a_run_is_served_with_its_temperature(runs):
         "checkpoint": "best",
         "epoch": 0,
         "sha256": run.state.best.sha256,
+        "trained_on": None,
         "precision": "float32",
         "flip": False,
         "scales": (1.0,),

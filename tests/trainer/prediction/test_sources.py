@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from tests.helpers.network_runs import write_network_run, write_state
@@ -42,12 +43,24 @@ def test_a_network_and_its_run_predict_the_same(run, data):
             assert (values == getattr(other, name)).all()
 
 
-def test_weights_that_training_replaces_meanwhile_are_told(run, data):
+def test_weights_that_training_replaces_before_the_first_prediction_are_used(run, data):
     source = RunSource(run, data, PredictionOptions(), "tf")
     write_state(run, _network(1), None)
-    with pytest.raises(PredictionError, match="goes on and has replaced them. Start the command"):
-        list(source.predict(data.split("validation")))
-    assert not run.predictions.exists() or not list(run.predictions.rglob("*.npy"))
+    batches = list(source.predict(data.split("validation")))
+    assert source.weights.sha256 == run.state.best.sha256
+    again = list(RunSource(run, data, PredictionOptions(), "tf").predict(data.split("validation")))
+    for one, other in zip(batches, again, strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_weights_that_training_replaces_between_two_splits_are_told(run, data):
+    options = PredictionOptions()
+    list(RunSource(run, data, options, "tf").predict(data.split("validation")))
+    source = RunSource(run, data, options, "tf")
+    list(source.predict(data.split("validation")))  # from disk
+    write_state(run, _network(1), None)
+    with pytest.raises(PredictionError, match="goes on and has replaced those of the kept pred"):
+        list(source.predict(data.split("train")))
 
 
 def test_a_run_without_the_checkpoint_says_what_it_lacks(run, data):

@@ -65,6 +65,7 @@ def test_a_submission_has_the_most_probable_category_of_each_product(
         "checkpoint": "best",
         "epoch": 0,
         "sha256": run.state.best.sha256,
+        "trained_on": None,  # the run's state does not say
         "file_sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
         "split": "test",
         "data_digest": split.index.digest,

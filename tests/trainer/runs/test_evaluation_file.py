@@ -16,6 +16,7 @@ from trainer.runs.evaluation_parts import (
     ReliabilityBin,
 )
 from trainer.runs.prediction_method import MeanChoice, MemberRun, Mixture, WeightFit
+from trainer.runs.state import DataIdentity
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_the_file_of_version_0_2(path):
 def test_every_part_is_read_back(path):
     result = EvaluationResult.read(path)
     choice = MeanChoice("vote", "arithmetic", "validation", 9, 0.1, 0.05)
-    member = MemberRun("run", "best", 3, "5" * 64, 1.0, "vote", choice)
+    member = MemberRun("run", "best", 3, "5" * 64, 1.0, "vote", choice, DataIdentity("6", "7"))
     full = EvaluationResult(
         dataclasses.replace(
             result.method,

@@ -8,9 +8,11 @@ from trainer.runs.event_log import EventFileError, EventLog, picture_grid
 
 
 def _points(folder, tag):
-    """(step, value) of a scalar, in the order in which TensorBoard reads the files."""
+    """(step, value) of a scalar, in the order of the files' times and numbers."""
     points = []
-    for path in sorted(folder.glob("events.out.tfevents.*")):
+    # events.out.tfevents.TIME.HOST.PROCESS.NUMBER.v2
+    files = folder.glob("events.out.tfevents.*")
+    for path in sorted(files, key=lambda path: [int(path.name.split(".")[i]) for i in (3, -2)]):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
