@@ -8,7 +8,7 @@ import json
 import os
 import pathlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 # Errors of a file system that cannot sync folders.
@@ -18,7 +18,13 @@ _LONGEST_NAME = 200  # bytes that a partial file's name takes from the whole one
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
+def whole_file(
+    path: str | os.PathLike[str],
+    mode: str = "wb",
+    *,
+    before_rename: Callable[[], None] = lambda: None,
+    **kwargs: Any,
+) -> Iterator[IO[Any]]:
     """Opens a file beside `path`, and renames it to `path` once all of it is on the disk.
 
     The rename replaces an existing file. If the block raises, `path` stays as it was and the new
@@ -26,6 +32,7 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) ->
 
     Args:
       path: the file to write.
+      before_rename: called when all of the file is on the disk; if it raises, `path` stays.
       mode, **kwargs: as for `open`.
     """
     path = pathlib.Path(path)
@@ -37,6 +44,7 @@ def whole_file(path: str | os.PathLike[str], mode: str = "wb", **kwargs: Any) ->
             yield file
             file.flush()
             os.fsync(file.fileno())
+        before_rename()
         os.replace(partial, path)
         sync_folder(path.parent)
     finally:

@@ -135,3 +135,19 @@ def test_what_can_be_created(tmp_path, monkeypatch):
     assert can_create("new")
     monkeypatch.setattr(os, "access", lambda *_: False)  # as for a folder of somebody else
     assert not can_create("new")
+
+
+def test_what_is_checked_before_the_rename_sees_the_old_file(tmp_path, calls):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def refuse():
+        assert path.read_text() == "old" and calls == ["sync file"]
+        raise RuntimeError("refused")
+
+    with (
+        pytest.raises(RuntimeError, match="refused"),
+        whole_file(path, before_rename=refuse) as file,
+    ):
+        file.write(b"new")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a"]

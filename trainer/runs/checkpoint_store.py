@@ -162,11 +162,8 @@ class CheckpointStore:
 
     def _replace(self, path: pathlib.Path, content: bytes) -> None:
         """Replaces a file, unless another process has committed during the write."""
-        with whole_file(path) as file:
+        with whole_file(path, before_rename=self.require_own_state) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            self.require_own_state()
 
     def _own_path(self, name: str) -> pathlib.Path:
         """A path that no other process uses, even if this one was suspended during a write."""

@@ -318,7 +318,9 @@ class Training:
             self._store.require_own_state()  # before the curves, which would be doubled
             self._update(events=self._events.commit())
             self._checkpoint = self._store.commit(self._checkpoint, variables)
-            write_history(self._run, self._checkpoint.history)
+            write_history(
+                self._run, self._checkpoint.history, before_rename=self._store.require_own_state
+            )
         if with_variables:
             metrics = self._step.metrics.variables
             devices.share_sums(metrics, self._strategy.num_replicas_in_sync)
