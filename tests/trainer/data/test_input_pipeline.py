@@ -243,6 +243,15 @@ def test_a_damaged_record_is_told(label_map, tmp_path):
         train_batches(None, label_map, split=split)
 
 
+def test_a_shard_that_disappears_is_told(label_map, tmp_path):
+    """As when somebody builds the data set again meanwhile."""
+    split = SmallData(tmp_path).add("train", make_products(LABELS), shards=2)
+    pathlib.Path(split.files[1].path).unlink()
+    with pytest.raises(DatasetError, match="no longer in .* deleted or is built again"):
+        with clear_record_errors(split):
+            train_batches(None, label_map, split=split)
+
+
 def test_errors_that_are_not_about_the_records_stay_as_they_are(data):
     with pytest.raises(tf.errors.InvalidArgumentError), clear_record_errors(data.split("train")):
         tf.reshape(tf.zeros([3]), [2])
