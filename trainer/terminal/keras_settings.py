@@ -47,7 +47,7 @@ def clear_settings_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (AssertionError, AttributeError, OSError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, ImportError, OSError, TypeError, ValueError) as error:
         if isinstance(error, KerasSettingsError) or not _is_from_keras(error):
             raise
         received = f"{type(error).__name__} {error}".strip().rstrip(".")
