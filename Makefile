@@ -1,6 +1,8 @@
 # The targets create a virtual environment in .venv; they need only Python 3.10 to 3.13 and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# Many tests wait for a command or use one core.
+TEST_PROCESSES ?= 2
 SETUP := setup.cfg setup.py pyproject.toml
 
 # Keep the libraries quiet in every target.
@@ -24,7 +26,7 @@ demo: .venv/ok-run
 	$(BIN)/python examples/demo.py
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile
 
 lint: .venv/ok-test
 	$(BIN)/ruff check -q .

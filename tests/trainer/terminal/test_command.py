@@ -104,7 +104,7 @@ def test_a_word_that_is_no_flag_is_refused(module):
 COMMANDS = {
     "main": ["--run_dir=PATH", "--model=NAME", "--learning_rate=X", "--[no]profile_input"],
     "two_stage": ["--specialist_model=NAME", "--specialist_epochs=N", "--image_size=N"],
-    "evaluate": ["--split=TEXT", "--mean=arithmetic|geometric", "--[no]deduplicate"],
+    "evaluate": ["--split=TEXT", "--mean=NAME", "--[no]deduplicate"],
     "submit": ["--sample_submission=PATH", "--checkpoint=best|last", "--output=PATH"],
     "serving": ["--top=N", "--precision=auto|", "--[no]flip"],
     "report": ["--examples=N", "Arguments: the folders of the runs"],

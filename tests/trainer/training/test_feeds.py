@@ -17,7 +17,7 @@ from trainer.prediction.validation import Validator
 from trainer.runs import picture_files
 from trainer.terminal.command import Preempted
 from trainer.terminal.signals import StopFlag
-from trainer.training import feature_store, training
+from trainer.training import feature_store, trained_network
 from trainer.training.feeds import FeatureFeed
 from trainer.training.hooks import Hook
 from trainer.training.train import train
@@ -129,7 +129,7 @@ def _kill(monkeypatch, owner, name, call):
         (Hook, "before_step", 2),
         (Hook, "before_step", 17),
         (FeatureFeed, "validate", 2),
-        (training, "set_trainable", 2),
+        (trained_network, "set_trainable", 2),
         (Hook, "before_step", 42),
     ],
     ids=["features", "first epoch", "second epoch", "validation", "between stages", "top blocks"],

@@ -71,7 +71,17 @@ def last_weights(run: RunFolder) -> list[np.ndarray]:
     return list(weights_of(run, run.state.newest.last).values())
 
 
-@pytest.mark.parametrize("name", [*EVERYTHING, "batch_norm"])
+# One of each kind in the short tests.
+_QUICK = ("mixup", "micro_batch", "recalibrate", "level1_weight", "layer_decay", "sampling_balance")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in _QUICK else pytest.mark.torture)
+        for name in [*EVERYTHING, "batch_norm"]
+    ],
+)
 def test_each_ingredient_alone_has_an_effect(data, plain, tmp_path, name):
     value = "frozen" if name == "batch_norm" else EVERYTHING[name]
     run = train(_config(**{name: value}), tmp_path / "run", data)
@@ -89,6 +99,7 @@ def undisturbed(data, tmp_path_factory):
         return train(config, tmp_path_factory.mktemp("runs") / "undisturbed", data)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("call", [3, 6])
 def test_a_killed_run_with_all_of_them_ends_bit_for_bit(data, undisturbed, tmp_path, call):
     with pytest.raises(Killed):
