@@ -1,7 +1,7 @@
 r"""The network over all pictures of a product: the features of each in, one prediction out.
 
-    features of a picture -> normalised, by base -> dense layer, ReLU -> joined over the pictures
-                                  \-> mean over the pictures -------------------/
+    features of a picture -> normalised -> dense layer, ReLU -> joined over the pictures
+                                 \-> mean over the pictures --------/
     both -> dropout -> logits
 
 The mean of the features alone would be a linear read-out. The join adds what it cannot say: that
@@ -9,8 +9,6 @@ one picture tells more than the others, or that two show different things.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import keras
 from keras import layers, ops
@@ -20,10 +18,13 @@ from trainer.models.networks import ModelError
 
 # Stands in for the score of a picture that is not there; finite, so that nothing becomes NaN.
 _NO_PICTURE = -1e9
+# Of the features' moving statistics. The features do not change, so a short memory is enough, and
+# training may have only some hundred steps.
+_MOMENTUM = 0.9
 
 
 def build_fusion(
-    sizes: Sequence[int],
+    size: int,
     num_classes: int,
     *,
     units: int,
@@ -34,7 +35,7 @@ def build_fusion(
     """Builds the network in float32.
 
     Args:
-      sizes: number of features of each base, in the order in which they are concatenated.
+      size: f, the number of features of a picture, from all bases together.
       num_classes: number of outputs.
       units: units of the dense layer; a multiple of HEADS for `gated`.
       join: `max`, or `gated`: the mean weighted by a softmax over the product's pictures of a
@@ -44,7 +45,7 @@ def build_fusion(
         builds are equal.
 
     Returns:
-      {"features": float [b, p, sum of sizes], "mask": bool [b, p]} -> float32 logits [b, classes].
+      {"features": float [b, p, f], "mask": bool [b, p]} -> float32 logits [b, classes].
       `mask` is true where there is a picture. A product has at least one, and its result does not
       depend on the features where there is none, nor on p.
 
@@ -62,10 +63,14 @@ def build_fusion(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        features = keras.Input((None, sum(sizes)), dtype="float32", name="features")
+        features = keras.Input((None, size), dtype="float32", name="features")
         mask = keras.Input((None,), dtype="bool", name="mask")
         there = ops.expand_dims(ops.cast(mask, "float32"), -1)  # [b, p, 1]
-        x = _normalised(features, sizes)
+        # By feature, so that bases of any scale meet; a norm over a picture's features would lose
+        # what they have in common, such as its brightness.
+        x = layers.BatchNormalization(
+            momentum=_MOMENTUM, center=False, scale=False, name="normalised"
+        )(features, mask=mask)
         hidden = layers.Dense(units, activation="relu", name="pictures")(x)
         joined = _JOINED[join](hidden, there)
         both = layers.Concatenate(name="joined")([joined, _mean(x, there)])
@@ -92,16 +97,6 @@ def features_of(base: keras.Model, images: keras.KerasTensor, flip: bool) -> ker
     if flip:
         features = (features + base(ops.flip(images, axis=2), training=False)) / 2
     return features
-
-
-def _normalised(features: keras.KerasTensor, sizes: Sequence[int]) -> keras.KerasTensor:
-    """Scales each base's features to mean 0 and variance 1: bases differ in scale."""
-    parts, start = [], 0
-    for number, size in enumerate(sizes):
-        own = features[:, :, start : start + size]
-        parts.append(layers.LayerNormalization(name=f"normalised_{number}")(own))
-        start += size
-    return parts[0] if len(parts) == 1 else layers.Concatenate(name="normalised")(parts)
 
 
 def _mean(x: keras.KerasTensor, there: keras.KerasTensor) -> keras.KerasTensor:

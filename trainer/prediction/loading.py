@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from trainer.data.dataset import CdiscountData
+from trainer.models.fusion import build_fusion
 from trainer.models.joined import join_networks
 from trainer.models.networks import build_model
 from trainer.models.precision import resolve_precision
@@ -51,7 +52,8 @@ def load_predictor(
     if data is not None:
         run.require_categories(data.categories)
         prior = prior_of_run(data, config, label_map)
-    network, weights = _load_settled(run, checkpoint, precision)
+    _require_pictures(run)
+    network, weights = load_network_of(run, checkpoint, precision)
     return Predictor(
         network,
         label_map,
@@ -70,13 +72,14 @@ def load_network(
 
     Arguments and errors as in `load_predictor`.
     """
-    return _load_settled(run, checkpoint, precision)[0]
+    _require_pictures(run)
+    return load_network_of(run, checkpoint, precision)[0]
 
 
-def _load_settled(
-    run: RunFolder, checkpoint: str, precision: str | None
+def load_network_of(
+    run: RunFolder, checkpoint: str, precision: str | None = None
 ) -> tuple[keras.Model, RunWeights]:
-    """Loads the network and returns the weights that it has.
+    """Loads the network of any run, also of a fused one, and returns the weights that it has.
 
     A run that is still training may replace its weights meanwhile; this then loads the new ones.
     """
@@ -96,6 +99,14 @@ def _load_settled(
         before = after
 
 
+def _require_pictures(run: RunFolder) -> None:
+    if run.config.fusion is not None:
+        raise RunFolderError(
+            f"{run.path} is a fused run: its network takes the features of other runs, not "
+            "pictures. Predict with `trainer.prediction.sources.open_run`."
+        )
+
+
 def _require_loadable(run: RunFolder, checkpoint: str) -> None:
     if checkpoint not in CHECKPOINTS:
         raise CheckpointError(
@@ -110,8 +121,8 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
     file = run.state.weights(checkpoint)
     if file is None:
         raise RunFolderError(
-            f"{run.path} has no finished epoch yet. Start `python -m trainer.main` again with the "
-            "same flags and this --run_dir."
+            f"{run.path} has no finished epoch yet. Start the command that trains it again with "
+            "the same flags and this --run_dir."
         )
     path = verified_path(run.checkpoints, file)
     model = _untrained_network(run.config, run.label_map.num_classes, precision)
@@ -142,6 +153,8 @@ def require_both_stages(run: RunFolder) -> None:
 
 
 def _untrained_network(config: Config, num_classes: int, precision: str | None) -> keras.Model:
+    if config.fusion is not None:
+        return untrained_fusion(config, num_classes)
     if precision is None:
         precision = inference_precision(config)
     before = keras.config.dtype_policy()
@@ -158,6 +171,20 @@ def _untrained_network(config: Config, num_classes: int, precision: str | None) 
         )
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def untrained_fusion(config: Config, num_classes: int) -> keras.Model:
+    """The network of a fused run, with new weights."""
+    fusion = config.fusion
+    assert fusion is not None and config.dropout is not None
+    return build_fusion(
+        fusion.size,
+        num_classes,
+        units=fusion.units,
+        join=fusion.join,
+        dropout=config.dropout,
+        seed=config.seed,
+    )
 
 
 def _load_two_stage(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trainer.data.dataset import CdiscountData, Split, products_in_common
 from trainer.prediction.loading import require_both_stages
-from trainer.prediction.priors import training_split
+from trainer.prediction.priors import training_splits
 from trainer.runs.folder import RunFolder
 
 
@@ -63,10 +63,10 @@ def common_validation_split(runs: Sequence[RunFolder]) -> str:
 def require_unseen(split: Split, runs: Sequence[RunFolder], data: CdiscountData) -> None:
     """Raises MixtureError if a run was trained on products of `split`."""
     for run in runs:
-        training = training_split(data, run.config)
-        if training is not None and len(products_in_common(split, training)):
-            raise MixtureError(
-                "Weights and temperatures are fitted on products that no run was trained on. "
-                f"{run.path} was trained on {training.spec}, which shares products with "
-                f"{split.spec}. Leave the run out, or fit nothing: give the weights as numbers."
-            )
+        for training in training_splits(data, run.config) or ():
+            if len(products_in_common(split, training)):
+                raise MixtureError(
+                    "Weights and temperatures are fitted on products that no run was trained on. "
+                    f"{run.path} was trained on {training.spec}, which shares products with "
+                    f"{split.spec}. Leave the run out, or fit nothing: give the weights as numbers."
+                )

@@ -226,11 +226,16 @@ def joined_products(
         unseen[np.searchsorted(products, batch.ordinals)] = False
         yield batch
     without_picture = products[unseen]
-    if len(without_picture):
-        logging.warning(
-            "%d of %d products have no readable picture: they get the training prior.",
-            len(without_picture),
-            len(products),
-        )
+    warn_without_picture(len(without_picture), len(products))
     for start in range(0, len(without_picture), batch_size):
         yield prior_batch(without_picture[start : start + batch_size], prior)
+
+
+def warn_without_picture(number: int, of_products: int) -> None:
+    """Says how many products have no readable picture, if any."""
+    if number:
+        logging.warning(
+            "%d of %d products have no readable picture: they get the training prior.",
+            number,
+            of_products,
+        )

@@ -20,6 +20,18 @@ def training_split(data: CdiscountData, config: Config) -> Split | None:
         return None
 
 
+def training_splits(data: CdiscountData, config: Config) -> tuple[Split, ...] | None:
+    """All products that a run learnt from; None, with a warning, if some are not in `data`.
+
+    A fused run has learnt from those of its members as well.
+    """
+    try:
+        return tuple(data.split(spec) for spec in config.train_splits)
+    except DatasetError as error:
+        logging.warning("The products that the run learnt from are not in the data set: %s", error)
+        return None
+
+
 def training_prior(training: Split, label_map: LabelMap) -> np.ndarray:
     """float32 [classes]: each class's share of the products of a training split."""
     labelled = LabelledSplit(training, label_map)

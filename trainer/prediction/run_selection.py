@@ -65,20 +65,12 @@ class RunSelection:
                     f"{self.run_weights} with --run_dir. Leave it out."
                 )
             return (self.run_dir,)
-        texts = [text.strip() for text in (self.run_dirs or "").split(",")]
-        if len(texts) < 2 or not all(texts):
+        folders = parsed_folders(self.run_dirs or "")
+        if len(folders) < 2:
             raise OptionError(
                 "--run_dirs must name at least two folders, with commas between. Received: "
                 f"{self.run_dirs!r}. Name a single run with --run_dir."
             )
-        try:
-            folders = tuple(local_path(text, "--run_dirs") for text in texts)
-        except PathError as error:
-            raise OptionError(str(error)) from None
-        real = [os.path.realpath(folder) for folder in folders]
-        for folder, path in zip(folders, real, strict=True):
-            if real.count(path) > 1:
-                raise OptionError(f"--run_dirs must name each run once. Received twice: {folder}.")
         return folders
 
     @property
@@ -108,3 +100,26 @@ class RunSelection:
                 f"{self.run_weights}."
             )
         return tuple(weight / sum(weights) for weight in weights)
+
+
+def parsed_folders(text: str) -> tuple[str, ...]:
+    """The folders of `--run_dirs`.
+
+    Raises:
+      OptionError: unless each of them is named, and once.
+    """
+    texts = [part.strip() for part in text.split(",")]
+    if not all(texts):
+        raise OptionError(
+            "--run_dirs must name folders, with commas between and nothing left out. Received: "
+            f"{text!r}."
+        )
+    try:
+        folders = tuple(local_path(one, "--run_dirs") for one in texts)
+    except PathError as error:
+        raise OptionError(str(error)) from None
+    real = [os.path.realpath(folder) for folder in folders]
+    for folder, path in zip(folders, real, strict=True):
+        if real.count(path) > 1:
+            raise OptionError(f"--run_dirs must name each run once. Received twice: {folder}.")
+    return folders

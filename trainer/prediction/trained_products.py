@@ -11,7 +11,7 @@ from trainer.data.dataset import CdiscountData, Split, products_in_common
 from trainer.data.duplicates import known_categories, unseen_products
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.prediction.priors import training_split
+from trainer.prediction.priors import training_splits
 from trainer.runs.folder import RunFolder
 
 
@@ -34,16 +34,17 @@ class TrainedProducts:
     @classmethod
     def of(cls, runs: Sequence[RunFolder], data: CdiscountData) -> TrainedProducts | None:
         """Reads the indexes; None, with a warning, if `data` lacks one of the splits."""
-        splits = []
-        for config in {run.config.train_split: run.config for run in runs}.values():
-            split = training_split(data, config)
-            if split is None:
+        found: dict[str, Split] = {}
+        for run in runs:
+            own = training_splits(data, run.config)
+            if own is None:
                 return None
-            splits.append(split)
+            found |= {split.spec: split for split in own}
+        splits = tuple(found.values())
         common = np.ones(splits[0].num_products, bool)
         for split in splits[1:]:
             common &= np.isin(splits[0].index.product_id, split.index.product_id)
-        return cls(tuple(splits), common)
+        return cls(splits, common)
 
     def unseen(self, products: Split) -> np.ndarray:
         """Which products share no picture with any of the runs: bool [products of the split]."""

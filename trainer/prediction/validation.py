@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 import tensorflow as tf
 
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
+from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
 from trainer.prediction.scores import ProductTally
 from trainer.settings.config import Config
@@ -21,7 +22,7 @@ class Validation:
     """The scores of a network on the products with a class.
 
     Attributes:
-      loss: mean over the pictures, in nats.
+      loss: mean over the pictures, in nats; over the products for a fused run.
       accuracy, top5_accuracy: by picture.
       product_accuracy, product_top5_accuracy: by product, with probabilities averaged over its
         pictures.
@@ -71,31 +72,63 @@ class Validator:
         Raises:
           PredictionError: if no product of the split has one of the run's classes.
         """
-        split, classes = labelled.split, labelled.classes
-        if not labelled.num_products:
-            raise PredictionError(
-                "Validation needs products with labels of this run's classes. The split "
-                f"{split.spec!r} has none. Choose another --validation_split."
-            )
-        tally = ProductTally(classes)
-        line = ProgressLine(label, labelled.num_products, "products")
-        for batch in predict_products(
+        batches = predict_products(
             self._predictor,
-            split,
+            labelled.split,
             batch_size=self._batch_size,
             products=labelled.products,
             decoder=self._decoder,
             dataset=dataset,
-        ):
-            tally.add(batch)
-            line.update(tally.by_product.count)
-            between_batches()
-        line.close()
-        by_picture, by_product = tally.by_picture, tally.by_product
-        return Validation(
-            by_picture.loss,
-            by_picture.accuracy,
-            by_picture.top5_accuracy,
-            by_product.accuracy,
-            by_product.top5_accuracy,
         )
+        tally = _tallied(labelled, batches, label, between_batches)
+        return _validation(tally, tally.by_picture.loss)
+
+
+def validate_products(
+    labelled: LabelledSplit, batches: Iterable[ProductBatch], between_batches: Callable[[], None]
+) -> Validation:
+    """The scores of a network that takes all pictures of a product; its loss is by product.
+
+    Args:
+      labelled: the products.
+      batches: the predictions of those with a class.
+      between_batches: as in `Validator.validate`.
+
+    Raises:
+      PredictionError: as in `Validator.validate`.
+    """
+    tally = _tallied(labelled, batches, "validating", between_batches)
+    return _validation(tally, tally.by_product.loss)
+
+
+def _tallied(
+    labelled: LabelledSplit,
+    batches: Iterable[ProductBatch],
+    label: str,
+    between_batches: Callable[[], None],
+) -> ProductTally:
+    """Counts predictions, with a progress line."""
+    if not labelled.num_products:
+        raise PredictionError(
+            "Validation needs products with labels of this run's classes. The split "
+            f"{labelled.split.spec!r} has none. Choose another --validation_split."
+        )
+    tally = ProductTally(labelled.classes)
+    line = ProgressLine(label, labelled.num_products, "products")
+    for batch in batches:
+        tally.add(batch)
+        line.update(tally.by_product.count)
+        between_batches()
+    line.close()
+    return tally
+
+
+def _validation(tally: ProductTally, loss: float) -> Validation:
+    by_picture, by_product = tally.by_picture, tally.by_product
+    return Validation(
+        loss,
+        by_picture.accuracy,
+        by_picture.top5_accuracy,
+        by_product.accuracy,
+        by_product.top5_accuracy,
+    )

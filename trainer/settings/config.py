@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
+from trainer.models.fusion_table import FUSION
 from trainer.models.network_table import MODELS
+from trainer.settings.fusion import Fusion
 from trainer.settings.settings import MAY_CHANGE_ON_RESUME, RunOptions
 from trainer.terminal.option import OptionError, options, require_allowed
 
@@ -25,11 +27,15 @@ class Config(RunOptions):
 
     Attributes:
       data_dir: absolute path; None in a run that version 0.1 started with TFDS's default.
-      input_range: None only for a network that scales each channel in its own way.
+      model: one of `MODELS`; FUSION for a fused run.
+      input_range: None only for a network that scales each channel in its own way, and for a fused
+        run, whose members have theirs.
       chunks: one (train, validation) pair of splits per epoch, as in the study's training in
         chunks; None: the same pair in every epoch.
       within_level1: level-1 label whose categories a two-stage run's specialist predicts; else
         None.
+      fusion: of a fused run, what it is made of; else None. Such a run trains on products, and
+        `batch_size` counts them.
     """
 
     # `field()` removes the base class's default.
@@ -44,6 +50,7 @@ class Config(RunOptions):
     eval_batch_size: int = dataclasses.field()
     chunks: tuple[tuple[str, str], ...] | None = None
     within_level1: int | None = None
+    fusion: Fusion | None = None
 
     def to_json(self) -> str:
         """The text that `from_json` reads."""
@@ -80,12 +87,23 @@ class Config(RunOptions):
                 values[name] = tuple(values[name])
         if values.get("chunks") is not None:
             values["chunks"] = tuple(tuple(pair) for pair in values["chunks"])
+        if values.get("fusion") is not None:
+            values["fusion"] = _read_fusion(values, path)
         config = cls(**values)
+        described = dict(options(RunOptions))
+        if config.fusion is not None:
+            del described["model"]
         try:
-            require_allowed(options(RunOptions).values(), config)
+            require_allowed(described.values(), config)
         except OptionError as error:
             raise ConfigError(f"{path}: {error} Restore the file.") from None
         return config
+
+    @property
+    def train_splits(self) -> tuple[str, ...]:
+        """The products that the run learnt from, each split once; a fused run's members' too."""
+        members = self.fusion.members if self.fusion is not None else ()
+        return tuple(dict.fromkeys([self.train_split, *(one.train_split for one in members)]))
 
     def picture_size(self, epoch: int) -> int:
         """Width and height of the training pictures of an epoch, counted from 0."""
@@ -101,19 +119,20 @@ class Config(RunOptions):
 
     def of_result(self) -> dict[str, Any]:
         """The settings that a run's result depends on: those that must not change on resume."""
-        return {
+        own = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in MAY_CHANGE_ON_RESUME
+            if field.name not in {"fusion", *MAY_CHANGE_ON_RESUME}
         }
+        return own | ({} if self.fusion is None else self.fusion.of_result())
 
     def differences(self, other: Config) -> dict[str, tuple[Any, Any]]:
         """Settings that make `other` a different run: name -> (this value, other's value)."""
-        theirs = other.of_result()
+        ours, theirs = self.of_result(), other.of_result()
         return {
-            name: (value, theirs[name])
-            for name, value in self.of_result().items()
-            if value != theirs[name]
+            name: (ours.get(name), theirs.get(name))
+            for name in ours | theirs
+            if ours.get(name) != theirs.get(name)
         }
 
 
@@ -125,7 +144,8 @@ def _require_names(cls: type[Config], values: dict[str, Any], path: object) -> N
             f"{', '.join(unknown)}. Use the version of the project that wrote it."
         )
     needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
-    if "input_range" in values and _scales_channels(values.get("model")):
+    without_range = _scales_channels(values.get("model")) or values.get("fusion") is not None
+    if "input_range" in values and without_range:
         needed.remove("input_range")
     if missing := sorted(name for name in needed if values.get(name) is None):
         raise ConfigError(
@@ -137,3 +157,16 @@ def _require_names(cls: type[Config], values: dict[str, Any], path: object) -> N
 def _scales_channels(model: object) -> bool:
     """Whether a network has no range, because it scales each channel in its own way."""
     return isinstance(model, str) and model in MODELS and MODELS[model].input_range is None
+
+
+def _read_fusion(values: dict[str, Any], path: object) -> Fusion:
+    try:
+        fusion = Fusion.from_json(values["fusion"])
+        if values["model"] != FUSION:
+            raise ValueError(f"the model {values['model']!r}")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(
+            f"{path} must say which runs a fused run is made of. It cannot be read ({error}). "
+            "Restore the file."
+        ) from None
+    return fusion

@@ -44,7 +44,7 @@ def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
 
     Args:
       dataset: elements (inputs [b, ...], labels [b, ...]) or (inputs, labels, shares), where
-        shares, float32, have the labels' shape.
+        shares, float32, have the labels' shape. Inputs may be a dict of such tensors.
       replicas: number of devices.
 
     Yields:
@@ -55,14 +55,14 @@ def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
         return dataset
 
     def fill_up(*batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        size = tf.shape(batch[0])[0]
+        size = tf.shape(tf.nest.flatten(batch)[0])[0]
         filled = -(-size // replicas) * replicas
         places = tf.range(filled)
         weights = tf.where(places < size, tf.cast(filled / size, tf.float32), 0.0)
         inputs, labels, *shares = tf.cond(
             filled == size,
             lambda: batch,
-            lambda: tuple(tf.gather(tensor, places % size) for tensor in batch),
+            lambda: tf.nest.map_structure(lambda tensor: tf.gather(tensor, places % size), batch),
         )
         return inputs, labels, shares[0] * weights[:, None] if shares else weights
 

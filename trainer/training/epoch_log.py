@@ -18,10 +18,11 @@ class EpochLog:
     Args:
       run_dir: folder of the run.
       events: TensorBoard's files.
+      unit: what training counts, `pictures` or `products`.
     """
 
-    def __init__(self, run_dir: pathlib.Path, events: EventLog):
-        self._run_dir, self._events = run_dir, events
+    def __init__(self, run_dir: pathlib.Path, events: EventLog, unit: str = "pictures"):
+        self._run_dir, self._events, self._unit = run_dir, events, unit
 
     def begin(
         self, config: Config, parameters: int, train: LabelledSplit, validation: LabelledSplit
@@ -42,7 +43,7 @@ class EpochLog:
         """Prints an epoch's results, and adds them to the curves."""
         _say(
             f"epoch {row.epoch + 1}/{epochs}  {duration(row.seconds)}  "
-            f"{row.pictures_per_second:,.0f} pictures/s  loss {row.loss:.4f}  "
+            f"{row.pictures_per_second:,.0f} {self._unit}/s  loss {row.loss:.4f}  "
             f"accuracy {row.accuracy:.4f}  validation: loss {row.val_loss:.4f}  "
             f"accuracy {row.val_accuracy:.4f} by picture, {row.val_product_accuracy:.4f} by product"
         )

@@ -28,7 +28,7 @@ class EpochSplits:
         self._config, self._num_classes = config, label_map.num_classes
         # Reading them takes a while, so each pair's are kept.
         self._distinct: dict[int, np.ndarray] = {}
-        self._num_selected: dict[int, int] = {}
+        self._num_examples: dict[int, int] = {}
         specs = config.chunks or ((config.train_split, config.validation_split),)
         self._pairs = [
             (
@@ -67,17 +67,26 @@ class EpochSplits:
             derived_seed(config.seed, epoch, "selection"),
         )
 
-    def pictures(self, epoch: int) -> int:
-        """Number of pictures to train on, repetitions included."""
-        if epoch not in self._num_selected:
+    @property
+    def unit(self) -> str:
+        """What training counts: `pictures`, or `products` for a fused run."""
+        return "pictures" if self._config.fusion is None else "products"
+
+    def examples(self, epoch: int) -> int:
+        """Number of pictures to train on, repetitions included; of products for a fused run."""
+        if epoch not in self._num_examples:
             selection = self.selection(epoch)
-            everything = self.pair(epoch)[0].num_pictures
-            self._num_selected[epoch] = everything if selection is None else selection.num_pictures
-        return self._num_selected[epoch]
+            train = self.pair(epoch)[0]
+            if self._config.fusion is not None:
+                number = int((train.split.index.num_pictures[train.products] > 0).sum())
+            else:
+                number = train.num_pictures if selection is None else selection.num_pictures
+            self._num_examples[epoch] = number
+        return self._num_examples[epoch]
 
     def steps(self, epoch: int) -> int:
         """Number of batches to train on; the last one may be smaller."""
-        return math.ceil(self.pictures(epoch) / self._config.batch_size)
+        return math.ceil(self.examples(epoch) / self._config.batch_size)
 
     def _distinct_pictures(self, pair: int) -> np.ndarray:
         if pair not in self._distinct:

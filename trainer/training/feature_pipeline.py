@@ -124,11 +124,27 @@ def _sources(features: Features, classes: np.ndarray, num_pictures: np.ndarray) 
 
 def _groups(sources: list[_Source], features: Features, seed: int) -> Iterator[list[_Source]]:
     """Yields the sources in random order, in groups of about _SHUFFLE_BYTES."""
-    group_rows = max(1, _SHUFFLE_BYTES // (len(features.white) * features.dtype.size))
-    group: list[_Source] = []
-    for number in np.random.default_rng(seed).permutation(len(sources)):
-        group.append(sources[number])
-        if sum(len(labels) for _, labels in group) >= group_rows:
+    row_bytes = len(features.white) * features.dtype.size
+    for group in shuffled_groups([len(labels) for _, labels in sources], row_bytes, seed):
+        yield [sources[place] for place in group]
+
+
+def shuffled_groups(sizes: list[int], row_bytes: int, seed: int) -> Iterator[list[int]]:
+    """Puts sources in random order, in groups of about _SHUFFLE_BYTES.
+
+    Args:
+      sizes: number of rows of each source.
+      row_bytes: bytes of a row.
+      seed: seed of the order.
+
+    Yields:
+      The places of a group's sources in `sizes`.
+    """
+    group_rows = max(1, _SHUFFLE_BYTES // row_bytes)
+    group: list[int] = []
+    for number in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        group.append(number)
+        if sum(sizes[place] for place in group) >= group_rows:
             yield group
             group = []
     if group:

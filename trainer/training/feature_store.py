@@ -23,6 +23,7 @@ from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.record_reading import clear_record_errors
+from trainer.models.fusion import features_of
 from trainer.prediction.ahead import ahead
 from trainer.runs.picture_files import PictureIndex, digest_of, folder_of
 from trainer.settings.config import Config
@@ -45,17 +46,24 @@ class FeatureStore:
       base: uint8 [b, size, size, 3] -> features [b, f]; its weights must not change.
       config: the run's resolved settings.
       folder: folder of the features of all runs, with one subfolder per set of features.
+      flip: whether the features are the means of those of a picture and of its mirror image.
     """
 
-    def __init__(self, base: keras.Model, config: Config, folder: str | os.PathLike[str]):
-        self._config, self._folder = config, pathlib.Path(folder)
+    def __init__(
+        self,
+        base: keras.Model,
+        config: Config,
+        folder: str | os.PathLike[str],
+        flip: bool = False,
+    ):
+        self._config, self._folder, self._flip = config, pathlib.Path(folder), flip
         self._dtype = tf.as_dtype(base.outputs[0].dtype)
         self._size = base.output_shape[-1]
         self._base_digest = digest_of(base.get_weights())
         # Traced here, in the thread that built the network; another thread calls it.
-        self._base = tf.function(lambda images: base(images, training=False)).get_concrete_function(
-            tf.TensorSpec([None, *base.input_shape[1:]], tf.uint8)
-        )
+        self._base = tf.function(
+            lambda images: features_of(base, images, flip)
+        ).get_concrete_function(tf.TensorSpec([None, *base.input_shape[1:]], tf.uint8))
         self._found: dict[str, Features] = {}
 
     def of(
@@ -104,7 +112,7 @@ class FeatureStore:
             "precision": config.precision,
             "decoder": config.decoder,
             "tensorflow": tf.__version__,
-        }
+        } | ({"flip": True} if self._flip else {})
 
     def _compute(
         self,

@@ -14,6 +14,7 @@ from trainer.models.level_heads import LevelHeads
 from trainer.models.networks import build_model, set_trainable
 from trainer.models.objective import Objective
 from trainer.models.optimizers import build_optimizer
+from trainer.prediction.loading import untrained_fusion
 from trainer.prediction.scores import level_of_class
 from trainer.settings.config import Config, ConfigError
 from trainer.training.epoch_splits import EpochSplits
@@ -32,7 +33,7 @@ class TrainedNetwork:
       pretrained: whether to load `config.weights`; a checkpoint needs no other weights.
 
     Attributes:
-      model: from pictures to logits.
+      model: from pictures to logits; of a fused run, from the features of products.
 
     Raises:
       ConfigError: if the run's classes do not belong to a level that is to be learnt as well.
@@ -53,15 +54,7 @@ class TrainedNetwork:
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.precision)
         with strategy.scope():
-            self.model = build_model(
-                config.model,
-                label_map.num_classes,
-                image_size=None if config.train_sizes else config.image_size,
-                input_range=config.input_range,
-                weights=config.weights if pretrained else "none",
-                dropout=config.dropout,
-                seed=config.seed,
-            )
+            self.model = _built(config, label_map.num_classes, pretrained)
             self._level_heads = LevelHeads(
                 {
                     level: len(getattr(categories, f"{level}_names"))
@@ -120,6 +113,20 @@ class TrainedNetwork:
         return GroupedOptimizer(
             groups, lambda number: with_rate(config.layer_decay ** (top - number))
         )
+
+
+def _built(config: Config, num_classes: int, pretrained: bool) -> keras.Model:
+    if config.fusion is not None:
+        return untrained_fusion(config, num_classes)
+    return build_model(
+        config.model,
+        num_classes,
+        image_size=None if config.train_sizes else config.image_size,
+        input_range=config.input_range,
+        weights=config.weights if pretrained else "none",
+        dropout=config.dropout,
+        seed=config.seed,
+    )
 
 
 def _level_weights(config: Config) -> dict[str, float]:

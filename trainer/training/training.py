@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
@@ -35,6 +36,7 @@ from trainer.training.epoch_log import EpochLog
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.feeds import FeatureFeed, PictureFeed
 from trainer.training.finite_guard import FiniteGuard
+from trainer.training.fusion_feed import FusionFeed
 from trainer.training.loop import EpochPlan, run_steps
 from trainer.training.recalibration import recalibrated
 from trainer.training.stages import Stage, stages
@@ -79,7 +81,7 @@ class Training:
         self._store = CheckpointStore(run, identity, settings_digest(config))
         self._checkpoint = self._store.newest_intact() or Checkpoint()
         self._events = EventLog(run.tensorboard, self._checkpoint.events)
-        self._log = EpochLog(run.path, self._events)
+        self._log = EpochLog(run.path, self._events, self._splits.unit)
         self._strategy = devices.choose_strategy()
         self._network = TrainedNetwork(
             config,
@@ -91,7 +93,7 @@ class Training:
         self._model = self._network.model
         self._clock = hooks.CheckpointClock(config.checkpoint_minutes, config.checkpoint_steps)
         # Per stage; set by `_prepare_stage`.
-        self._feed: PictureFeed | FeatureFeed = self._pictures()
+        self._feed: PictureFeed | FeatureFeed | FusionFeed = self._whole_network()
         self._step: TrainStep
         self._guard: FiniteGuard
         # Per epoch.
@@ -143,16 +145,24 @@ class Training:
         # The cache holds each picture once.
         cached = stage.name == "head" and config.cache_features and not self._splits.selects
         with self._strategy.scope():
-            self._feed = self._features() if cached else self._pictures()
+            self._feed = self._features() if cached else self._whole_network()
         self._step = self._network.step(stage, self._feed.model)
         self._guard = FiniteGuard(self._step, self._run.path, config.learning_rate)
 
-    def _pictures(self) -> PictureFeed:
-        return PictureFeed(self._model, self._splits, self._label_map, self._config)
+    def _whole_network(self) -> PictureFeed | FusionFeed:
+        parts = self._model, self._splits, self._label_map, self._config
+        if self._config.fusion is None:
+            return PictureFeed(*parts)
+        return FusionFeed(*parts, self._run, self._features_dir)
 
     def _features(self) -> FeatureFeed:
-        folder = self._config.features_dir or self._run.path.parent / ".features"
-        return FeatureFeed(self._model, self._splits, self._label_map, self._config, folder)
+        return FeatureFeed(
+            self._model, self._splits, self._label_map, self._config, self._features_dir
+        )
+
+    @property
+    def _features_dir(self) -> pathlib.Path:
+        return pathlib.Path(self._config.features_dir or self._run.path.parent / ".features")
 
     def _restore(self) -> None:
         state = self._checkpoint.training_state
@@ -167,9 +177,10 @@ class Training:
         train, validation = self._splits.pair(0)
         self._log.begin(self._config, self._model.count_params(), train, validation)
         self._events.hparams(self._config)
-        with clear_record_errors(train.split):
-            pictures, *_ = next(iter(self._pictures().train_batches(0).take(1)))
-        self._events.pictures("input pictures", pictures.numpy())
+        if isinstance(self._feed, PictureFeed):
+            with clear_record_errors(train.split):
+                pictures, *_ = next(iter(self._feed.train_batches(0).take(1)))
+            self._events.pictures("input pictures", pictures.numpy())
 
     # One epoch.
 
@@ -179,7 +190,7 @@ class Training:
             self._checkpoint.position.step,
             self._splits.steps(epoch),
             self._config.batch_size,
-            self._splits.pictures(epoch),
+            self._splits.examples(epoch),
             self._checkpoint.position.global_step,
         )
         self._epoch_began = time.monotonic()
@@ -244,7 +255,7 @@ class Training:
         line = ProgressLine(
             f"epoch {plan.epoch + 1}/{config.epochs}",
             place.total_pictures,
-            "pictures",
+            self._splits.unit,
             place.pictures,
         )
         profile = [hooks.Profile(self._run.tensorboard, config.profile_steps)]

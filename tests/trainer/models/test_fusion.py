@@ -11,8 +11,8 @@ from trainer.models.networks import ModelError
 RNG = np.random.default_rng(0)
 
 
-def network(join="gated", sizes=(3, 2), units=8):
-    return build_fusion(sizes, 6, units=units, join=join, dropout=0.5, seed=1)
+def network(join="gated", units=8):
+    return build_fusion(5, 6, units=units, join=join, dropout=0.5, seed=1)
 
 
 def logits(model, features, mask):
@@ -45,12 +45,16 @@ def test_equal_pictures_are_as_good_as_one(join):
     )
 
 
-def test_each_base_is_scaled_by_itself():
-    model, features = network(), RNG.normal(size=[1, 1, 5])
-    scaled = features * np.array([1, 1, 1, 50, 50])
-    np.testing.assert_allclose(
-        logits(model, scaled, [[True]]), logits(model, features, [[True]]), atol=0.02
-    )
+def test_each_feature_is_normalised_over_the_pictures_that_are_there():
+    model, features = network(), RNG.normal(size=[20, 3, 5]) * [1, 1, 1, 50, 50] + 7
+    mask = RNG.random([20, 3]) < 0.7
+    features[~mask] = 1e6
+    inputs = {"features": features.astype(np.float32), "mask": mask}
+    for _ in range(80):
+        model(inputs, training=True)
+    norm = model.get_layer("normalised")
+    np.testing.assert_allclose(norm.moving_mean, features[mask].mean(axis=0), rtol=1e-3)
+    np.testing.assert_allclose(norm.moving_variance, features[mask].var(axis=0), rtol=1e-3)
 
 
 def test_two_builds_are_equal_and_float32_under_any_policy():

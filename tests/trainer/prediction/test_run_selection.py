@@ -26,7 +26,7 @@ def test_several_runs():
         ({"run_dir": "a", "run_dirs": "a,b"}, "with --run_dirs=A,B,C. Received: both."),
         ({"run_dir": "a", "run_weights": "1"}, "Received: --run_weights=1 with --run_dir. Leave"),
         ({"run_dirs": "a"}, "at least two folders.* Received: 'a'. Name a single run with --run_d"),
-        ({"run_dirs": "a,,b"}, "at least two folders"),
+        ({"run_dirs": "a,,b"}, "nothing left out. Received: 'a,,b'"),
         ({"run_dirs": "a,b,./a"}, "each run once. Received twice: a."),
         ({"run_dirs": "a,gs://b"}, "--run_dirs must be a path of this machine"),
     ],
