@@ -54,6 +54,7 @@ class FusedPredictor:
 
     Attributes:
       function: the traced function, from features and mask to probabilities.
+      size: number of features of a picture, in all views.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class FusedPredictor:
         self.model, self.label_map, self.weights = model, label_map, weights
         self.prior = np.full(classes, 1 / classes, np.float32) if prior is None else prior
         self._views, self._temperature = views, temperature
-        size = model.input["features"].shape[-1]
+        self.size = views * model.input["features"].shape[-1]
         # Traced here, in the thread that built the network; other threads may call it.
         self.function = tf.function(self.forward).get_concrete_function(
-            tf.TensorSpec([None, None, views * size], tf.float32),
+            tf.TensorSpec([None, None, self.size], tf.float32),
             tf.TensorSpec([None, None], tf.bool),
         )
 

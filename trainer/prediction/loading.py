@@ -103,7 +103,7 @@ def _require_pictures(run: RunFolder) -> None:
     if run.config.fusion is not None:
         raise RunFolderError(
             f"{run.path} is a fused run: its network takes the features of other runs, not "
-            "pictures. Predict with `trainer.prediction.sources.open_run`."
+            "pictures. Predict with `trainer.prediction.fused_source.open_source`."
         )
 
 

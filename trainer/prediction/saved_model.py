@@ -11,6 +11,9 @@ takes a vector of JPEG strings [b] and returns
     probability    float32 [b, k]
     probabilities  float32 [b, classes]
 
+For a fused run it takes a matrix [b, p] instead, with the pictures of a product in each row; see
+`trainer.prediction.served_fusion`.
+
 An empty vector gives empty results. The model decodes, scales and applies softmax itself. The class
 names are an asset of the SavedModel, `assets/class_names.txt`, one per line. A call fails if one
 of its strings is not a JPEG, or has a header that declares more than MAX_PIXELS pixels. TensorFlow
@@ -25,6 +28,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable
+from typing import Protocol
 
 import keras
 import tensorflow as tf
@@ -42,6 +46,25 @@ MAX_PIXELS = 1 << 25
 
 class ServingError(ValueError):
     """A SavedModel cannot be written to this folder."""
+
+
+class Servable(Protocol):
+    """Networks that a SavedModel can be made of."""
+
+    @property
+    def label_map(self) -> LabelMap:
+        """The meaning of the classes."""
+
+    @property
+    def models(self) -> tuple[keras.Model, ...]:
+        """The networks to export."""
+
+    @property
+    def signature(self) -> tf.TensorSpec:
+        """What the SavedModel takes: JPEG strings."""
+
+    def forward(self, jpegs: tf.Tensor) -> tf.Tensor:
+        """The strings of `signature` -> float32 [b, classes], as TensorFlow operations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +86,16 @@ class Served:
         """The meaning of the classes."""
         return self.predictors[0].label_map
 
+    @property
+    def models(self) -> tuple[keras.Model, ...]:
+        """The networks to export."""
+        return tuple(predictor.model for predictor in self.predictors)
+
+    @property
+    def signature(self) -> tf.TensorSpec:
+        """What the SavedModel takes."""
+        return tf.TensorSpec([None], tf.string, name="jpegs")
+
     def forward(self, jpegs: tf.Tensor) -> tf.Tensor:
         """string [b] -> float32 [b, classes], as TensorFlow operations."""
         pictures: dict[int, tf.Tensor] = {}
@@ -73,7 +106,7 @@ class Served:
                 # GPUs cannot hold strings, but TensorFlow may still place a loop over them there
                 # and fail.
                 with tf.device("/cpu:0"):
-                    pictures[size] = _decoded(jpegs, size)
+                    pictures[size] = decoded(jpegs, size)
             parts.append(predictor.forward(pictures[size]))
         if len(parts) == 1:
             return parts[0]
@@ -84,7 +117,7 @@ class Served:
         return tf.nn.softmax(total) if self.mean == "geometric" else total
 
 
-def export(served: Served, output: str | os.PathLike[str], top: int = 5) -> pathlib.Path:
+def export(served: Servable, output: str | os.PathLike[str], top: int = 5) -> pathlib.Path:
     """Writes the SavedModel atomically; returns its folder.
 
     Args:
@@ -117,13 +150,13 @@ def export(served: Served, output: str | os.PathLike[str], top: int = 5) -> path
             default_value="",
         )
         archive = keras.export.ExportArchive()
-        for predictor in served.predictors:
-            archive.track(predictor.model)
+        for model in served.models:
+            archive.track(model)
         archive.track(names)
         archive.add_endpoint(
             "serve",
             _endpoint(served, names, min(top, label_map.num_classes)),
-            input_signature=[tf.TensorSpec([None], tf.string, name="jpegs")],
+            input_signature=[served.signature],
         )
         archive.write_out(folder / "model", verbose=False)
         os.rename(folder / "model", output)
@@ -133,7 +166,7 @@ def export(served: Served, output: str | os.PathLike[str], top: int = 5) -> path
 
 
 def _endpoint(
-    served: Served, names: tf.lookup.StaticHashTable, top: int
+    served: Servable, names: tf.lookup.StaticHashTable, top: int
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The signature's function; see the module's docstring."""
     label_map = served.label_map
@@ -159,7 +192,7 @@ def _endpoint(
     return serve
 
 
-def _decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
+def decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
     """string [b] -> uint8 [b, image_size, image_size, 3]."""
 
     def decode(jpeg: tf.Tensor) -> tf.Tensor:

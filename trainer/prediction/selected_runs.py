@@ -8,6 +8,8 @@ from typing import Any
 
 from trainer.data.dataset import CdiscountData
 from trainer.data.labelled_split import LabelledSplit
+from trainer.prediction.fused_source import open_source
+from trainer.prediction.mean_choice import DEFAULT
 from trainer.prediction.mixture import MixedSource
 from trainer.prediction.mixture_rules import (
     MixtureError,
@@ -16,8 +18,9 @@ from trainer.prediction.mixture_rules import (
     require_unseen,
 )
 from trainer.prediction.options import PredictionOptions
+from trainer.prediction.predictor import PredictionError
 from trainer.prediction.run_selection import RunSelection
-from trainer.prediction.sources import RunSource, Source
+from trainer.prediction.sources import FolderSource, Source
 from trainer.prediction.weight_fit import fit_weights
 from trainer.runs.folder import RunFolder
 from trainer.runs.prediction_method import MeanChoice, MemberRun, Mixture
@@ -35,7 +38,7 @@ class SelectedRuns:
     """
 
     source: Source
-    members: tuple[RunSource, ...]
+    members: tuple[FolderSource, ...]
     choices: tuple[MeanChoice | None, ...]
     mixture: Mixture | None
 
@@ -59,10 +62,12 @@ class SelectedRuns:
         if self.mixture is not None:
             return dataclasses.asdict(self.mixture)
         (member,), (choice,) = self.members, self.choices
-        return dataclasses.asdict(member.weights) | {
+        fusion = member.run.config.fusion
+        made_from = dataclasses.asdict(member.weights) | {
             "mean": member.mean,
             "mean_choice": dataclasses.asdict(choice) if choice else None,
         }
+        return made_from | ({"fused_runs": dataclasses.asdict(fusion)["members"]} if fusion else {})
 
 
 def selected_folders(selection: RunSelection) -> tuple[RunFolder, ...]:
@@ -98,13 +103,16 @@ def select_runs(
 
     Raises:
       MixtureError: if several runs hold the same weights, or weights cannot be fitted.
+      PredictionError: if a rule is given for a fused run, which needs none.
       Also the errors of `RunSource` and `choose_mean`.
     """
     weights, fit, fitting = selection.weights, None, None
     if weights is None:  # check everything before the long work
         fitting = data.split(common_validation_split(runs))
         require_unseen(fitting, runs, data)
-    members = tuple(RunSource(run, data, options, decoder) for run in runs)
+    if len(runs) == 1:
+        _require_no_rule(runs[0], options)
+    members = tuple(open_source(run, data, options, decoder) for run in runs)
     _require_different(members)
     choices = tuple(member.settle_mean() for member in members)
     if len(members) == 1:
@@ -125,8 +133,17 @@ def select_runs(
     return SelectedRuns(source, members, choices, Mixture(selection.run_mean, rows, fit))
 
 
-def _require_different(members: Sequence[RunSource]) -> None:
-    seen: dict[str, RunSource] = {}
+def _require_no_rule(run: RunFolder, options: PredictionOptions) -> None:
+    if run.config.fusion is not None and options.mean != DEFAULT:
+        raise PredictionError(
+            "--mean joins the predictions of a product's pictures. "
+            f"{run.path} is a fused run, whose network takes all pictures at once. Received: "
+            f"--mean={options.mean}. Leave it out."
+        )
+
+
+def _require_different(members: Sequence[FolderSource]) -> None:
+    seen: dict[str, FolderSource] = {}
     for member in members:
         other = seen.setdefault(member.weights.sha256, member)
         if other is not member:

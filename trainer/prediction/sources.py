@@ -60,6 +60,23 @@ class Source(Protocol):
         """
 
 
+class FolderSource(Source, Protocol):
+    """A run's folder as a Source.
+
+    Attributes:
+      run: the run's folder.
+      weights: the weights of the checkpoint; those that were loaded, once they are needed.
+      mean: what joins the pictures of a product.
+    """
+
+    run: RunFolder
+    weights: RunWeights
+    mean: str
+
+    def settle_mean(self) -> MeanChoice | None:
+        """As in RunSource."""
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkSource:
     """A network in memory as a Source.

@@ -1,0 +1,208 @@
+"""A fused run as a Source: features of each picture from its members, then one network."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.data.dataset import CdiscountData, Split
+from trainer.data.input_pipeline import inference_dataset
+from trainer.data.record_reading import clear_record_errors
+from trainer.models.fusion import features_of
+from trainer.prediction.ahead import ahead
+from trainer.prediction.averaging import ProductBatch
+from trainer.prediction.fused_predictor import FusedPredictor, PictureFeatures
+from trainer.prediction.loading import load_network_of
+from trainer.prediction.member_bases import MemberBase, load_members, member_folders
+from trainer.prediction.options import PredictionOptions
+from trainer.prediction.predictor import PredictionError, view_of
+from trainer.prediction.priors import prior_of_run
+from trainer.prediction.sources import FolderSource, RunSource
+from trainer.prediction.views import Views
+from trainer.runs.folder import RunFolder
+from trainer.runs.prediction_method import MeanChoice
+from trainer.runs.run_weights import RunWeights
+
+# What stands for the rule that joins a product's pictures.
+FUSED = "fusion"
+
+
+@dataclasses.dataclass(frozen=True)
+class FusedNetwork:
+    """A fused run's networks in memory.
+
+    Attributes:
+      predictor: from the features of a product to its probabilities.
+      members: the bases that give the features.
+      views: the views of each picture.
+      flip: whether features are the means of those of a picture and of its mirror image.
+    """
+
+    predictor: FusedPredictor
+    members: tuple[MemberBase, ...]
+    views: Views
+    flip: bool
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """The sizes of picture that the members take, each once."""
+        return tuple(dict.fromkeys(member.config.image_size for member in self.members))
+
+    def features(self, pictures: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The features of pictures, as TensorFlow operations.
+
+        Args:
+          pictures: the same ones in each of `image_sizes`, uint8 [b, s, s, 3].
+
+        Returns:
+          float32 [b, views * f].
+        """
+        by_size = dict(zip(self.image_sizes, pictures, strict=True))
+        parts = []
+        for view in self.views.all:
+            seen = {size: view_of(images, *view) for size, images in by_size.items()}
+            for member in self.members:
+                own = features_of(member.base, seen[member.config.image_size], self.flip)
+                parts.append(tf.cast(own, tf.float32))
+        return tf.concat(parts, axis=1)
+
+
+def load_fused(
+    run: RunFolder,
+    data: CdiscountData | None = None,
+    *,
+    checkpoint: str = "best",
+    views: Views | None = None,
+    temperature: float = 1.0,
+    precision: str | None = None,
+) -> FusedNetwork:
+    """Loads the networks of a fused run; arguments and errors as in `load_predictor`.
+
+    Raises:
+      MemberError: if a run that it is made of is gone or changed.
+    """
+    config, label_map, views = run.config, run.label_map, views or Views()
+    assert config.fusion is not None, "not a fused run"
+    prior = None
+    if data is not None:
+        run.require_categories(data.categories)
+        prior = prior_of_run(data, config, label_map)
+    members = load_members(run, precision)
+    model, weights = load_network_of(run, checkpoint)
+    predictor = FusedPredictor(
+        model,
+        label_map,
+        views=len(views.all),
+        temperature=temperature,
+        prior=prior,
+        weights=weights,
+    )
+    return FusedNetwork(predictor, members, views, config.fusion.flip)
+
+
+class FusedSource:
+    """A fused run as a Source. Its networks are loaded when they are first needed.
+
+    Args:
+      run: the run's folder.
+      data: the data set, which must have the run's categories.
+      options: how to predict; `mean` and `keep_predictions` are for pictures, and do not apply.
+      decoder: the decoder, as `resolve_decoder` returns it.
+
+    Attributes:
+      run, label_map, weights: as in RunSource.
+      mean: FUSED.
+
+    Raises:
+      MemberError: if a run that it is made of is gone or changed.
+      RunFolderError, CheckpointError, LabelMapError: as in `load_fused`.
+    """
+
+    def __init__(
+        self, run: RunFolder, data: CdiscountData, options: PredictionOptions, decoder: str
+    ):
+        self.run, self.label_map, self.mean = run.require(), run.label_map, FUSED
+        self._data, self._options, self._decoder = data, options, decoder
+        self._batch_size = options.batch_size or run.config.eval_batch_size
+        run.require_categories(data.categories)
+        member_folders(run)
+        weights = RunWeights.of(run, options.checkpoint)
+        if weights is None:
+            _ = self._network  # says what the run lacks
+            raise PredictionError(f"{run.path} has no weights of the checkpoint yet.")
+        self.weights = weights
+
+    @functools.cached_property
+    def _network(self) -> FusedNetwork:
+        return load_fused(
+            self.run, self._data, checkpoint=self._options.checkpoint, views=self._options.views
+        )
+
+    @functools.cached_property
+    def _features(self) -> Callable[..., tf.Tensor]:
+        """`FusedNetwork.features`, traced in the thread that built the networks."""
+        network = self._network
+        shapes = [tf.TensorSpec([None, size, size, 3], tf.uint8) for size in network.image_sizes]
+        return tf.function(lambda *pictures: network.features(pictures)).get_concrete_function(
+            *shapes
+        )
+
+    def settle_mean(self) -> MeanChoice | None:
+        """Chooses nothing: the network joins the pictures."""
+        return None
+
+    def predict(self, split: Split, products: np.ndarray | None = None) -> Iterator[ProductBatch]:
+        """As in Source. The probabilities of a picture are those of a product that has it alone.
+
+        Pictures are decoded once for each size that a member takes.
+        """
+        if products is None:
+            products = np.arange(split.num_products)
+        predictor = self._network.predictor
+        # A training that goes on may have replaced the weights since this object was made.
+        self.weights = predictor.weights or self.weights
+        return predictor.products(self._pictures(split, products), products, self._batch_size)
+
+    def _pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:
+        function, size = self._features, self._network.predictor.size
+        datasets = tuple(
+            inference_dataset(
+                split,
+                batch_size=self._batch_size,
+                image_size=image_size,
+                products=products,
+                decoder=self._decoder,
+            )
+            for image_size in self._network.image_sizes
+        )
+
+        def compute(elements: tuple[dict[str, tf.Tensor], ...]) -> PictureFeatures:
+            ordinals = elements[0]["product"].numpy()
+            for element in elements[1:]:
+                if not np.array_equal(element["product"].numpy(), ordinals):
+                    raise PredictionError(
+                        "The runs that a fused run is made of must see the same readable pictures. "
+                        "One of them read others: the files of the data set changed meanwhile. "
+                        "Start the command again."
+                    )
+            if not len(ordinals):  # no picture of the batch can be decoded
+                return ordinals, np.zeros([0, size], np.float32)
+            return ordinals, function(*[element["inputs"] for element in elements]).numpy()
+
+        with clear_record_errors(split):
+            yield from ahead(compute, zip(*datasets, strict=True))
+
+
+def open_source(
+    run: RunFolder, data: CdiscountData, options: PredictionOptions, decoder: str
+) -> FolderSource:
+    """The run in a folder as a Source, whatever kind of run it is.
+
+    Arguments and errors as in RunSource and FusedSource.
+    """
+    kind = RunSource if run.require().config.fusion is None else FusedSource
+    return kind(run, data, options, decoder)
