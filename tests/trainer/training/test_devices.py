@@ -29,6 +29,17 @@ def test_one_device_gets_the_batches_as_they_are():
     assert even_batches(dataset, 1) is dataset
 
 
+def test_inputs_may_be_several_tensors():
+    def named(inputs, labels):
+        return {"features": inputs, "mask": inputs[:, 0] > 3}, labels
+
+    ((inputs, labels, weights),) = even_batches(batches(5, 5).map(named), 2)
+    np.testing.assert_array_equal(labels, [0, 1, 2, 3, 4, 0])
+    np.testing.assert_array_equal(inputs["features"][:, 1], [1, 3, 5, 7, 9, 1])
+    np.testing.assert_array_equal(inputs["mask"], [False, False, True, True, True, False])
+    np.testing.assert_allclose(weights, [1.2] * 5 + [0])
+
+
 @pytest.mark.parametrize("replicas", [2, 3, 4, 7])
 @pytest.mark.parametrize("size", [1, 2, 5, 12, 13])
 def test_every_device_gets_as_many_and_each_picture_weighs_the_same(size, replicas):
