@@ -13,8 +13,8 @@ _DATA, _NETWORK, _TRAINING = "Data", "Network", "Training"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FusionOptions(MachineOptions):
-    """How a fused run is trained, beside its members."""
+class FusionTrainingOptions:
+    """What a fused run trains on, its network, and how it trains."""
 
     data_dir: str | None = option(
         None,
@@ -108,3 +108,9 @@ class FusionOptions(MachineOptions):
         at_least=0,
         at_most=2**32 - 1,  # NumPy's limit
     )
+
+
+# Dataclasses collect the fields of the last base first.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FusionOptions(MachineOptions, FusionTrainingOptions):
+    """How a fused run is trained, beside its members."""

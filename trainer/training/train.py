@@ -44,8 +44,8 @@ def train(
 
     Raises:
       ConfigError: if `run_dir` holds a run with other settings.
-      RunFolderError: if `run_dir` holds a two-stage run or other files, or another process trains
-        in it.
+      RunFolderError: if `run_dir` holds another kind of run or other files, or another process
+        trains in it.
       LabelMapError: if `run_dir` holds a run on other categories.
       DatasetError: if `run_dir` holds a run on other products, or a record is damaged; the last
         checkpoint stays as it was.
@@ -56,11 +56,7 @@ def train(
       Preempted: after a signal, once a checkpoint is written.
     """
     run = RunFolder(run_dir)
-    if run.level1_path.exists():
-        raise RunFolderError(
-            f"--run_dir must be a new folder, or a run of one network to continue. {run_dir} holds "
-            "a two-stage run, which `python -m trainer.two_stage` continues."
-        )
+    _require_same_kind(run, config)
     with sole_writer(run):
         run = open_run_folder(config, run_dir, data)
         config = run.config  # with the decoder that was chosen
@@ -77,6 +73,24 @@ def train(
                 f"{max(1, config.batch_size // 2)} in a new --run_dir."
             ) from error
     return run
+
+
+def _require_same_kind(run: RunFolder, config: Config) -> None:
+    """Raises RunFolderError if the folder holds a run that another command trains."""
+    if run.level1_path.exists():
+        raise RunFolderError(
+            "--run_dir must be a new folder, or a run of one network to continue. "
+            f"{run.path} holds a two-stage run, which `python -m trainer.two_stage` continues."
+        )
+    begun = run.begun
+    if begun is not None and (begun.fusion is None) != (config.fusion is None):
+        kind, command = (
+            ("run of one network", "main") if begun.fusion is None else ("fused run", "fuse")
+        )
+        raise RunFolderError(
+            f"--run_dir must be a new folder, or a run to continue. {run.path} holds a {kind}, "
+            f"which `python -m trainer.{command}` continues."
+        )
 
 
 def _is_finished(newest: Checkpoint, config: Config) -> bool:

@@ -93,7 +93,7 @@ def test_printed_commands_survive_the_shell():
     assert done.stdout == " ".join(words[1:]) + "\n"
 
 
-@pytest.mark.parametrize("module", ["main", "evaluate", "serving", "submit", "two_stage"])
+@pytest.mark.parametrize("module", ["main", "evaluate", "serving", "submit", "two_stage", "fuse"])
 def test_a_word_that_is_no_flag_is_refused(module):
     command = [sys.executable, "-m", f"trainer.{module}", "-epochs", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -104,6 +104,7 @@ def test_a_word_that_is_no_flag_is_refused(module):
 COMMANDS = {
     "main": ["--run_dir=PATH", "--model=NAME", "--learning_rate=X", "--[no]profile_input"],
     "two_stage": ["--specialist_model=NAME", "--specialist_epochs=N", "--image_size=N"],
+    "fuse": ["--run_dirs=TEXT", "--join=gated|max", "--picture_dropout=X", "--features_dir=PATH"],
     "evaluate": ["--split=TEXT", "--mean=NAME", "--[no]deduplicate"],
     "submit": ["--sample_submission=PATH", "--checkpoint=best|last", "--output=PATH"],
     "serving": ["--top=N", "--precision=auto|", "--[no]flip"],

@@ -10,7 +10,7 @@ from tests.helpers.finished_runs import assert_same_run
 from tests.helpers.fused_runs import config_of, paired_products, write_members
 from tests.helpers.killing import KillAt, Killed
 from tests.helpers.network_runs import write_network_run
-from tests.helpers.small_data import SmallData, make_products
+from tests.helpers.small_data import SmallData, make_products, small_config
 from trainer.models.networks import build_model, split_at_features
 from trainer.prediction.loading import load_network
 from trainer.prediction.member_bases import MemberError
@@ -131,6 +131,17 @@ def test_it_learns_what_no_picture_tells_alone(tmp_path):
     assert best.val_product_accuracy == 1
     # A picture alone is dark or light in either class, so no rule over its classes can be right.
     assert best.val_accuracy <= 0.75
+
+
+def test_each_command_continues_its_own_runs(tmp_path, data, members, undisturbed):
+    with pytest.raises(RunFolderError, match="holds a fused run, which `python -m trainer.fuse`"):
+        train(small_config(), undisturbed.path, data)
+    plain = write_members(tmp_path, data, 1)[0]
+    config = config_of(tmp_path / "fused", members, data)
+    with pytest.raises(
+        RunFolderError, match="holds a run of one network, .*trainer.main` continues"
+    ):
+        train(config, plain.path, data)
 
 
 def test_a_moved_member_is_found_under_its_new_name(tmp_path, data):
