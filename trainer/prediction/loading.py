@@ -120,8 +120,9 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
         return _load_two_stage(run, checkpoint, precision)
     file = run.state.weights(checkpoint)
     if file is None:
+        command = "main" if run.config.fusion is None else "fuse"
         raise RunFolderError(
-            f"{run.path} has no finished epoch yet. Start the command that trains it again with "
+            f"{run.path} has no finished epoch yet. Start `python -m trainer.{command}` again with "
             "the same flags and this --run_dir."
         )
     path = verified_path(run.checkpoints, file)
