@@ -21,7 +21,7 @@ from trainer.prediction.member_bases import MemberBase, load_members, member_fol
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.predictor import PredictionError, view_of
 from trainer.prediction.priors import prior_of_run
-from trainer.prediction.sources import FolderSource, RunSource
+from trainer.prediction.sources import FolderSource, RunSource, require_held
 from trainer.prediction.views import Views
 from trainer.runs.folder import RunFolder
 from trainer.runs.prediction_method import MeanChoice
@@ -135,6 +135,7 @@ class FusedSource:
             _ = self._network  # says what the run lacks
             raise PredictionError(f"{run.path} has no weights of the checkpoint yet.")
         self.weights = weights
+        self._weights_are_held = False
 
     @functools.cached_property
     def _network(self) -> FusedNetwork:
@@ -155,6 +156,10 @@ class FusedSource:
         """Chooses nothing: the network joins the pictures."""
         return None
 
+    def hold_weights(self) -> None:
+        """As in RunSource."""
+        self._weights_are_held = True
+
     def predict(self, split: Split, products: np.ndarray | None = None) -> Iterator[ProductBatch]:
         """As in Source. The probabilities of a picture are those of a product that has it alone.
 
@@ -163,8 +168,11 @@ class FusedSource:
         if products is None:
             products = np.arange(split.num_products)
         predictor = self._network.predictor
-        # A training that goes on may have replaced the weights since this object was made.
-        self.weights = predictor.weights or self.weights
+        if not self._weights_are_held:
+            # A training that goes on may have replaced the weights since this object was made.
+            self.weights = predictor.weights or self.weights
+        self._weights_are_held = True
+        require_held(self.run, self.weights, predictor.weights)
         return predictor.products(self._pictures(split, products), products, self._batch_size)
 
     def _pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:

@@ -120,6 +120,8 @@ def select_runs(
     if fitting is not None:
         labelled = LabelledSplit(fitting, members[0].label_map)
         weights, fit = fit_weights(members, labelled, selection.run_mean)
+    for member in members:
+        member.hold_weights()  # the rows name them
     rows = tuple(
         MemberRun(
             **vars(member.weights),

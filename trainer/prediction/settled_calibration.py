@@ -37,13 +37,20 @@ def settled_calibration(
       CalibrationFileError: if the run's file cannot be read.
     """
     first = selected.members[0]
-    method = CalibratedMethod(first.weights.sha256, views.flip, views.scales, first.mean)
+
+    def method() -> CalibratedMethod:
+        first.hold_weights()  # the temperatures are theirs
+        return CalibratedMethod(first.weights.sha256, views.flip, views.scales, first.mean)
+
     if not fit:
-        return read_calibrations(first.run).get(method) if selected.mixture is None else None
+        if selected.mixture is not None or not (kept := read_calibrations(first.run)):
+            return None
+        return kept.get(method())
     runs = [member.run for member in selected.members]
     validation = data.split(common_validation_split(runs))
     require_unseen(validation, runs, data)
     calibration = calibrate(selected.source, LabelledSplit(validation, first.label_map))
     if selected.mixture is None:
-        keep_calibration(first.run, method, calibration)
+        # After the predictions, which may have loaded newer weights.
+        keep_calibration(first.run, method(), calibration)
     return calibration

@@ -76,6 +76,19 @@ class FolderSource(Source, Protocol):
     def settle_mean(self) -> MeanChoice | None:
         """As in RunSource."""
 
+    def hold_weights(self) -> None:
+        """As in RunSource."""
+
+
+def require_held(run: RunFolder, held: RunWeights, loaded: RunWeights | None) -> None:
+    """Raises PredictionError if a training that goes on has replaced the weights in use."""
+    if loaded not in (None, held):
+        raise PredictionError(
+            f"All predictions must be of the same weights. The training of {run.path} goes on and "
+            "has replaced those of the kept predictions. Start the command again, or wait until "
+            "the training is finished."
+        )
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSource:
@@ -149,7 +162,7 @@ class RunSource:
             _ = self.predictor  # says what the run lacks
             raise PredictionError(f"{run.path} has no weights of the checkpoint yet.")
         self.weights = weights
-        self._has_predicted = False
+        self._weights_are_held = False
 
     @functools.cached_property
     def predictor(self) -> Predictor:
@@ -174,13 +187,17 @@ class RunSource:
             replaced those before the network was needed.
         """
         keeps = self._options.keep_predictions
-        if not self._has_predicted and not (keeps and self._kept(split, products).is_finished):
+        if not self._weights_are_held and not (keeps and self._kept(split, products).is_finished):
             # A training that goes on may have replaced the weights since this object was made.
             self.weights = self.predictor.weights or self.weights
-        self._has_predicted = True
+        self._weights_are_held = True
         return (
             self._kept(split, products).pictures() if keeps else self._computed(split, products, 0)
         )
+
+    def hold_weights(self) -> None:
+        """From now on all predictions must be of `weights`: something was derived from them."""
+        self._weights_are_held = True
 
     def _kept(self, split: Split, products: np.ndarray) -> KeptPredictions:
         return KeptPredictions(
@@ -193,12 +210,7 @@ class RunSource:
         )
 
     def _computed(self, split: Split, products: np.ndarray, skip: int) -> Iterator[Pictures]:
-        if self.predictor.weights not in (None, self.weights):
-            raise PredictionError(
-                f"All predictions must be of the same weights. The training of {self.run.path} "
-                "goes on and has replaced those of the kept predictions. Start the command again, "
-                "or wait until the training is finished."
-            )
+        require_held(self.run, self.weights, self.predictor.weights)
         return predict_pictures(
             self.predictor,
             split,

@@ -63,6 +63,15 @@ def test_weights_that_training_replaces_between_two_splits_are_told(run, data):
         list(source.predict(data.split("train")))
 
 
+def test_weights_that_something_depends_on_are_not_exchanged(run, data):
+    """A mixture names its members' weights, and a temperature belongs to some, before they load."""
+    source = RunSource(run, data, PredictionOptions(), "tf")
+    source.hold_weights()
+    write_state(run, _network(1), None)
+    with pytest.raises(PredictionError, match="All predictions must be of the same weights."):
+        list(source.predict(data.split("validation")))
+
+
 def test_a_run_without_the_checkpoint_says_what_it_lacks(run, data):
     write_state(run, _network(0), None)
     options = dataclasses.replace(PredictionOptions(), checkpoint="last")
