@@ -53,6 +53,7 @@ class Augmenter:
         if what.zoom:
             low, high = map(math.log, what.zoom)
             draws["zoom"] = tf.exp(uniform(2, low=low, high=high))
+            draws["place"] = uniform(11, 2, low=-0.5, high=0.5)
         if what.rotate:
             most = math.radians(what.rotate)
             draws["rotate"] = uniform(3, low=-most, high=most)
@@ -73,6 +74,10 @@ class Augmenter:
         move = geometry.Move.none(tf.shape(pictures)[0])
         if what.zoom or what.rotate:
             move = move.then(geometry.zoomed_and_rotated(draws.get("zoom"), draws.get("rotate")))
+        if what.zoom:
+            # What an enlarged picture loses at its sides, or a reduced one leaves white there.
+            slack = abs(draws["zoom"] - 1)[:, None] * self._size
+            move = move.then(geometry.shifted(draws["place"] * slack))
         if what.shift:
             move = move.then(geometry.shifted(tf.cast(draws["shift"], tf.float32)))
         if what.flip and move.is_none:

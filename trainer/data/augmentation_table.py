@@ -12,7 +12,8 @@ class Augmentation:
     Attributes:
       flip: mirror half of the pictures.
       shift: largest move of a picture down or right, up or left, as a share of its side.
-      zoom: (least, most) factor that a picture is enlarged by, about its centre.
+      zoom: (least, most) factor that a picture is enlarged by. A random part of an enlarged picture
+        is seen; a reduced one is at a random place on white.
       rotate: largest rotation, in degrees.
       colour: strength of changes to brightness, contrast and saturation: each is multiplied by a
         factor between 1 - colour and 1 + colour.

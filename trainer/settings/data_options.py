@@ -48,7 +48,8 @@ class DataOptions:
     )
     zoom: tuple[float, float] | None = option(
         None,
-        "Enlarge each training picture by a random factor between these two, on white: 0.75,1.15.",
+        "Enlarge each training picture by a random factor between these two, and show a random "
+        "part of it; below 1, show it small, somewhere on white.",
         group=_AUGMENTATION,
         above=0,
         example="0.75,1.15",

@@ -46,7 +46,8 @@ def test_nothing_is_drawn_or_changed_by_default():
 def test_draws_are_a_function_of_seed_and_step():
     first, again = drawn(EVERYTHING), drawn(EVERYTHING)
     assert set(first) == {
-        *("flip", "shift", "zoom", "rotate", "colour", "rand_augment", "erase", "mix", "cut")
+        *("flip", "shift", "zoom", "place", "rotate", "colour", "rand_augment", "erase"),
+        *("mix", "cut"),
     }
     for name, values in first.items():
         np.testing.assert_array_equal(values, again[name])
@@ -58,6 +59,26 @@ def test_draws_are_a_function_of_seed_and_step():
 def test_draws_of_a_change_do_not_depend_on_the_other_changes():
     alone = drawn(Augmentation(zoom=EVERYTHING.zoom))
     np.testing.assert_array_equal(alone["zoom"], drawn(EVERYTHING)["zoom"])
+
+
+def test_a_reduced_picture_is_whole_and_at_random_places():
+    black = tf.zeros([200, SIZE, SIZE, 3], tf.uint8)
+    seen = (changed(Augmentation(zoom=(0.5, 0.5)), black) < 128).all(axis=-1)
+    tops, lefts = seen.any(2).argmax(1), seen.any(1).argmax(1)
+    for edges, sides in ((tops, seen.any(2).sum(1)), (lefts, seen.any(1).sum(1))):
+        assert set(sides) <= {SIZE // 2 - 1, SIZE // 2, SIZE // 2 + 1}
+        assert edges.min() == 0 and edges.max() >= SIZE // 2 - 1
+
+
+def test_an_enlarged_picture_shows_every_part_and_no_white():
+    rows = tf.broadcast_to(tf.range(SIZE)[None, :, None, None], [200, SIZE, SIZE, 3])
+    # Its outermost pixels may lie half outside, and are half white.
+    result = changed(Augmentation(zoom=(2, 2)), tf.cast(rows, tf.uint8))[:, 1:-1, 1:-1]
+    assert result.max() < SIZE
+    tops, bottoms = result[:, 0, 0, 0], result[:, -1, 0, 0]
+    assert tops.min() <= 1 and tops.max() >= SIZE // 2 - 2
+    assert bottoms.max() >= SIZE - 2
+    assert set(bottoms - tops) <= {SIZE // 2 - 2, SIZE // 2 - 1, SIZE // 2}
 
 
 def test_draws_stay_within_their_ranges():
