@@ -15,18 +15,19 @@ import runpy
 import sys
 from collections.abc import Callable
 
-# Phases by (class or None, function) in `trainer.training.training`, innermost last.
+# Phases, and the methods of classes in `trainer.training.training` that are one, innermost last.
 START = "start, or between networks"
-PHASES = {
-    "building the network": ("Training", "__init__"),
-    "preparing the stage": ("Training", "_prepare_stage"),
-    "restoring": ("Training", "_restore"),
-    "training": ("Training", "_train_epoch"),
-    "features": ("FeatureFeed", "prepare"),
-    "validation": ("Training", "_validate"),
-    "weights file": ("CheckpointStore", "add_weights"),
-    "checkpoint": ("Training", "_commit"),
-}
+PHASES = (
+    ("building the network", "Training", "__init__"),
+    ("preparing the stage", "Training", "_prepare_stage"),
+    ("restoring", "Training", "_restore"),
+    ("training", "Training", "_train_epoch"),
+    ("features", "FeatureFeed", "prepare"),
+    ("validation", "PictureFeed", "validate"),
+    ("validation", "FeatureFeed", "validate"),
+    ("weights file", "CheckpointStore", "add_weights"),
+    ("checkpoint", "Training", "_commit"),
+)
 _LINE_BYTES = 80
 
 
@@ -90,8 +91,8 @@ def note_phases(file: PhaseFile) -> None:
 
         return call
 
-    for name, (owner, function) in PHASES.items():
-        holder = getattr(training, owner) if owner else training
+    for name, owner, function in PHASES:
+        holder = getattr(training, owner)
         noted = _noted(getattr(holder, function), name, file, lambda: stage[0])
         is_stage = function == "_prepare_stage"
         setattr(holder, function, note_stage(noted) if is_stage else noted)

@@ -49,6 +49,15 @@ def test_auto_takes_what_the_hardware_computes(hardware, line):
     assert resolve_precision("auto", hardware) == line.split()[0]
 
 
+def test_depthwise_networks_stay_in_float32_on_processors():
+    hardware = Hardware(cpu_flags=frozenset({"amx_bf16", "avx512_bf16"}))
+    assert describe("auto", hardware, depthwise=True) == (
+        "float32 (processors are slow at depthwise convolutions of 16-bit floats)"
+    )
+    assert resolve_precision("mixed_bfloat16", hardware, depthwise=True) == "mixed_bfloat16"
+    assert resolve_precision("auto", Hardware(gpus=(A100,)), depthwise=True) == "mixed_bfloat16"
+
+
 @pytest.mark.parametrize("requested", [name for name in PRECISIONS if name != "auto"])
 def test_a_request_is_kept_on_any_hardware(requested):
     assert resolve_precision(requested, Hardware()) == requested
