@@ -11,7 +11,7 @@ import dataclasses
 from typing import Any
 
 # Every experiment of the study validates on one product in five.
-_VALIDATION_PARTS = 5
+_STUDY_VALIDATION_PARTS = 5
 
 
 class ExperimentError(ValueError):
@@ -28,6 +28,7 @@ class Experiment:
       train_products: number of products that the study trained on, over all chunks; None: all.
       validation_products: number of products that it validated on, likewise.
       num_chunks: number of parts of the data to train on in turn, one epoch each.
+      validation_parts: it validates on one product in so many.
       published_accuracy: validation accuracy of the best epoch, or of each chunk.
       published_epoch: the best epoch, counted from 1.
       kaggle_score: published accuracy on the competition's test set.
@@ -39,6 +40,7 @@ class Experiment:
     train_products: int | None = None
     validation_products: int | None = None
     num_chunks: int = 1
+    validation_parts: int = _STUDY_VALIDATION_PARTS
     published_accuracy: tuple[float, ...] = ()
     published_epoch: int | None = None
     kaggle_score: float | None = None
@@ -185,8 +187,8 @@ def resolve_splits(experiment: Experiment, num_products: int) -> PresetSplits:
       num_products: products in the data set's `train` split, which is in random order.
 
     Returns:
-      Splits with the published numbers of products if the data set has that many, else with four
-      fifths and one fifth of its products (in as many chunks as published).
+      Splits with the published numbers of products if the data set has that many, else with all of
+      its products in the same proportion (in as many chunks as published).
 
     Raises:
       ExperimentError: if a chunk would have no product to train or validate on.
@@ -194,16 +196,17 @@ def resolve_splits(experiment: Experiment, num_products: int) -> PresetSplits:
     wanted = (experiment.train_products or 0) + (experiment.validation_products or 0)
     used = wanted if 0 < wanted <= num_products else num_products
     size = used // experiment.num_chunks
-    if size < _VALIDATION_PARTS:
-        least = _VALIDATION_PARTS * experiment.num_chunks
+    parts = experiment.validation_parts
+    if size < parts:
+        least = parts * experiment.num_chunks
         raise ExperimentError(
             f"`{experiment.title}` needs at least {least} products to split. Received: a data set "
             f"of {num_products}."
         )
-    pairs = tuple(_pair(size * chunk, size) for chunk in range(experiment.num_chunks))
+    pairs = tuple(_pair(size * chunk, size, parts) for chunk in range(experiment.num_chunks))
     message = ""
     if wanted > num_products:
-        train = size - size // _VALIDATION_PARTS
+        train = size - size // parts
         message = (
             f"The study used {experiment.train_products:,} products for training and "
             f"{experiment.validation_products:,} for validation; the data set has "
@@ -219,7 +222,7 @@ def resolve_splits(experiment: Experiment, num_products: int) -> PresetSplits:
     )
 
 
-def _pair(start: int, size: int) -> tuple[str, str]:
-    """Splits `size` products from `start` on: the first four fifths, and the last fifth."""
-    middle = start + size - size // _VALIDATION_PARTS
+def _pair(start: int, size: int, parts: int) -> tuple[str, str]:
+    """Splits `size` products from `start` on: the last of `parts` equal parts, and those before."""
+    middle = start + size - size // parts
     return f"train[{start}:{middle}]", f"train[{middle}:{start + size}]"
