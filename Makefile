@@ -9,7 +9,7 @@ SETUP := setup.cfg setup.py pyproject.toml
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test lint format bench torture gpu dali clean
+.PHONY: help demo test lint format bench torture networks gpu dali clean
 
 help:
 	@echo "make demo     run a generated competition, from data set to report (6 minutes)"
@@ -17,7 +17,8 @@ help:
 	@echo "make lint     check lint and types only"
 	@echo "make format   format the code and apply the linter's fixes"
 	@echo "make bench    compare speed and memory with peers and floors in one table (20 minutes)"
-	@echo "make torture  test random kills, full disks and fuzzed input (up to 30 minutes)"
+	@echo "make torture  test random kills, cut files, full disks and fuzzed input (40 minutes)"
+	@echo "make networks test every network of keras.applications (20 minutes)"
 	@echo "make gpu      install CUDA libraries and NVIDIA DALI into .venv"
 	@echo "make dali     install DALI without CUDA into .venv, and run its tests (needs no GPU)"
 	@echo "make clean    remove .venv and build/"
@@ -44,6 +45,9 @@ bench: .venv/ok-bench
 
 torture: .venv/ok-test .venv/ok-fuzz
 	$(BIN)/python -m pytest -q -m torture
+
+networks: .venv/ok-test
+	$(BIN)/python -m pytest -q -m networks
 
 # pip compiles the plugin against the installed TensorFlow: last, and without build isolation.
 gpu: .venv/ok-run

@@ -26,7 +26,7 @@ def each(names: list[str] | None = None) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         "name",
         [
-            pytest.param(name, marks=() if name in _QUICK else pytest.mark.torture)
+            pytest.param(name, marks=() if name in _QUICK else pytest.mark.networks)
             for name in chosen
         ],
     )
