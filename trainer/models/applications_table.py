@@ -27,6 +27,7 @@ class _Family:
       group_ends, first_layer: as in `BaseEntry`; `{}` of `first_layer` as in `file`.
       networks: name -> (class of keras.applications, its part of the file's name).
       min_image_size: as in `ModelEntry`; what the class accepts.
+      depthwise: as in `ModelEntry`.
     """
 
     folder: str
@@ -36,6 +37,7 @@ class _Family:
     networks: dict[str, tuple[str, str]]
     first_layer: str = ""
     min_image_size: int = 32
+    depthwise: bool = False
 
     def entries(self) -> dict[str, ModelEntry]:
         return {name: self._entry(kind, part) for name, (kind, part) in self.networks.items()}
@@ -52,7 +54,7 @@ class _Family:
             first_layer=self.first_layer.format(part),
             range_in_weights=kind == "InceptionV3",
         )
-        return pretrained_entry(base, self.pixels, self.min_image_size)
+        return pretrained_entry(base, self.pixels, self.min_image_size, self.depthwise)
 
 
 # Files that have another name where they come from.

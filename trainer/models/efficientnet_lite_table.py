@@ -19,7 +19,7 @@ def _lite(number: int, width: float, depth: float, sha256: str) -> ModelEntry:
         sha256=sha256,
         settings={"width": width, "depth": depth},
     )
-    return pretrained_entry(base, _PIXELS, min_image_size=32)
+    return pretrained_entry(base, _PIXELS, min_image_size=32, depthwise=True)
 
 
 EFFICIENTNET_LITES = {

@@ -64,6 +64,8 @@ class ModelEntry:
         nothing.
       dropout: default dropout rate; None for a network without dropout.
       pixels: the numbers that the pixel values 0 and 255 become, or a scale of each channel.
+      depthwise: whether depthwise convolutions take most of its time on a processor, which computes
+        them faster in float32 (figures in BUILD_NOTES).
       base: its pretrained part; None: it has none, and starts from random weights.
       body_settings: further arguments of `body`.
     """
@@ -72,6 +74,7 @@ class ModelEntry:
     min_image_size: int
     dropout: float | None = DROPOUT
     pixels: tuple[float, float] | ChannelScale = (0.0, 1.0)
+    depthwise: bool = False
     base: BaseEntry | None = None
     body_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -91,13 +94,17 @@ class ModelEntry:
 
 
 def pretrained_entry(
-    base: BaseEntry, pixels: tuple[float, float] | ChannelScale, min_image_size: int
+    base: BaseEntry,
+    pixels: tuple[float, float] | ChannelScale,
+    min_image_size: int,
+    depthwise: bool = False,
 ) -> ModelEntry:
     """A network of a pretrained base, pooling, dropout, and the last dense layer alone."""
     return ModelEntry(
         "trainer.models.bodies:pretrained_body",
         min_image_size,
         pixels=pixels,
+        depthwise=depthwise,
         base=base,
         body_settings={"base": base},
     )

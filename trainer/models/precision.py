@@ -56,26 +56,31 @@ def _cpu_flags(cpuinfo: str | os.PathLike[str]) -> frozenset[str]:
     return frozenset()
 
 
-def resolve_precision(requested: str = "auto", hardware: Hardware | None = None) -> str:
+def resolve_precision(
+    requested: str = "auto", hardware: Hardware | None = None, *, depthwise: bool = False
+) -> str:
     """The dtype policy to train under: `requested`, or for `auto` the fastest on this hardware.
 
     Args:
       requested: one of `PRECISIONS`.
       hardware: the hardware, for `auto`; None: this machine's.
+      depthwise: `ModelEntry.depthwise` of the network.
 
     Raises:
       PrecisionError: if there is no such precision.
     """
-    return _choose(requested, hardware)[0]
+    return _choose(requested, hardware, depthwise)[0]
 
 
-def describe(requested: str = "auto", hardware: Hardware | None = None) -> str:
+def describe(
+    requested: str = "auto", hardware: Hardware | None = None, *, depthwise: bool = False
+) -> str:
     """One line for the log: the policy and why. Arguments as in `resolve_precision`."""
-    policy, reason = _choose(requested, hardware)
+    policy, reason = _choose(requested, hardware, depthwise)
     return f"{policy} ({reason})"
 
 
-def _choose(requested: str, hardware: Hardware | None) -> tuple[str, str]:
+def _choose(requested: str, hardware: Hardware | None, depthwise: bool) -> tuple[str, str]:
     if requested not in PRECISIONS:
         raise PrecisionError(
             f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {requested!r}."
@@ -85,6 +90,8 @@ def _choose(requested: str, hardware: Hardware | None) -> tuple[str, str]:
     hardware = hardware or detect_hardware()
     if hardware.gpus:
         return _choose_for_gpus(hardware.gpus)
+    if depthwise:
+        return "float32", "processors are slow at depthwise convolutions of 16-bit floats"
     for flag in _CPU_BFLOAT16:
         if flag in hardware.cpu_flags:
             if hardware.onednn:

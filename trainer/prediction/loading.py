@@ -8,6 +8,7 @@ import numpy as np
 from trainer.data.dataset import CdiscountData
 from trainer.models.fusion import build_fusion
 from trainer.models.joined import join_networks
+from trainer.models.network_table import MODELS
 from trainer.models.networks import build_model
 from trainer.models.precision import resolve_precision
 from trainer.prediction.predictor import Predictor
@@ -139,9 +140,11 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
 
 
 def inference_precision(config: Config) -> str:
-    """The precision to predict in, for `resolve_precision`."""
+    """The dtype policy to predict in: float32 if the run was trained in it, else the fastest here."""
     # This machine may only emulate the training machine's 16-bit arithmetic, which is slow.
-    return "float32" if config.precision == "float32" else "auto"
+    if config.precision == "float32":
+        return "float32"
+    return resolve_precision(depthwise=MODELS[config.model].depthwise)
 
 
 def require_both_stages(run: RunFolder) -> None:
@@ -156,10 +159,8 @@ def require_both_stages(run: RunFolder) -> None:
 def _untrained_network(config: Config, num_classes: int, precision: str | None) -> keras.Model:
     if config.fusion is not None:
         return untrained_fusion(config, num_classes)
-    if precision is None:
-        precision = inference_precision(config)
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(resolve_precision(precision))
+    keras.config.set_dtype_policy(precision or inference_precision(config))
     try:
         return build_model(
             config.model,

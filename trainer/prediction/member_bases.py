@@ -7,7 +7,6 @@ import dataclasses
 import keras
 
 from trainer.models.networks import split_at_features
-from trainer.models.precision import resolve_precision
 from trainer.prediction.loading import inference_precision, load_network_of
 from trainer.runs.folder import RunFolder, settings_digest
 from trainer.runs.run_weights import RunWeights
@@ -48,7 +47,7 @@ def load_base(run: RunFolder, precision: str | None = None) -> MemberBase:
       RunFolderError, CheckpointError: as in `load_network`.
     """
     config = run.config
-    precision = resolve_precision(precision or inference_precision(config))
+    precision = precision or inference_precision(config)
     network, weights = load_network_of(run, CHECKPOINT, precision)
     base, _ = split_at_features(network)
     return MemberBase(base, dataclasses.replace(config, precision=precision), weights)

@@ -16,7 +16,6 @@ import tensorflow as tf
 from trainer.data.dataset import CdiscountData, Split, records_identity
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.models.precision import resolve_precision
 from trainer.prediction.averaging import Pictures, ProductBatch
 from trainer.prediction.joining_rules import MEANS
 from trainer.prediction.kept_predictions import KeptPredictions
@@ -232,7 +231,7 @@ class RunSource:
             "products": digest_of([products]),
             "flip": views.flip,
             "scales": list(views.scales),
-            "precision": resolve_precision(inference_precision(config)),
+            "precision": inference_precision(config),
             "decoder": self._decoder,
             "tensorflow": tf.__version__,
         }

@@ -100,7 +100,7 @@ def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
         "learning_rate": learning_rate,
         "fine_tune_learning_rate": learning_rate / 10 if fine_tune_rate is None else fine_tune_rate,
         "augment": settings.augment or ("flip_shift" if entry.pretrained else "none"),
-        "precision": resolve_precision(settings.precision),
+        "precision": resolve_precision(settings.precision, depthwise=entry.depthwise),
         "eval_batch_size": settings.eval_batch_size or max(64, settings.batch_size),
     }
 
