@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
+from cdisc_tfds.pages.chart_drawing import DPI, chart_look, png_of, shortened
 
 _DARK_SHARE = 0.2  # confusions from this share on are never pale, smaller ones never dark
 _HEAT = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#fdbe85", "#d94801", "#a63603"])

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
+from cdisc_tfds.pages.chart_drawing import DPI, chart_look, png_of, shortened
 from trainer.reporting.label_spacing import spread
 from trainer.reporting.run_styles import Style
 from trainer.runs.state import EpochRow

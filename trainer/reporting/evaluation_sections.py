@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.page_figures import Figures
+from cdisc_tfds.pages.table import share, table, with_note
 from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMapError
 from trainer.reporting.confusion_chart import confusion_chart, largest_confusions
-from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.product_card import product_card
 from trainer.reporting.reported_runs import ReportedRun
-from trainer.reporting.table import run_key, share, table, with_note
+from trainer.reporting.run_key import run_key
 from trainer.runs.evaluation_file import EvaluationResult, Example
 from trainer.runs.prediction_method import Method
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.page_figures import Figures
+from cdisc_tfds.pages.table import share, table
 from trainer.reporting.evaluation_sections import evaluations
-from trainer.reporting.page_figures import Figures
 from trainer.reporting.reliability_chart import reliability_chart
 from trainer.reporting.reported_runs import ReportedRun
-from trainer.reporting.table import share, table
 from trainer.runs.category_file import CategoryRow
 from trainer.runs.evaluation_file import EvaluationResult
 from trainer.runs.evaluation_parts import Acceptance, FrequencyGroup

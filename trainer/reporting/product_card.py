@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from trainer.reporting.page_figures import data_uri
+from cdisc_tfds.pages.page_figures import data_uri
 
 
 def product_card(

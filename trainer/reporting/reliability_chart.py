@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from trainer.reporting.chart_drawing import DPI, chart_look, png_of
+from cdisc_tfds.pages.chart_drawing import DPI, chart_look, png_of
 from trainer.runs.evaluation_parts import ReliabilityBin
 
 

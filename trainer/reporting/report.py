@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.page import page
+from cdisc_tfds.pages.page_figures import Figures
 from cdisc_tfds.whole_files import can_create, whole_file
 from trainer.reporting import evaluation_sections, probability_sections, training_sections
-from trainer.reporting.page import page
-from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import by_target, load_runs
 

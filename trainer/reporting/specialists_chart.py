@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from trainer.reporting.chart_drawing import DPI, chart_look, png_of, shortened
+from cdisc_tfds.pages.chart_drawing import DPI, chart_look, png_of, shortened
 
 
 def specialists_chart(names: Sequence[str], accuracies: Sequence[float], colour: str) -> bytes:

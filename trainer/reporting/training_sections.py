@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.page_figures import Figures
+from cdisc_tfds.pages.table import share, table, with_note
 from trainer.reporting.curves_chart import Curve, curves_chart
-from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import ReportedRun
+from trainer.reporting.run_key import run_key
 from trainer.reporting.specialists_chart import specialists_chart
-from trainer.reporting.table import run_key, share, table, with_note
 
 Groups = Sequence[Sequence[ReportedRun]]  # each of runs with the same classes
 

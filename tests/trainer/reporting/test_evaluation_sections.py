@@ -2,11 +2,11 @@ import base64
 
 import pytest
 
+from cdisc_tfds.pages.page_figures import Figures
 from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
 from trainer.reporting import evaluation_sections, pictures
 from trainer.reporting.evaluation_sections import chosen_examples
-from trainer.reporting.page_figures import Figures
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import load_runs
 from trainer.runs.evaluation_parts import KnownPictures

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cdisc_tfds.pages.page_figures import Figures
 from tests.helpers.fake_runs import history, write_evaluation, write_run
 from tests.helpers.small_data import SmallData, make_products
 from trainer.reporting import probability_sections
-from trainer.reporting.page_figures import Figures
 from trainer.reporting.reliability_chart import reliability_chart
 from trainer.reporting.reported_runs import load_runs
 from trainer.runs.calibration_file import Calibration

@@ -1,16 +1,10 @@
-"""Tables of the report, and the contents of their cells: names of runs, shares, notes."""
+"""Tables of a page, and the contents of their cells: shares, notes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
-
-from trainer.reporting.run_styles import Style
-
-# Unicode shapes that match the markers of the charts, filled and hollow.
-_SHAPES = dict(zip("osD^vPX<>ph*", "●■◆▲▼✚✖◀▶⬟⬢★"))
-_HOLLOW_SHAPES = dict(zip("osD^vPX<>ph*", "○□◇△▽✛✕◁▷⬠⬡☆"))
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -> Markup:
@@ -46,11 +40,3 @@ def with_note(text: object, note: str) -> Markup:
 def share(value: float | None) -> str | None:
     """A share, 0 to 1, with four decimals as in the study; None stays None."""
     return None if value is None else f"{value:.4f}"
-
-
-def run_key(name: str, style: Style) -> Markup:
-    """The run's marker in its colour, then its name."""
-    shape = (_HOLLOW_SHAPES if style.hollow else _SHAPES)[style.marker]
-    return Markup('<span class="key" style="color: {}">{}</span>{}').format(
-        style.colour, shape, name
-    )

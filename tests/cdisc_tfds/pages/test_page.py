@@ -2,8 +2,8 @@
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.page import page
 from tests.helpers.html_checks import assert_well_formed
-from trainer.reporting.page import page
 
 _NASTY = '<script>alert("&")</script>'
 _ESCAPED = "&lt;script&gt;alert(&#34;&amp;&#34;)&lt;/script&gt;"

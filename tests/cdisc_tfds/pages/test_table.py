@@ -2,9 +2,8 @@
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.table import share, table, with_note
 from tests.helpers.html_checks import assert_well_formed
-from trainer.reporting.run_styles import MARKERS, Style, style_of
-from trainer.reporting.table import run_key, share, table, with_note
 
 _NASTY = '<script>alert("&")</script>'
 _ESCAPED = "&lt;script&gt;alert(&#34;&amp;&#34;)&lt;/script&gt;"
@@ -27,23 +26,9 @@ def test_braces_in_a_value_are_no_placeholders():
     assert '<td class="">{0} {} {x}</td>' in table([("a", "")], [["{0} {} {x}"]])
 
 
-def test_a_runs_name_is_escaped():
-    key = run_key(_NASTY, style_of(0))
-    assert _ESCAPED in key and _NASTY not in key
-
-
 def test_notes_and_shares():
     assert with_note("a<", "b<") == 'a&lt;<div class="note">b&lt;</div>'
     assert with_note("a<", "") == "a&lt;"
     assert share(0.24244) == "0.2424"
     assert share(0) == "0.0000"
     assert share(None) is None
-
-
-def test_run_key_has_the_shape_of_every_style():
-    keys = {run_key("run", style_of(place)) for place in range(84)}
-    assert len(keys) == 84
-    for marker in MARKERS:
-        filled, hollow = (run_key("r", Style("#000000", marker, h)) for h in (False, True))
-        assert filled != hollow
-    assert "color: #0072B2" in run_key("run", style_of(0))

@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that needs no other file."""
+"""A page: one HTML file that needs no other file."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 import base64
 
-from trainer.reporting.page_figures import Figures
+from cdisc_tfds.pages.page_figures import Figures
 
 
 def test_figures_are_embedded_and_kept():

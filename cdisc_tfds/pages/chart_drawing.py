@@ -1,7 +1,8 @@
 """Tools of all charts: fonts and grid, shortened names, PNG bytes.
 
-A new chart gets a module of its own beside `curves_chart.py`: a function that takes numbers and
-returns a PNG, drawn within `chart_look()`. `page_figures.Figures.add` puts it on the page.
+A new chart gets a module of its own, `*_chart.py`, beside the sections that show it: a function
+that takes numbers and returns a PNG, drawn within `chart_look()`. `page_figures.Figures.add` puts
+it on the page.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ DPI = 110
 
 
 def chart_look(**changes: Any) -> AbstractContextManager[None]:
-    """A context in which Matplotlib draws in the report's style, with some rcParams changed."""
+    """A context in which Matplotlib draws in the style of our pages, with some rcParams changed."""
     return matplotlib.rc_context(_LOOK | changes)
 
 

@@ -1,6 +1,6 @@
 """What all charts share."""
 
-from trainer.reporting.chart_drawing import shortened
+from cdisc_tfds.pages.chart_drawing import shortened
 
 
 def test_shortened_names_keep_both_ends():
