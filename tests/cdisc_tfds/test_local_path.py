@@ -6,9 +6,9 @@ import pytest
 import tensorflow_datasets as tfds
 
 import cdisc_tfds
+from cdisc_tfds.built_dataset import data_root
 from cdisc_tfds.local_path import PathError, local_path
 from cdisc_tfds.sample.__main__ import main as write_sample
-from trainer.data.dataset import data_root
 
 
 def test_home_is_expanded(monkeypatch):

@@ -7,7 +7,8 @@ from typing import Any
 
 from absl import logging
 
-from trainer.data.dataset import CdiscountData, data_root
+from cdisc_tfds.built_dataset import data_root
+from trainer.data.dataset import CdiscountData
 from trainer.models.network_table import MODELS, PRETRAINED_EXAMPLE
 from trainer.models.networks import resolve_input_range
 from trainer.models.optimizer_table import OPTIMIZERS

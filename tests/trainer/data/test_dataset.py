@@ -201,7 +201,7 @@ def test_other_file_formats_are_refused(data_dir, copied_dir):
     info.write_text(info.read_text().replace('"tfrecord"', '"array_record"'))
     with pytest.raises(DatasetError) as error:
         open_dataset(copied_dir)
-    assert "The trainer reads data sets in TFRecord files." in str(error.value)
+    assert "A data set must be in TFRecord files." in str(error.value)
     assert "has the format array_record. Build it again without --file_format" in str(error.value)
 
 
