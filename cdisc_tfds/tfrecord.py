@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import IO
 
 import google_crc32c
 
@@ -19,6 +20,10 @@ _MASK_DELTA = 0xA282EAD8
 _LENGTH = struct.Struct("<Q")
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
+
+
+class TFRecordError(ValueError):
+    """The bytes are no intact record; the message says what is wrong, and at which byte."""
 
 
 def masked_crc(*pieces: bytes) -> int:
@@ -57,3 +62,34 @@ def count_records(path: str | os.PathLike[str], begin: int = 0) -> tuple[int, in
             end += OVERHEAD_BYTES + length
             count += 1
     return count, end
+
+
+def read_record(file: IO[bytes]) -> bytes | None:
+    """The record at the file's position, checked against its checksums; None at the file's end.
+
+    Raises:
+      TFRecordError: the record is damaged, or the file ends within it.
+    """
+    begin = file.tell()
+    header = file.read(_HEADER.size)
+    if not header:
+        return None
+    if len(header) == _HEADER.size:
+        length, length_crc = _HEADER.unpack(header)
+        if masked_crc(header[: _LENGTH.size]) != length_crc:
+            raise TFRecordError(f"a corrupted record at {begin}")
+        framed = file.read(length + _FOOTER.size)
+        if len(framed) == length + _FOOTER.size:
+            record = framed[:length]
+            if masked_crc(record) != _FOOTER.unpack_from(framed, length)[0]:
+                raise TFRecordError(f"a corrupted record at {begin}")
+            return record
+    raise TFRecordError(f"a truncated record at {begin}")
+
+
+def read_records(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yields (offset, record) of the records from the file's position on; see `read_record`."""
+    begin = file.tell()
+    while (record := read_record(file)) is not None:
+        yield begin, record
+        begin += OVERHEAD_BYTES + len(record)

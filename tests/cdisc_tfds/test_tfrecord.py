@@ -1,10 +1,21 @@
 """Framing, against TensorFlow's."""
 
+import io
+
+import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdisc_tfds.tfrecord import OVERHEAD_BYTES, count_records, frame, masked_crc
+from cdisc_tfds.tfrecord import (
+    OVERHEAD_BYTES,
+    TFRecordError,
+    count_records,
+    frame,
+    masked_crc,
+    read_record,
+    read_records,
+)
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4))
@@ -39,3 +50,24 @@ def test_records_are_counted_up_to_where_the_file_is_cut(tmp_path):
     for cut, expected in ((352, (2, 37)), (38, (2, 37)), (36, (1, 21)), (3, (0, 0)), (0, (0, 0))):
         path.write_bytes(whole[:cut])
         assert count_records(path) == expected
+
+
+def test_records_are_read_with_their_offsets():
+    records = [b"abc", b"", bytes(70_000)]
+    file = io.BytesIO(b"".join(piece for record in records for piece in frame([record])))
+    assert list(read_records(file)) == [(0, b"abc"), (19, b""), (35, bytes(70_000))]
+    assert read_record(file) is None
+    file.seek(19)
+    assert read_record(file) == b""
+
+
+def test_every_changed_byte_and_every_cut_is_found():
+    framed = b"".join(frame([b"first"]) + frame([b"second"]))
+    for place in range(len(framed)):
+        changed = framed[:place] + bytes([framed[place] ^ 1]) + framed[place + 1 :]
+        at = 0 if place < 21 else 21
+        with pytest.raises(TFRecordError, match=f"^a corrupted record at {at}$"):
+            list(read_records(io.BytesIO(changed)))
+        if place not in (0, 21):
+            with pytest.raises(TFRecordError, match=f"^a truncated record at {at}$"):
+                list(read_records(io.BytesIO(framed[:place])))
