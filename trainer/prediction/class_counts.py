@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from cdisc_tfds.frequency_groups import GROUPS, frequency_group
 from trainer.data.label_map import LabelMap
 from trainer.runs.category_file import CategoryRow
 from trainer.runs.evaluation_parts import FrequencyGroup
-
-GROUPS = ("head", "middle", "tail")
 
 
 class ClassCounts:
@@ -45,20 +44,6 @@ class ClassCounts:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-
-
-def frequency_group(training_products: np.ndarray) -> np.ndarray:
-    """The place in GROUPS of each class: int64 [classes]; `FrequencyGroup` says how.
-
-    Args:
-      training_products: int64 [classes].
-    """
-    order = np.argsort(-training_products, kind="stable")
-    before = np.cumsum(training_products[order]) - training_products[order]
-    group = np.empty(len(order), np.int64)
-    group[order] = np.minimum(3 * before // max(1, training_products.sum()), 2)
-    group[training_products == 0] = 2
-    return group
 
 
 class GroupCounts:

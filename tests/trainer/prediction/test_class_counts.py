@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from cdisc_tfds.categories import Categories
 from trainer.data.label_map import LabelMap
@@ -7,7 +6,6 @@ from trainer.prediction.class_counts import (
     ClassCounts,
     GroupCounts,
     category_rows,
-    frequency_group,
 )
 from trainer.runs.evaluation_parts import FrequencyGroup
 
@@ -25,20 +23,6 @@ def test_recall_and_precision_by_hand():
     assert counts.right.tolist() == [2, 1, 0]
     np.testing.assert_array_equal(counts.recall, [2 / 3, 1, np.nan])
     np.testing.assert_array_equal(counts.precision, [1, 0.5, np.nan])
-
-
-@pytest.mark.parametrize(
-    ("training", "groups"),
-    [
-        ([10, 10, 10], [0, 1, 2]),
-        ([5, 50, 5, 30, 10], [2, 0, 2, 1, 2]),  # cut at 33.3 and 66.7 of 100
-        ([1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 2, 2]),
-        ([0, 9, 0], [2, 0, 2]),
-        ([0, 0], [2, 2]),
-    ],
-)
-def test_each_group_has_a_third_of_the_training_products(training, groups):
-    assert frequency_group(np.array(training)).tolist() == groups
 
 
 def test_groups_by_hand():
