@@ -96,6 +96,12 @@ class Categories:
     def num_categories(self) -> int:
         return len(self.category_ids)
 
+    def path_of(self, label: int) -> tuple[str, str, str]:
+        """The names of a category's three levels."""
+        level1 = self.level1_names[self.level1[label]]
+        level2 = self.level2_names[self.level2[label]].removeprefix(f"{level1} > ")
+        return level1, level2, self.level3_names[label]
+
     @functools.cached_property
     def _label_of(self) -> dict[int, int]:
         return {category_id: label for label, category_id in enumerate(self.category_ids.tolist())}

@@ -1,8 +1,8 @@
 """Frequent, middling and rare classes.
 
-Classes are ranked by their number of training products. The head is the first classes, which hold a
-third of the training products; the middle holds the second third, the tail the last. Classes without
-a training product are in the tail.
+Classes are ranked by their number of training products. The head is the first classes, which hold
+a third of the training products; the middle holds the second third, the tail the last. Classes
+without a training product are in the tail.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -61,14 +63,22 @@ def scan_shard(task: ShardTask) -> ShardFacts:
     Raises:
       DamagedShardError: the shard is gone or damaged, or holds other products.
     """
-    try:
+    with clear_shard_errors(task.path):
         return _scan(task)
+
+
+@contextlib.contextmanager
+def clear_shard_errors(path: str) -> Iterator[None]:
+    """Turns the errors of reading a shard into a DamagedShardError."""
+    try:
+        yield
+        return
     except FileNotFoundError:
         fault = "no such file: the data set was deleted or is built again"
     except (TFRecordError, StoredRecordError, OSError) as error:
         fault = str(error)
     raise DamagedShardError(
-        f"The shards of a data set must be intact. Received, from {task.path}: {fault}."
+        f"The shards of a data set must be intact. Received, from {path}: {fault}."
     )
 
 

@@ -43,6 +43,25 @@ figcaption { color: #555; font-size: .88rem; }
 .card dt { color: #777; }
 .card dd { margin: 0; }
 .card .leaf { font-weight: 600; }
+details > summary { cursor: pointer; padding: .15rem 0; }
+details details, details > .rows { margin-left: 1.1rem; }
+.row { display: grid; grid-template-columns: minmax(0, 1fr) 5rem minmax(9rem, auto);
+       gap: .8rem; align-items: center; font-size: .88rem; max-width: 56rem; }
+summary > .row { display: inline-grid; width: calc(100% - 1.5rem); vertical-align: middle; }
+.row > :first-child { overflow-wrap: anywhere; }
+.bar { display: block; height: .7em; background: #0072b2; border-radius: 2px; }
+.shots { display: flex; flex-wrap: wrap; gap: .4rem; margin: .3rem 0 1rem; }
+.shots figure { margin: 0; width: 7rem; font-size: .75rem; color: #555; overflow-wrap: anywhere; }
+.shots img { width: 7rem; height: 7rem; object-fit: contain; background: #f4f4f4;
+             image-orientation: none; }
+.shots .lost { display: block; height: 7rem; padding: .5rem; box-sizing: border-box;
+               background: #f4f4f4; }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; padding: 0 .8rem; }
+  .row { grid-template-columns: minmax(0, 1fr) auto; }
+  .row .track { display: none; }
+  .shots figure, .shots img { width: 5.2rem; } .shots img, .shots .lost { height: 5.2rem; }
+}
 @media print { .card, figure { break-inside: avoid; } }
 """
 
