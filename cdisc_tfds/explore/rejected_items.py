@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from cdisc_tfds.build.rejections import FILE
 from cdisc_tfds.built_dataset import COPY_OR_BUILD, BuiltDataset, DatasetError
@@ -66,9 +67,9 @@ class RejectedItems:
         return cls(counts, reasons, tuple(first), True)
 
 
-def _item(line: str, place: str) -> dict[str, object]:
+def _item(line: str, place: str) -> dict[str, Any]:
     try:
-        item = json.loads(line)
+        item: dict[str, Any] = json.loads(line)
         if item["kind"] in KINDS and isinstance(item["reason"], str) and item["split"]:
             return item
     except (ValueError, KeyError, TypeError):
