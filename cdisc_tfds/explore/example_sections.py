@@ -131,7 +131,7 @@ def examples(
     )
     note = f"The first picture of random products; the number below is the product_id.{left_out}"
     groups = Markup("\n").join(
-        Markup('<details{}><summary>{}</summary><div class="rows">{}</div></details>').format(
+        Markup('<details{}><summary>{}</summary><div class="cells">{}</div></details>').format(
             Markup(" open") if place == 0 else "",
             f"{counts.categories.level1_names[level1]} ({len(labels):,})",
             Markup("\n").join(
@@ -153,7 +153,7 @@ def _category(
 ) -> Markup:
     captioned = [(place, f"{splits[place.split].index.product_id[place.row]}") for place in places]
     path = " > ".join(counts.categories.path_of(label)[1:])
-    return Markup("<h3>{}</h3>\n{}").format(
+    return Markup("<div><h3>{}</h3>\n{}</div>").format(
         f"{path}: {counts.products[label]:,} products",
         shots(captioned, pictures) if captioned else Markup("<p>None in the shards read.</p>"),
     )

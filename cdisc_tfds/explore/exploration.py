@@ -195,7 +195,7 @@ def _introduction(
     parts = [
         f"Made from the data set with the digest {data.metadata('digest') or 'not recorded'}.",
         f"Digests of the records: {digests or 'not recorded'}.",
-        f"Counts are of every product. Shards read: {read}; the others show in counts alone. "
-        f"--seed={options.seed} chose what is random.",
+        f"Counts are of every product. Sizes and pictures come from the shards read: {read}. "
+        f"What is random was chosen with --seed={options.seed}.",
     ]
     return Markup('<p class="note">{}</p>').format(" ".join(parts))

@@ -49,7 +49,7 @@ class RejectedItems:
         counts = data.metadata("rejected") or {}
         path = data.data_path / FILE
         reasons: collections.Counter[tuple[str, str, str]] = collections.Counter()
-        first = []
+        first: list[tuple[str, str, int | None, int | None, str]] = []
         if not path.exists():
             return cls(counts, reasons, (), False)
         with open(path, encoding="utf-8") as file:

@@ -33,7 +33,7 @@ figure { margin: 1rem 0; }
 .beside > div { max-width: 100%; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .88rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }
 .card { border: 1px solid #ddd; border-top: 4px solid #d55e00; border-radius: 4px;
         padding: .7rem; font-size: .82rem; overflow-wrap: anywhere; }
 .card.right { border-top-color: #009e73; }
@@ -50,6 +50,8 @@ details details, details > .rows { margin-left: 1.1rem; }
 summary > .row { display: inline-grid; width: calc(100% - 1.5rem); vertical-align: middle; }
 .row > :first-child { overflow-wrap: anywhere; }
 .bar { display: block; height: .7em; background: #0072b2; border-radius: 2px; }
+.cells { display: grid; gap: 0 1.5rem;
+         grid-template-columns: repeat(auto-fill, minmax(min(31rem, 100%), 1fr)); }
 .shots { display: flex; flex-wrap: wrap; gap: .4rem; margin: .3rem 0 1rem; }
 .shots figure { margin: 0; width: 7rem; font-size: .75rem; color: #555; overflow-wrap: anywhere; }
 .shots img { width: 7rem; height: 7rem; object-fit: contain; background: #f4f4f4;
