@@ -5,7 +5,6 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from markupsafe import Markup
 
 from cdisc_tfds.categories import Categories
@@ -29,7 +28,6 @@ def places_shown(repeats: Repeats) -> list[Place]:
 
 
 def _frequent(repeats: Repeats) -> list[int]:
-    """The pictures that the most products show, among the most frequent ones."""
     return list(map(int, repeats.most_frequent[:_FREQUENT]))
 
 
@@ -51,8 +49,8 @@ def duplicates(repeats: Repeats, categories: Categories, pictures: Mapping[Place
     sentence = (
         f"{repeats.num_distinct:,} of {repeats.num_pictures:,} pictures are distinct, byte for "
         f"byte; {copies:,} ({percent(copies, repeats.num_pictures)}) are copies. "
-        f"{repeats.num_groups:,} pictures occur more than once, in all splits together. Pictures "
-        "that were saved again or resized are not found. The most frequent:"
+        f"Pictures that occur more than once, in all splits together: {repeats.num_groups:,}. "
+        "Pictures that were saved again or resized are not found. The most frequent:"
     )
     return Markup("<p>{}</p>\n{}").format(
         sentence, _shown(_frequent(repeats), repeats, categories, pictures)
@@ -65,10 +63,10 @@ def disputed(
     """The pictures whose products have several categories."""
     if not len(repeats.disputed):
         return Markup("<p>No picture has products of several categories.</p>")
-    products = int(np.sum(repeats.products[repeats.disputed]))
+    products = repeats.num_products(repeats.disputed)
     sentence = (
-        f"{len(repeats.disputed):,} pictures have products of several categories: {products:,} "
-        "times, a product shows one of them. They are placeholders, accessories, or wrong labels. "
+        f"Pictures whose products have several categories: {len(repeats.disputed):,}; products "
+        f"that show them: {products:,}. They are placeholders, accessories, or wrong labels. "
     )
     link = Markup('<a href="{}">{}</a>').format(urllib.parse.quote(csv_name), csv_name)
     return Markup("<p>{}{} lists them all, product by product.</p>\n{}").format(
@@ -95,7 +93,7 @@ def _caption(group: int, repeats: Repeats, categories: Categories) -> Markup:
     ]
     if len(found) > _NAMED:
         names.append(f"{len(found) - _NAMED:,} more categories")
-    return Markup("<b>{} times</b>, {} products: {}").format(
+    return Markup("<b>{} times</b>, products: {}. {}").format(
         f"{repeats.pictures[group]:,}",
         f"{repeats.products[group]:,}",
         "; ".join(names) or "no category",

@@ -100,6 +100,13 @@ class Repeats:
         several = np.flatnonzero(self.num_categories > 1)
         return several[np.argsort(-self.products[several], kind="stable")]
 
+    def num_products(self, groups: np.ndarray) -> int:
+        """The number of products, each counted once, that show a picture of some groups."""
+        chosen = np.zeros(self.num_groups, bool)
+        chosen[groups] = True
+        inside = chosen[self.group]
+        return len(np.unique(self.split[inside].astype(np.int64) << 32 | self.row[inside]))
+
     def shared_with(self, reference: int, split: int) -> tuple[int, int]:
         """(pictures, products) of a split whose exact picture another split has as well.
 

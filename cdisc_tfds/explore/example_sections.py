@@ -125,11 +125,14 @@ def examples(
     if not by_level1:
         return Markup("<p>None.</p>")
     left_out = (
-        f" {chosen.num_left_out:,} smaller categories are left out: --max_examples limits the page."
+        f" Left out, because --max_examples limits the page: {chosen.num_left_out:,} categories."
         if chosen.num_left_out
         else ""
     )
-    note = f"The first picture of random products; the number below is the product_id.{left_out}"
+    note = (
+        "The first picture of random products, with its product_id. In brackets: the category's "
+        f"number of products.{left_out}"
+    )
     groups = Markup("\n").join(
         Markup('<details{}><summary>{}</summary><div class="cells">{}</div></details>').format(
             Markup(" open") if place == 0 else "",
@@ -154,6 +157,6 @@ def _category(
     captioned = [(place, f"{splits[place.split].index.product_id[place.row]}") for place in places]
     path = " > ".join(counts.categories.path_of(label)[1:])
     return Markup("<div><h3>{}</h3>\n{}</div>").format(
-        f"{path}: {counts.products[label]:,} products",
+        f"{path} ({counts.products[label]:,})",
         shots(captioned, pictures) if captioned else Markup("<p>None in the shards read.</p>"),
     )

@@ -33,7 +33,8 @@ figure { margin: 1rem 0; }
 .beside > div { max-width: 100%; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .88rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1rem; }
+.cards { display: grid; gap: 1rem;
+         grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); }
 .card { border: 1px solid #ddd; border-top: 4px solid #d55e00; border-radius: 4px;
         padding: .7rem; font-size: .82rem; overflow-wrap: anywhere; }
 .card.right { border-top-color: #009e73; }
