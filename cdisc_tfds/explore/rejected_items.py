@@ -13,7 +13,7 @@ from cdisc_tfds.build.rejections import FILE
 from cdisc_tfds.built_dataset import COPY_OR_BUILD, BuiltDataset, DatasetError
 from cdisc_tfds.products import KINDS
 
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?|\b[0-9a-f]{2}(?: [0-9a-f]{2})+\b")
+_NUMBER = re.compile(r"\b[0-9a-f]{2}(?: [0-9a-f]{2})+\b|-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _MOST_REASONS = 10_000
 

@@ -29,11 +29,11 @@ def rejected(items: RejectedItems) -> Markup:
         return Markup("{}<p>The list, {}, is not beside the shards.</p>").format(counts, FILE)
     ranked = sorted(items.reasons.items(), key=lambda entry: (-entry[1], entry[0]))
     reasons = table(
-        [("number", "number"), ("split", ""), ("", ""), ("reason", "")],
+        [("number", "number"), ("split", ""), ("kind", ""), ("reason", "")],
         [(f"{number:,}", *key) for key, number in ranked[:_REASONS]],
     )
     first = table(
-        [("split", ""), ("", ""), ("product", "number"), ("picture", "number"), ("reason", "")],
+        [("split", ""), ("kind", ""), ("product", "number"), ("picture", "number"), ("reason", "")],
         items.first,
     )
     return Markup(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from cdisc_tfds.pages.chart_drawing import DPI, chart_look, png_of
+from cdisc_tfds.pages.chart_drawing import DPI, chart_look, logarithmic, png_of
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 _BINS = 40
@@ -32,8 +32,7 @@ def size_chart(values: Sequence[tuple[str, np.ndarray]], unit: str) -> bytes:
             colour = _COLOURS[place % len(_COLOURS)]
             ax.stairs(100 * heights / len(sizes), edges, color=colour, label=name, linewidth=1.6)
         ax.set_xscale("log")
-        ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.xaxis.set_minor_formatter("")
+        logarithmic(ax.xaxis)
         ax.set_xlabel(unit)
         ax.set_ylabel("% of the pictures")
         ax.legend(frameon=False)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cdisc_tfds.explore.category_counts import CategoryCounts
-from cdisc_tfds.pages.chart_drawing import DPI, chart_look, png_of
+from cdisc_tfds.pages.chart_drawing import DPI, chart_look, logarithmic, png_of
 
 _SHADES = ("#0072b2", "#56b4e9", "#d55e00")  # head, middle, tail
 
@@ -31,7 +31,7 @@ def tail_chart(counts: CategoryCounts) -> bytes:
         ax.set_ylim(bottom=0.5)
         ax.set_xlabel("rank of the category")
         ax.set_ylabel("products")
-        ax.xaxis.set_major_formatter("{x:,.0f}")
-        ax.yaxis.set_major_formatter("{x:,.0f}")
+        logarithmic(ax.xaxis)
+        logarithmic(ax.yaxis)
         ax.legend(frameon=False)
         return png_of(figure)

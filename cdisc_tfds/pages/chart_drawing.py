@@ -12,7 +12,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 _LOOK: dict[Any, Any] = {
     "axes.edgecolor": "#999999",
@@ -35,6 +37,13 @@ DPI = 110
 def chart_look(**changes: Any) -> AbstractContextManager[None]:
     """A context in which Matplotlib draws in the style of our pages, with some rcParams changed."""
     return matplotlib.rc_context(_LOOK | changes)
+
+
+def logarithmic(axis: Axis) -> None:
+    """Labels an axis, which has a logarithmic scale, with whole numbers: 1, 2, 5, 10, 20, ..."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:,.0f}")
+    axis.set_minor_formatter("")
 
 
 def shortened(name: str, length: int) -> str:

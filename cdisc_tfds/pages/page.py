@@ -12,7 +12,7 @@ body { margin: 2rem auto; max-width: 86rem; padding: 0 1.5rem; color: #222;
 h1 { font-size: 1.6rem; margin-bottom: .3rem; }
 h2 { font-size: 1.2rem; margin-top: 2.6rem; border-bottom: 1px solid #ddd; padding-bottom: .3rem; }
 h3 { font-size: 1rem; margin: 1.8rem 0 .5rem; }
-p, figcaption { max-width: 56rem; }
+p, figcaption { max-width: 56rem; overflow-wrap: anywhere; }
 nav a { margin-right: 1.2rem; color: #0072b2; text-decoration: none; }
 pre { background: #f4f4f4; padding: .6rem .8rem; border-radius: 4px; font-size: .85em;
       overflow-x: auto; }

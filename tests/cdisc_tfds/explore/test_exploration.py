@@ -95,6 +95,7 @@ def test_figures_by_hand(page):
     rejected = text_of(page, "rejected")
     assert "split damaged places pictures products train 0 1 2 test 0 0 0" in rejected
     assert "2 train product A category must be one of the … in category_names.csv." in rejected
+    assert "1 train picture the picture is not a JPEG: it starts with …, not with … The" in rejected
     assert "Received: 12345." in rejected  # the first items are whole
     compared = text_of(page, "compared")
     assert "pictures also in train – 1 (50.0%) products with one of train – 1 (33.3%)" in compared
