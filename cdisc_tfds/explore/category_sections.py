@@ -112,7 +112,7 @@ def long_tail(counts: CategoryCounts, figures: Figures) -> Markup:
         f"Half of the pictures lie in {counts.holding(0.5):,} of {len(used):,} categories with "
         f"products, nine tenths in {counts.holding(0.9):,}. A category has {used.min():,} to "
         f"{used.max():,} products, in the middle {np.median(used):,.0f}. "
-        f"{(used < _FEW).sum():,} have fewer than {_FEW}."
+        f"Categories with fewer than {_FEW}: {(used < _FEW).sum():,}."
     )
     return Markup('<p>{}</p>\n{}\n{}\n<p class="note">{}</p>\n{}').format(
         sentence,

@@ -7,8 +7,6 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from cdisc_tfds.categories import COLUMNS, Categories
 from cdisc_tfds.explore.duplicates import Repeats
 from cdisc_tfds.explore.scan import ScannedSplit
@@ -39,15 +37,15 @@ def write_disputed(
 def _rows(
     group: int, repeats: Repeats, splits: Sequence[ScannedSplit], categories: Categories
 ) -> Iterator[tuple[object, ...]]:
-    counts = (repeats.hashes[group], repeats.products[group], repeats.num_categories[group])
+    counts = (
+        int(repeats.hashes[group]),
+        int(repeats.products[group]),
+        int(repeats.num_categories[group]),
+    )
     members = repeats.members(group)
     used = repeats.is_product[members] & (repeats.category[members] != UNLABELLED)
-    for member in np.flatnonzero(used) + members.start:
-        split, label = splits[repeats.split[member]], int(repeats.category[member])
-        yield (
-            *counts,
-            split.name,
-            split.index.product_id[repeats.row[member]],
-            categories.category_ids[label],
-            *categories.path_of(label),
-        )
+    columns = (repeats.split, repeats.row, repeats.category)
+    for number, row, label in zip(*(column[members][used].tolist() for column in columns)):
+        split = splits[number]
+        category = (categories.category_ids[label], *categories.path_of(label))
+        yield *counts, split.name, split.index.product_id[row], *category

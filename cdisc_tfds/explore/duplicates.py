@@ -87,7 +87,12 @@ class Repeats:
 
     def members(self, group: int) -> slice:
         """The members of a group."""
-        return slice(*np.searchsorted(self.group, [group, group + 1]))
+        return slice(*self._starts[group : group + 2].tolist())
+
+    @functools.cached_property
+    def _starts(self) -> np.ndarray:
+        """The first member of each group, and the end: int64 [groups + 1]."""
+        return np.concatenate([[0], np.cumsum(self.pictures)])
 
     @functools.cached_property
     def most_frequent(self) -> np.ndarray:

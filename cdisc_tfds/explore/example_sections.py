@@ -40,7 +40,7 @@ class Examples:
         rng: np.random.Generator,
     ) -> Examples:
         """Chooses at most `number` products of a category, and at most `limit` in all."""
-        candidates = _Candidates.of(splits)
+        candidates = _Candidates.of(splits, len(counts.products))
         chosen: dict[int, list[Place]] = {}
         labels = _in_turns(counts)
         left = limit
@@ -72,12 +72,12 @@ def _in_turns(counts: CategoryCounts) -> list[int]:
 class _Candidates:
     """The labelled products with a picture in the shards that were read, by category."""
 
-    category: np.ndarray  # ascending
+    starts: np.ndarray  # int64 [categories + 1], the first one of each category
     split: np.ndarray
     row: np.ndarray
 
     @classmethod
-    def of(cls, splits: Sequence[ScannedSplit]) -> _Candidates:
+    def of(cls, splits: Sequence[ScannedSplit], num_categories: int) -> _Candidates:
         rows = [
             np.flatnonzero(
                 (split.offsets >= 0)
@@ -91,10 +91,12 @@ class _Candidates:
         )
         order = np.argsort(category, kind="stable")
         number = np.repeat(np.arange(len(splits), dtype=np.int8), [len(mine) for mine in rows])
-        return cls(category[order], number[order], np.concatenate(rows)[order])
+        sizes = np.bincount(category, minlength=num_categories)
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        return cls(starts, number[order], np.concatenate(rows)[order])
 
     def sample(self, label: int, number: int, rng: np.random.Generator) -> list[Place]:
-        first, last = np.searchsorted(self.category, [label, label + 1])
+        first, last = self.starts[label : label + 2]
         number = min(number, int(last - first))
         found = np.sort(first + rng.choice(last - first, number, replace=False))
         return [Place(int(self.split[place]), int(self.row[place]), 0) for place in found]

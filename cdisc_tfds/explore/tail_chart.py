@@ -9,6 +9,7 @@ from cdisc_tfds.explore.category_counts import CategoryCounts
 from cdisc_tfds.pages.chart_drawing import DPI, chart_look, logarithmic, png_of
 
 _SHADES = ("#0072b2", "#56b4e9", "#d55e00")  # head, middle, tail
+_BOTTOM = 0.8  # products: just below the smallest category
 
 
 def tail_chart(counts: CategoryCounts) -> bytes:
@@ -23,12 +24,12 @@ def tail_chart(counts: CategoryCounts) -> bytes:
             ranks = np.arange(first, first + len(inside))
             sizes = ranked[first - 1 : first - 1 + len(inside)]
             text = f"{name}: {len(inside):,} categories"
-            ax.fill_between(ranks, sizes, 0.5, step="mid", color=shade, alpha=0.25, linewidth=0)
+            ax.fill_between(ranks, sizes, _BOTTOM, step="mid", color=shade, alpha=0.25, linewidth=0)
             ax.plot(ranks, sizes, color=shade, linewidth=2, marker=".", markersize=3, label=text)
             first += len(inside)
         ax.set_xscale("log")
         ax.set_yscale("log")
-        ax.set_ylim(bottom=0.5)
+        ax.set_ylim(bottom=_BOTTOM)
         ax.set_xlabel("rank of the category")
         ax.set_ylabel("products")
         logarithmic(ax.xaxis)
