@@ -11,7 +11,7 @@ LAYERS = (
     *("terminal", "data", "models", "settings", "runs", "prediction", "training", "reporting"),
 )
 # Packages of `cdisc_tfds`, which the concepts at its top do not import.
-DATA_PACKAGES = {"build", "sample", "cdiscount", "pages", "explore"}
+DATA_PACKAGES = {"build", "sample", "catalogue", "cdiscount", "pages", "explore"}
 REPORTING = {"terminal", "data", "settings", "runs", "reporting"}
 MAX_FILE, MAX_FUNCTION = 400, 60  # lines
 SOURCES = {
