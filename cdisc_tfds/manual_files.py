@@ -9,6 +9,7 @@ from typing import NamedTuple
 COMPETITION = "cdiscount-image-classification-challenge"
 CATEGORIES = "category_names.csv"
 EXAMPLE = "train_example.bson"
+PACKED = ".gz"  # `train.bson.gz` stands for `train.bson`
 
 INSTRUCTIONS = f"""\
 manual_dir must hold `train.bson`, `test.bson` and `{CATEGORIES}` of the Kaggle competition
@@ -18,6 +19,7 @@ https://www.kaggle.com/c/{COMPETITION} (accept its rules there first):
 
 then unzip what it downloads. For a first look at real data `{EXAMPLE}` (0.6 MB) and `{CATEGORIES}`
 are enough: without `train.bson` and `test.bson` the example's 82 products become the split `train`.
+`train.bson.gz` and `test.bson.gz` are read as well; the build unpacks them into its own folder.
 """
 
 
@@ -36,7 +38,7 @@ class Source(NamedTuple):
 def find_sources(
     manual_dir: str | os.PathLike[str], train_only: bool = False
 ) -> tuple[str, list[Source]]:
-    """The path of `category_names.csv` and each split's file.
+    """The path of `category_names.csv` and each split's file: plain, else packed.
 
     Args:
       manual_dir: the folder.
@@ -46,7 +48,7 @@ def find_sources(
       ManualFilesError: files are missing; the message gives each full path and how to get the file.
     """
     folder = pathlib.Path(manual_dir).absolute()
-    train, test = folder / "train.bson", folder / "test.bson"
+    train, test = _there(folder / "train.bson"), _there(folder / "test.bson")
     example = not train.exists() and not test.exists() and (folder / EXAMPLE).exists()
     if example:
         sources = [Source("train", os.fspath(folder / EXAMPLE), labelled=True)]
@@ -71,3 +73,9 @@ def find_sources(
             "tfds.download.DownloadConfig(manual_dir=...))." + advice
         )
     return needed[0], sources
+
+
+def _there(path: pathlib.Path) -> pathlib.Path:
+    """The file, or its packed form if only that exists."""
+    packed = path.with_name(path.name + PACKED)
+    return packed if packed.exists() and not path.exists() else path

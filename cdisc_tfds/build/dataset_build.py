@@ -51,7 +51,7 @@ def build_splits(
     """
     total = sum(file.num_bytes for file in files.values())
     wanted = max(1, min(options.num_processes, total // MIN_PART_BYTES))
-    space = int(total * _SPACE_FACTOR) + min(total, wanted * _SPACE_PER_PROCESS)
+    space = space_for(total, wanted) + _bytes_within(files.values(), folder.path)
     if limit is None:
         folder.require_space(space)
     reread = stays_in_page_cache(total) if options.reread is None else options.reread
@@ -86,6 +86,16 @@ def build_splits(
                 "CDISCOUNT_NUM_PROCESSES. Started again, it continues."
             ) from error
     return {source.split: one for source, one in zip(files, built)}
+
+
+def space_for(total: int, num_processes: int) -> int:
+    """Bytes that a build of files with `total` bytes needs in its folder."""
+    return int(total * _SPACE_FACTOR) + min(total, num_processes * _SPACE_PER_PROCESS)
+
+
+def _bytes_within(files: Iterable[SourceFile], folder: pathlib.Path) -> int:
+    """Bytes of the files in the build's own folder: those that it unpacked."""
+    return sum(file.num_bytes for file in files if pathlib.Path(file.path).is_relative_to(folder))
 
 
 def _build_all(jobs: list[SplitJob], pool: Pool, progress: BuildProgress) -> list[BuiltSplit]:

@@ -92,11 +92,13 @@ def _fitted(data: bytes, max_size: int) -> bytes:
                 f"its header claims {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} "
                 "are decoded"
             )
-        fits = max(image.size) <= max_size
-        # libjpeg shrinks by 2, 4 or 8 while it decodes; keep twice the size for a good filter.
-        image.draft(None, (2 * max_size, 2 * max_size))
+        stays = max(image.size) <= max_size and _stays(data, image)
+        # libjpeg shrinks by 2, 4 or 8 while it decodes. All of the file is read all the same, so
+        # the smallest size is enough for a check; a good filter needs twice the final size.
+        side = 1 if stays else 2 * max_size
+        image.draft(None, (side, side))
         image.load()  # raises for a picture that was cut short
-        if fits and _stays(data, image):
+        if stays:
             return data
         upright = _on_white(ImageOps.exif_transpose(image))
     upright.thumbnail((max_size, max_size), Image.Resampling.LANCZOS)

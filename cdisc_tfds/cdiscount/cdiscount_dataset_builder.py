@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from cdisc_tfds import manual_files, product_grid
-from cdisc_tfds.bson_file import check_ends, require_bson
 from cdisc_tfds.build import rejections
-from cdisc_tfds.build.categories_file import CategoriesFile, digest_of
+from cdisc_tfds.build.categories_file import digest_of
 from cdisc_tfds.build.dataset_build import build_splits, join_files
 from cdisc_tfds.build.folder import BuildFolder
 from cdisc_tfds.build.identity import Origin, SplitFacts
+from cdisc_tfds.build.inputs import Inputs, require_usable
 from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.build.read_back import read_back
 from cdisc_tfds.build.refusals import told_briefly
@@ -27,7 +26,7 @@ from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.categories import Categories, class_label_names
 from cdisc_tfds.local_path import local_path
 from cdisc_tfds.product_index import ProductIndex
-from cdisc_tfds.products import KINDS, Rejection, check_first, duplicate, read_products
+from cdisc_tfds.products import KINDS, Rejection, duplicate, read_products
 from cdisc_tfds.records import example_of
 
 product_grid.register()
@@ -231,15 +230,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _require_usable(self, manual_dir: str | os.PathLike[str]) -> None:
         """Runs the quick checks on the input files."""
         csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
-        categories = Categories.from_csv(csv_path)
-        for source in sources:
-            self._check(source, categories)
-
-    def _check(self, source: manual_files.Source, categories: Categories) -> None:
-        require_bson(source.path)
-        if not self._options.keep_going:
-            check_ends(source.path)
-            check_first(source.path, categories, source.labelled)
+        require_usable(csv_path, sources, self._options)
 
     def _download_and_prepare(
         self,
@@ -258,8 +249,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             facts = self._build(download_config)
         categories = self._inputs.categories
         (self.data_path / manual_files.CATEGORIES).write_bytes(categories.path.read_bytes())
-        files = {source.split: file for source, file in self._inputs.files.items()}
-        origin = Origin.of(files, categories.digest, download_config.max_examples_per_split)
+        limit = download_config.max_examples_per_split
+        origin = Origin.of(self._inputs.given, categories.digest, limit)
         self.info.metadata.update(origin.to_metadata(facts))
         if any(sum(fact.rejected.values()) for fact in facts.values()):
             logging.warning(
@@ -334,7 +325,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self,
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
-    ) -> _Inputs:
+    ) -> Inputs:
         """Finds the files, runs the quick checks on them, and sets the names of the labels."""
         try:
             manual_dir = dl_manager.manual_dir
@@ -343,18 +334,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             if manual_dir is None:
                 raise
         csv_path, sources = manual_files.find_sources(manual_dir, self._options.train_only)
-        copy = self._build_folder.path / manual_files.CATEGORIES
-        found = CategoriesFile.read(csv_path, copy)
-        categories = found.categories
-        files = {source: SourceFile.of(source.path) for source in sources}
-        for source, file in files.items():
-            with file.unchanged():
-                self._check(source, categories)
+        inputs = Inputs.read(csv_path, sources, self._build_folder, self._options)
+        categories = inputs.categories.categories
         features = self.info.features
         features["category"].names = [str(number) for number in categories.category_ids.tolist()]
         features["level1"].names = class_label_names(categories.level1_names)
         features["level2"].names = class_label_names(categories.level2_names)
-        return _Inputs(found, files)
+        return inputs
 
     def _facts_read_back(self) -> dict[str, SplitFacts]:
         """Writes the files that TFDS's writer lacks (indexes, rejections); returns the facts."""
@@ -384,11 +370,3 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 len(index), index.total_pictures, rejected, sizes, index.digest, digest
             )
         return facts
-
-
-@dataclasses.dataclass(frozen=True)
-class _Inputs:
-    """The inputs of a data set: the categories, and the file of each split."""
-
-    categories: CategoriesFile
-    files: Mapping[manual_files.Source, SourceFile]

@@ -2,8 +2,8 @@ import io
 
 import pytest
 
-from trainer.terminal import progress
-from trainer.terminal.progress import ProgressLine, duration
+from cdisc_tfds import progress_line as progress
+from cdisc_tfds.progress_line import ProgressLine, duration
 
 
 @pytest.mark.parametrize(
