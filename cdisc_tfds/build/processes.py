@@ -8,6 +8,7 @@ import gc
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 import types
@@ -65,7 +66,7 @@ def _executor(num_processes: int) -> concurrent.futures.ProcessPoolExecutor | No
         return concurrent.futures.ProcessPoolExecutor(
             num_processes,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_end_with_parent,
+            initializer=_heed_only_parent,
         )
     except (OSError, ImportError, NotImplementedError) as error:
         logging.warning(
@@ -124,9 +125,12 @@ def _light_children() -> Iterator[None]:
             os.environ[WORKER_VARIABLE] = before
 
 
-def _end_with_parent() -> None:
-    """Ends this process when its parent ends, so that a killed build leaves no idle processes."""
+def _heed_only_parent() -> None:
+    """Ends this process when its parent ends, so that a killed build leaves no idle processes.
 
+    Ctrl-C reaches all processes of a terminal; the parent alone answers it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # only processes of a pool run this
 

@@ -139,10 +139,12 @@ class _Table:
 
     def levels(self) -> tuple[str, ...]:
         """The columns of a category's levels, or the one of its path."""
-        for group in _LEVEL_GROUPS:
-            found = [self._plain[name] for name in group if name in self._plain]
-            if len(found) > 1:
-                return self.all_given("", found)
+        groups = [
+            [self._plain[name] for name in group if name in self._plain] for group in _LEVEL_GROUPS
+        ]
+        most = max(groups, key=len)  # the first of those with as many
+        if len(most) > 1:
+            return self.all_given("", most)
         one = self.first(_CATEGORIES)
         return () if one is None else (one,)
 

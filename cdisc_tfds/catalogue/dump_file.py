@@ -15,12 +15,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gzip
+import io
 import os
 import pathlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import bson
 
@@ -108,7 +109,7 @@ class DumpFile:
     @contextlib.contextmanager
     def _stream(self) -> Iterator[_Stream]:
         with contextlib.ExitStack() as stack:
-            opened: IO[bytes] = stack.enter_context(open(self.path, "rb"))
+            opened = stack.enter_context(open(self.path, "rb"))
             if self.is_gzip:
                 unpacked = stack.enter_context(gzip.GzipFile(fileobj=opened))
                 yield _Stream(self.path, unpacked)
@@ -192,32 +193,37 @@ class _Stream:
       offset: bytes read so far, unpacked.
     """
 
-    def __init__(self, path: str, file: IO[bytes] | gzip.GzipFile):
+    def __init__(self, path: str, file: io.BufferedReader | gzip.GzipFile):
         self._path, self._file = path, file
-        self._ahead = b""
+        self._block, self._at = b"", 0
         self.offset = self._documents = 0
 
     def peek(self, num_bytes: int) -> bytes:
-        """The next bytes, fewer at the end, without reading past them."""
-        while len(self._ahead) < num_bytes and (block := self._more(num_bytes)):
-            self._ahead += block
-        return self._ahead[:num_bytes]
+        """The first bytes, fewer at the end of the file; before anything is read."""
+        while len(self._block) < num_bytes and (more := self._more()):
+            self._block += more
+        return self._block[:num_bytes]
 
     def read(self, num_bytes: int) -> bytes:
-        """The next bytes, fewer at the end."""
-        if len(self._ahead) < num_bytes:
-            pieces, length = [self._ahead], len(self._ahead)
-            while length < num_bytes and (block := self._more(num_bytes - length)):
-                pieces.append(block)
-                length += len(block)
-            self._ahead = b"".join(pieces)
-        data, self._ahead = self._ahead[:num_bytes], self._ahead[num_bytes:]
+        """The next bytes, fewer at the end of the file."""
+        data = self._block[self._at : self._at + num_bytes]
+        self._at += len(data)
+        if len(data) < num_bytes:
+            data = b"".join((data, *self._following(num_bytes - len(data))))
         self.offset += len(data)
         return data
 
-    def _more(self, num_bytes: int) -> bytes:
+    def _following(self, num_bytes: int) -> Iterator[bytes]:
+        """Yields the next bytes from new blocks."""
+        while num_bytes and (block := self._more()):
+            self._block, self._at = block, min(num_bytes, len(block))
+            num_bytes -= self._at
+            yield block[: self._at]
+
+    def _more(self) -> bytes:
+        """A new block; none at the end. What a damaged gzip file holds before the damage counts."""
         try:
-            return self._file.read(max(num_bytes, _BUFFER_BYTES))
+            return self._file.read1(_BUFFER_BYTES)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise self.error("a whole gzip file", f"one that is not ({error})") from None
 

@@ -120,7 +120,7 @@ class OutputFolder:
         told = ", ".join(_told(name, made[name]) for name in there)
         if not self.about["finished"]:
             origin = "left by a run that did not finish"
-        elif all(made[name]["made_from"] == made_from for name in there):
+        elif all(_untimed(made[name]["made_from"]) == _untimed(made_from) for name in there):
             origin = "made from the same input with the same options"
         else:
             origin = "made from another input, or with other options"
@@ -180,6 +180,16 @@ class OutputFolder:
             "files": files,
         }
         write_json(self.path / ABOUT, about)
+
+
+def _untimed(made_from: dict[str, Any]) -> dict[str, Any]:
+    """Without the times of files: their contents count."""
+    return {
+        what: {key: known for key, known in value.items() if key != "modified"}
+        if isinstance(value, dict)
+        else value
+        for what, value in made_from.items()
+    }
 
 
 def _told(name: str, about: dict[str, Any]) -> str:
