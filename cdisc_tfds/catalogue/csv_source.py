@@ -55,6 +55,10 @@ class CsvSource:
         if not os.path.isdir(root):
             raise CatalogueError(f"--images must be a folder. Received: {root}.")
         self._folder = PictureFolder(os.path.abspath(root), options.picture_separator)
+        number = self._columns.category_id
+        self._number_place = None if number is None else self._places(number)[0]
+        self._level_places = self._places(*self._columns.category)
+        self._known: dict[tuple[str, ...], int | None] = {}  # by the cells of a category
         self.notes = [f"columns: {self._columns}"]
         if self._table.is_latin:
             self.notes.append(
@@ -80,7 +84,7 @@ class CsvSource:
                     reason = f"line {line.number} has no {self._columns.product_id}"
                     on_rejected("product", count, None, None, reason)
                     continue
-                category = plan.category_index(self._category(cells))
+                category = self._category(plan, cells)
                 filled = tuple(cells[place] for place in pictures if cells[place].strip())
                 plan.add(Row(product, category, filled, count))
                 on_progress(count + 1)
@@ -90,14 +94,15 @@ class CsvSource:
     def _places(self, *names: str) -> list[int]:
         return column_places(self._table.columns, names)
 
-    def _category(self, cells: list[str]) -> CategoryKey:
-        number = ""
-        if self._columns.category_id is not None:
-            number = cells[self._places(self._columns.category_id)[0]].strip()
-        names = [cells[place] for place in self._places(*self._columns.category)]
-        if len(names) == 1:
-            names = names[0].split(self._separator)
-        return CategoryKey(number, path_of(names))
+    def _category(self, plan: Plan, cells: list[str]) -> int | None:
+        """The index of a row's category in the plan."""
+        number = "" if self._number_place is None else cells[self._number_place].strip()
+        names = [cells[place] for place in self._level_places]
+        raw = (number, *names)
+        if raw not in self._known:
+            levels = names[0].split(self._separator) if len(names) == 1 else names
+            self._known[raw] = plan.category_index(CategoryKey(number, path_of(levels)))
+        return self._known[raw]
 
     def products(self, plan: Plan) -> Iterator[Found]:
         for product in plan.products():

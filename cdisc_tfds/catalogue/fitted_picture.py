@@ -100,10 +100,12 @@ def _fitted(data: bytes, max_size: int) -> bytes:
         image.load()  # raises for a picture that was cut short
         if stays:
             return data
-        upright = _on_white(ImageOps.exif_transpose(image))
-    upright.thumbnail((max_size, max_size), Image.Resampling.LANCZOS)
+        ImageOps.exif_transpose(image, in_place=True)
+        small = _plain(image)
+        # A large picture shrinks before it is laid on white, which would take as much memory again.
+        small.thumbnail((max_size, max_size), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    upright.save(file, "JPEG", quality=QUALITY)
+    _on_white(small).save(file, "JPEG", quality=QUALITY)
     return file.getvalue()
 
 
@@ -117,15 +119,20 @@ def _stays(data: bytes, image: Image.Image) -> bool:
     return False
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """The picture in RGB, 8 bits a channel."""
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture in RGB, or in RGBA if it has transparent parts; 8 bits a channel."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bits(image).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture in RGB or RGBA, in RGB."""
+    if image.mode == "RGB":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -134,7 +141,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     Integers up to 65535 count as 16 bits, floats from 0 to 1 as a share of white. Other values are
     stretched from their smallest to their largest.
     """
-    pixels = np.nan_to_num(np.asarray(image, np.float64))
+    pixels = np.nan_to_num(np.asarray(image, np.float32))
     low, high = float(pixels.min()), float(pixels.max())
     if image.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0

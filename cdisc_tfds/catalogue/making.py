@@ -5,9 +5,11 @@ from __future__ import annotations
 import concurrent.futures.process
 import contextlib
 import dataclasses
+import errno
 import functools
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
@@ -79,6 +81,19 @@ def make_catalogue(
                 "A process was ended from outside: by a user, or by the system because memory was "
                 f"short. The run used {options.num_processes}; use fewer with --processes."
             ) from error
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _is_about_space(error):
+                raise
+            raise CatalogueError(
+                f"The disk of {folder.path} (or a limit on file sizes) is full: {error}. Nothing "
+                "was written. Make room, or choose another --output_dir."
+            ) from error
+
+
+def _is_about_space(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "disk is full" in str(error)  # its code has a name only from Python 3.11 on
 
 
 def _source(options: CatalogueOptions) -> Source:

@@ -157,7 +157,13 @@ class Plan:
             execute("INSERT INTO ids SELECT product, CAST(product AS INTEGER) FROM products")
             return
         self.has_numbers = False
-        self._insert("INSERT INTO ids VALUES (?, ?)", known or ())
+        try:
+            self._insert("INSERT INTO ids VALUES (?, ?)", known or ())
+        except sqlite3.IntegrityError:
+            raise CatalogueError(
+                "Each product must stand once in product_ids.csv, with a number of its own. "
+                "Received: a table in which one does not. Use the one that this command wrote."
+            ) from None
         (largest,) = execute("SELECT COALESCE(MAX(id), 0) FROM ids").fetchone()
         execute(
             "INSERT INTO ids SELECT product, ? + ROW_NUMBER() OVER (ORDER BY number) FROM products "

@@ -22,7 +22,7 @@ def shop(tmp_path):
         path = write_csv(tmp_path / "products.csv", [HEADER, *rows])
         return make(tmp_path / "out", csv=path, images=images, **options)
 
-    run.out = tmp_path / "out"
+    run.out, run.images = tmp_path / "out", images
     return run
 
 
@@ -164,3 +164,30 @@ def test_numbers_of_new_names_do_not_meet_the_numbers_of_train(shop):
     shop((10, "A", "a.jpg"), (20, "B", "b.jpg"))
     shop(("new", "", "c.jpg"), (10, "", "c.jpg"), split="test")
     assert table(shop.out / "product_ids.csv")[1:] == [["21", "new"], ["22", "10"]]
+
+
+def test_a_full_disk(shop, small_disk):
+    images = small_disk(10_000_000)
+    out = images / "out"
+    for name in "abc":
+        (images / f"{name}.jpg").write_bytes((shop.images / f"{name}.jpg").read_bytes())
+    (images / "large.jpg").write_bytes(photo(5, (1400, 1400)))
+    left = 3_000_000
+    (images / "fill").write_bytes(bytes(10_000_000 - left - (images / "large.jpg").stat().st_size))
+    rows = [HEADER, *((f"x{number}", "A", "large.jpg") for number in range(20))]
+    path = write_csv(shop.images / "many.csv", rows)
+    with pytest.raises(CatalogueError, match="is full: .*Nothing was written. Make room"):
+        make(out, csv=path, images=images, max_size=1400)
+    assert list(out.iterdir()) == []
+
+
+def test_a_table_of_ids_that_was_edited(shop):
+    shop(("x", "A", "a.jpg"), ("y", "A", "b.jpg"))
+    for text in ("product_id,id\n1,x\n1,y\n", "product_id,id\n1,x\n2,x\n"):
+        (shop.out / "product_ids.csv").write_text(text)
+        with pytest.raises(CatalogueError, match="Each product must stand once in product_ids.csv"):
+            shop(("z", "", "a.jpg"), split="test")
+    for text in ("id\n1\n", "product_id,id\nx,1\n", "product_id,id\n1\n"):
+        (shop.out / "product_ids.csv").write_text(text)
+        with pytest.raises(CatalogueError, match="must be the table that this command wrote"):
+            shop(("z", "", "a.jpg"), split="test")
