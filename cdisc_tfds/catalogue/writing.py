@@ -78,6 +78,7 @@ class CatalogueWriter:
         if known_category is not None:
             row = (product.item.product_id, known_category)
             self.table(SOLUTION, ("_id", "category_id"), [row])
+            self.counts[SOLUTION].update(products=1)
 
 
 def write_products(
