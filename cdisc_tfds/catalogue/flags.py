@@ -48,7 +48,7 @@ _GROUPS = {
         _Flag("folders", "FOLDER", "a folder with a folder per category; nested ones are levels"),
         _Flag("dump", "FILE", "what mongodump wrote: .bson, .bson.gz, an archive, plain or gzip"),
     ),
-    "tables and dumps (columns and fields are found by their usual names)": (
+    "tables and dumps (default: columns with usual names, the competition's fields)": (
         _Flag("images", "FOLDER", "folder of the picture files (default: the table's folder)"),
         _Flag("id", "NAME", "column or field of the product's id", {"dest": "product_id"}),
         _Flag("category", "NAMES", "that of the category's path, or LEVEL1,LEVEL2,...", _LIST),
