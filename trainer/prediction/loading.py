@@ -140,7 +140,7 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
 
 
 def inference_precision(config: Config) -> str:
-    """The dtype policy to predict in: float32 if the run was trained in it, else the fastest here."""
+    """The dtype policy to predict in: float32 if the run was trained in it, else the fastest."""
     # This machine may only emulate the training machine's 16-bit arithmetic, which is slow.
     if config.precision == "float32":
         return "float32"
