@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGES = ("cdisc_tfds", "trainer")
 
-# Imported where they are installed, and only then.
-OPTIONAL = {"nvidia"}
+# Imported where they are installed, and only then: module -> the extra that installs it.
+OPTIONAL = {"nvidia": "dali", "aiohttp": "serve", "prometheus_client": "serve"}
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +49,19 @@ def test_every_imported_package_is_a_declared_dependency(setup_cfg):
     declared = {canonical(r.name) for r in requirements(setup_cfg["options"]["install_requires"])}
     distributions = importlib.metadata.packages_distributions()
     imported = set().union(*(imported_modules(ROOT / package) for package in PACKAGES))
-    third_party = imported - set(sys.stdlib_module_names) - set(PACKAGES) - OPTIONAL
+    third_party = imported - set(sys.stdlib_module_names) - set(PACKAGES) - set(OPTIONAL)
     undeclared = {
         name
         for name in third_party
         if not declared & {canonical(d) for d in distributions.get(name, [name])}
     }
     assert undeclared == set()
+
+
+@pytest.mark.parametrize(("module", "extra"), OPTIONAL.items())
+def test_an_optional_module_has_an_extra(setup_cfg, module, extra):
+    names = [r.name for r in requirements(setup_cfg["options.extras_require"][extra])]
+    assert any(name.startswith(module) for name in names)
 
 
 def test_data_set_package_never_imports_the_trainer():

@@ -96,6 +96,20 @@ class LabelMap:
             for label in self.category_of_class
         ]
 
+    @functools.cached_property
+    def paths(self) -> list[tuple[str, ...]]:
+        """The names of each class's levels, from level 1 to that of the target."""
+        categories = self.categories
+        depth = {"level1": 1, "level2": 2, "category": 3}[self.target]
+        found: dict[int, tuple[str, ...]] = {}
+        for label, one in enumerate(self.class_of_category.tolist()):
+            level1 = categories.level1_names[categories.level1[label]]
+            level2 = categories.level2_names[categories.level2[label]]
+            # level2_names are "level 1 > level 2".
+            names = (level1, level2[len(f"{level1} > ") :], categories.level3_names[label])
+            found.setdefault(one, names[:depth])
+        return [found[one] for one in range(self.num_classes)]
+
     @property
     def num_classes(self) -> int:
         return len(self.class_names)

@@ -52,14 +52,19 @@ def average_products(
       AveragingError: if an ordinal decreases, which would split a product in two.
     """
     for ordinals, probabilities in whole_products(pictures):
-        groups = groups_of(ordinals)
-        yield ProductBatch(
-            ordinals[groups.starts],
-            join(probabilities, groups, mean),
-            groups.counts,
-            ordinals,
-            probabilities,
-        )
+        yield joined_batch(ordinals, probabilities, mean)
+
+
+def joined_batch(ordinals: np.ndarray, probabilities: np.ndarray, mean: str) -> ProductBatch:
+    """Joins the pictures of whole products; arguments as in Pictures and `average_products`."""
+    groups = groups_of(ordinals)
+    return ProductBatch(
+        ordinals[groups.starts],
+        join(probabilities, groups, mean),
+        groups.counts,
+        ordinals,
+        probabilities,
+    )
 
 
 def whole_products(pictures: Iterable[Pictures]) -> Iterator[Pictures]:

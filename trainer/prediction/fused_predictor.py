@@ -128,7 +128,7 @@ class FusedPredictor:
         for ordinals, rows in whole_products(pictures):
             for some in _parts(groups_of(ordinals), batch_size):
                 own = slice(some.starts[0], some.starts[-1] + some.counts[-1])
-                batch = self._batch(ordinals[own], rows[own])
+                batch = self.batch(ordinals[own], rows[own])
                 unseen[np.searchsorted(products, batch.ordinals)] = False
                 yield batch
         without_picture = products[unseen]
@@ -136,7 +136,13 @@ class FusedPredictor:
         for start in range(0, len(without_picture), batch_size):
             yield prior_batch(without_picture[start : start + batch_size], self.prior)
 
-    def _batch(self, ordinals: np.ndarray, rows: np.ndarray) -> ProductBatch:
+    def batch(self, ordinals: np.ndarray, rows: np.ndarray) -> ProductBatch:
+        """Predicts products in one go.
+
+        Args:
+          ordinals: int64 [pictures], ascending: the product of each picture.
+          rows: float32 [pictures, views * f], their features.
+        """
         groups = groups_of(ordinals)
         alone = self.probabilities(rows[:, None], np.ones([len(rows), 1], bool))
         several = groups.counts > 1

@@ -52,6 +52,12 @@ class FusedNetwork:
         """The sizes of picture that the members take, each once."""
         return tuple(dict.fromkeys(member.config.image_size for member in self.members))
 
+    @functools.cached_property
+    def function(self) -> Callable[..., tf.Tensor]:
+        """`features` of one argument for each size, traced in the thread that first needs it."""
+        shapes = [tf.TensorSpec([None, size, size, 3], tf.uint8) for size in self.image_sizes]
+        return tf.function(lambda *pictures: self.features(pictures)).get_concrete_function(*shapes)
+
     def features(self, pictures: Sequence[tf.Tensor]) -> tf.Tensor:
         """The features of pictures, as TensorFlow operations.
 
@@ -143,15 +149,6 @@ class FusedSource:
             self.run, self._data, checkpoint=self._options.checkpoint, views=self._options.views
         )
 
-    @functools.cached_property
-    def _features(self) -> Callable[..., tf.Tensor]:
-        """`FusedNetwork.features`, traced in the thread that built the networks."""
-        network = self._network
-        shapes = [tf.TensorSpec([None, size, size, 3], tf.uint8) for size in network.image_sizes]
-        return tf.function(lambda *pictures: network.features(pictures)).get_concrete_function(
-            *shapes
-        )
-
     def settle_mean(self) -> MeanChoice | None:
         """Chooses nothing: the network joins the pictures."""
         return None
@@ -176,7 +173,7 @@ class FusedSource:
         return predictor.products(self._pictures(split, products), products, self._batch_size)
 
     def _pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:
-        function, size = self._features, self._network.predictor.size
+        function, size = self._network.function, self._network.predictor.size
         datasets = tuple(
             inference_dataset(
                 split,

@@ -37,20 +37,32 @@ class MixedSource:
     def predict(self, split: Split, products: np.ndarray | None = None) -> Iterator[ProductBatch]:
         """As in Source. By picture, too, the probabilities are those of all runs together."""
         for batches in aligned([source.predict(split, products) for source in self._sources]):
-            yield dataclasses.replace(
-                batches[0],
-                probabilities=self._mixed([batch.probabilities for batch in batches]),
-                picture_probabilities=self._mixed(
-                    [batch.picture_probabilities for batch in batches]
-                ),
-            )
+            yield mixed_batch(batches, self._weights, self._mean)
 
-    def _mixed(self, parts: Sequence[np.ndarray]) -> np.ndarray:
-        if self._mean == "arithmetic":
-            return _weighted_sum(parts, self._weights)
-        logs = _weighted_sum([logarithms(part) for part in parts], self._weights)
-        mixed = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return mixed / mixed.sum(axis=1, keepdims=True)
+
+def mixed_batch(batches: Sequence[ProductBatch], weights: np.ndarray, mean: str) -> ProductBatch:
+    """The weighted mean of several predictions of the same products and pictures.
+
+    Args:
+      batches: one for each source.
+      weights: float32, one for each; they sum to 1.
+      mean: as in MixedSource.
+    """
+    return dataclasses.replace(
+        batches[0],
+        probabilities=_mixed([batch.probabilities for batch in batches], weights, mean),
+        picture_probabilities=_mixed(
+            [batch.picture_probabilities for batch in batches], weights, mean
+        ),
+    )
+
+
+def _mixed(parts: Sequence[np.ndarray], weights: np.ndarray, mean: str) -> np.ndarray:
+    if mean == "arithmetic":
+        return _weighted_sum(parts, weights)
+    logs = _weighted_sum([logarithms(part) for part in parts], weights)
+    mixed = np.exp(logs - logs.max(axis=1, keepdims=True))
+    return mixed / mixed.sum(axis=1, keepdims=True)
 
 
 def _weighted_sum(parts: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from trainer.prediction.sources import FolderSource, Source
 from trainer.prediction.weight_fit import fit_weights
 from trainer.runs.folder import RunFolder
 from trainer.runs.prediction_method import MeanChoice, MemberRun, Mixture
+from trainer.runs.run_weights import RunWeights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,9 +112,9 @@ def select_runs(
         fitting = data.split(common_validation_split(runs))
         require_unseen(fitting, runs, data)
     if len(runs) == 1:
-        _require_no_rule(runs[0], options)
+        require_no_rule(runs[0], options.mean)
     members = tuple(open_source(run, data, options, decoder) for run in runs)
-    _require_different(members)
+    require_different([(member.run, member.weights) for member in members])
     choices = tuple(member.settle_mean() for member in members)
     if len(members) == 1:
         return SelectedRuns(members[0], members, choices, None)
@@ -135,21 +136,23 @@ def select_runs(
     return SelectedRuns(source, members, choices, Mixture(selection.run_mean, rows, fit))
 
 
-def _require_no_rule(run: RunFolder, options: PredictionOptions) -> None:
-    if run.config.fusion is not None and options.mean != DEFAULT:
+def require_no_rule(run: RunFolder, mean: str) -> None:
+    """Raises PredictionError if a rule is given for a fused run."""
+    if run.config.fusion is not None and mean != DEFAULT:
         raise PredictionError(
             "--mean joins the predictions of a product's pictures. "
             f"{run.path} is a fused run, whose network takes all pictures at once. Received: "
-            f"--mean={options.mean}. Leave it out."
+            f"--mean={mean}. Leave it out."
         )
 
 
-def _require_different(members: Sequence[FolderSource]) -> None:
-    seen: dict[str, FolderSource] = {}
-    for member in members:
-        other = seen.setdefault(member.weights.sha256, member)
-        if other is not member:
+def require_different(members: Sequence[tuple[RunFolder, RunWeights]]) -> None:
+    """Raises MixtureError if two runs have the same weights."""
+    seen: dict[str, RunFolder] = {}
+    for run, weights in members:
+        other = seen.setdefault(weights.sha256, run)
+        if other is not run:
             raise MixtureError(
                 "Runs in --run_dirs must have different weights. Received the same ones in "
-                f"{other.run.path} and {member.run.path}. Leave one of them out."
+                f"{other.path} and {run.path}. Leave one of them out."
             )
