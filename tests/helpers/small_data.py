@@ -48,10 +48,10 @@ def make_products(labels, seed=0, first_id=10, unlabelled=False) -> list[Product
 class SmallData:
     """Stands in for `trainer.data.dataset.CdiscountData`: splits by name, no sub-splits."""
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, csv: str = CSV):
         self.folder = folder
         self.categories_path = folder / "category_names.csv"
-        self.categories_path.write_text(CSV)
+        self.categories_path.write_text(csv)
         self.categories = Categories.from_csv(self.categories_path)
         self.splits: dict[str, Split] = {}
 

@@ -98,7 +98,8 @@ def as_jpeg(picture: Picture, max_pixels: int) -> Picture:
         raise
     except PIL.Image.DecompressionBombError:
         raise too_large(
-            f"{picture.where} may have at most {max_pixels:,} pixels. Its header declares more."
+            f"{picture.where} may have at most {max_pixels:,} pixels. Its header declares more. "
+            "Send a smaller copy."
         ) from None
     except PIL.UnidentifiedImageError:
         raise wrong_media(
