@@ -10,7 +10,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from trainer.prediction.loaded_runs import LoadedRuns
@@ -44,9 +44,15 @@ class Reply:
 
 @dataclasses.dataclass(frozen=True)
 class Client:
-    """Sends requests to a port of this machine, each on a connection of its own."""
+    """Sends requests to a port of this machine, each on a connection of its own.
+
+    Attributes:
+      port: of the service.
+      stop: asks the service to stop, and returns at once.
+    """
 
     port: int
+    stop: Callable[[], object]
 
     def request(
         self, method: str, path: str, body: bytes | None = None, content_type: str | None = None
@@ -130,14 +136,18 @@ def running_service(
         await server.wait(asked)
         return await server.stop(asyncio.Event())
 
+    def ask() -> None:
+        loop, asked = stop
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(asked.set)
+
     results: list[bool] = []
     thread = threading.Thread(target=lambda: results.append(asyncio.run(serve())))
     thread.start()
     assert ready.wait(_SECONDS)
     try:
-        yield Client(port)
+        yield Client(port, ask)
     finally:
-        loop, asked = stop
-        loop.call_soon_threadsafe(asked.set)
+        ask()
         thread.join(_SECONDS)
     assert results == [True], "requests in work were not finished"

@@ -26,6 +26,7 @@ from trainer.service.refusals import RefusalError, stopping, wrong_media
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MODEL = re.compile(r"(?P<name>[^/:]+)(/versions/(?P<version>[^/:]+))?(?P<verb>/metadata|:\w+)?")
+_CLIENT_GONE = 499  # nobody reads it; nginx's number, for the metrics
 _INTERNAL = (
     "This service failed to answer, which is not the client's fault. Its log has the details."
 )
@@ -148,8 +149,9 @@ class Service:
             )
         except web.HTTPException as error:
             return _error(HTTPStatus(error.status), error.reason)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
+        except ConnectionError:  # the client left before its body was here
+            self._metrics.gone.inc()
+            return web.Response(status=_CLIENT_GONE)
         except PredictionError as error:
             logging.error("%s", error)
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))

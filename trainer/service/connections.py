@@ -19,6 +19,8 @@ _FULL = (
 )
 _TEXT = b'{"error": "This service has as many connections as it takes. Try again in a second."}'
 
+_LATE = 1.0  # seconds that the event loop may be late
+
 
 @dataclasses.dataclass
 class Connections:
@@ -119,5 +121,11 @@ class GuardedConnection(asyncio.Protocol):
         self.request_began()
         assert self._transport is not None
         if not self._transport.is_closing():
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._connections.client_timeout, self._transport.abort)
+            loop, seconds = asyncio.get_running_loop(), self._connections.client_timeout
+            self._timer = loop.call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        # On a busy machine, this may be called before what has arrived in time is handled.
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_LATE, self._transport.abort)
