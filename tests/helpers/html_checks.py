@@ -9,7 +9,7 @@ class _Balance(html.parser.HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag, attrs):
-        if tag not in ("meta", "img"):
+        if tag not in ("meta", "img", "link", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import socket
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from trainer.terminal.signals import heeded_signals
 
 _BACKLOG = 1024
 _KEEP_ALIVE = 75.0  # seconds that a connection may wait for its next request
+_LAST_CALL = 0.1  # seconds in which a request that was sent before the signal still begins
 
 
 class AddressError(ValueError):
@@ -37,21 +39,27 @@ def bound_socket(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
-        raise AddressError(
-            f"--host must be a name or an address of this machine. Received: {host} ({error})."
-        ) from None
+        raise _foreign(host, error) from None
     sock = socket.socket(family, kind, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except OSError as error:
         sock.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _foreign(host, error) from None
         raise AddressError(
             f"--port must be free, and yours to take. Received: {port} on {host} "
             f"({error.strerror}). Choose another one, or stop the program that listens there; "
             "--port=0 takes any free port."
         ) from None
     return sock
+
+
+def _foreign(host: str, error: Exception) -> AddressError:
+    return AddressError(
+        f"--host must be a name or an address of this machine. Received: {host} ({error})."
+    )
 
 
 def url_of(sock: socket.socket) -> str:
@@ -118,6 +126,7 @@ class Server:
         Returns:
           Whether all of them were answered within `options.grace` seconds.
         """
+        await asyncio.sleep(_LAST_CALL)
         self._listener.close()
         stopping = asyncio.ensure_future(self._service.stop(self._options.grace))
         impatient = asyncio.ensure_future(again.wait())

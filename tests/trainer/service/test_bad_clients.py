@@ -94,7 +94,7 @@ def test_half_a_header_ends_the_connection(runs, jpegs, sent):
         start = time.monotonic()
         assert client.predict(instances(jpegs[:1])).status == 200  # others go on
         assert closed(connection) == b""
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
         await_metric(client, "classifier_connections", 1)  # the one that asks
 
 
