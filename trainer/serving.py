@@ -39,12 +39,14 @@ def main(options: Options) -> None:
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.prediction.saved_model import check_output, export
     from trainer.prediction.served_runs import load_served
+    from trainer.prediction.serving_batches import write_batching
     from trainer.runs.run_weights import write_made_from
 
     check_output(options.output)
     served, made_from = load_served(options, options, options.precision)
     output = export(served, options.output, options.top)
     write_made_from(output, made_from)
+    batching = write_batching(output)
     if made_from["temperature"] is None:
         print(
             "The probabilities are not calibrated: there is no temperature for these weights and "
@@ -53,7 +55,8 @@ def main(options: Options) -> None:
     show = ["saved_model_cli", "show", "--dir", output, "--tag_set", "serve"]
     print(
         f"SavedModel for {served.label_map.num_classes:,} classes: {output}\n"
-        f"  {command.quoted(*show, '--signature_def', 'serving_default')}"
+        f"  {command.quoted(*show, '--signature_def', 'serving_default')}\n"
+        f"For TensorFlow Serving's --batching_parameters_file: {batching}"
     )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 from trainer.prediction.joining_rules import MEANS
+from trainer.prediction.serving_batches import MAX_BATCH, MAX_WAIT_MS
 from trainer.terminal.option import OptionError, option
 
 _SERVICE, _BATCHES, _LIMITS, _PREDICTION = "Service", "Batches", "Limits", "Prediction"
@@ -46,10 +47,10 @@ class ServiceOptions:
         group=_PREDICTION,
     )
     max_batch: int = option(
-        32, "Pictures that the network sees at a time, at most.", group=_BATCHES, at_least=1
+        MAX_BATCH, "Pictures that the network sees at a time, at most.", group=_BATCHES, at_least=1
     )
     max_wait_ms: float = option(
-        2.0,
+        MAX_WAIT_MS,
         "Milliseconds that the first picture of a batch waits for others while the network is "
         "idle.",
         group=_BATCHES,

@@ -39,7 +39,7 @@ class PredictRequest:
     by_row: bool
 
 
-def parse_predict(body: bytes, *, takes_products: bool) -> PredictRequest:
+def parse_predict(body: bytes, takes_products: bool) -> PredictRequest:
     """Reads the body of a request.
 
     Args:

@@ -12,7 +12,7 @@ PICTURE = {"b64": base64.b64encode(b"photo").decode()}
 
 def parsed(content, takes_products=False):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    request = parse_predict(body, takes_products=takes_products)
+    request = parse_predict(body, takes_products)
     rows = [[(one.data, one.where) for one in product] for product in request.products]
     return rows, request.by_row
 
