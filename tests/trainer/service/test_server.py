@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from tests.helpers.running_service import Client, instances, read_reply
 from trainer.data.tf_decoding import decode_jpeg
+from trainer.serve import Options, main
 from trainer.service.options import ServiceOptions, name_of
 from trainer.service.server import AddressError, bound_socket, url_of
 from trainer.terminal.option import OptionError
@@ -107,15 +108,6 @@ def test_a_signal_under_load_loses_nothing(process, runs, jpegs):
         np.testing.assert_allclose(rows, expected[places], atol=1e-6)
 
 
-def test_ctrl_c_ends_it_too(process):
-    service, client = process
-    assert client.get("/healthz").status == 200
-    service.send_signal(signal.SIGINT)
-    out, err = service.communicate(timeout=60)
-    assert (service.returncode, err) == (0, "")
-    assert "Stopped." in out
-
-
 def test_a_port_in_use_is_told_before_the_network_is_loaded(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -125,15 +117,8 @@ def test_a_port_in_use_is_told_before_the_network_is_loaded(tmp_path):
             bound_socket("127.0.0.1", port)
         assert "--port=0 takes any free port." in str(one.value)
         # There is no run in this folder: the port comes first.
-        result = subprocess.run(
-            command(f"--run_dir={tmp_path}", f"--port={port}"),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert result.returncode == 1
-    assert result.stderr.startswith("Error: --port must be free, and yours to take. Received: ")
+        with pytest.raises(AddressError, match="--port must be free"):
+            main(Options(run_dir=str(tmp_path), port=port))
 
 
 def test_a_wrong_address_is_told():
@@ -169,16 +154,8 @@ def test_names_that_fit_an_address():
     assert name_of("ж") == "model"
 
 
-def test_missing_packages_are_told(tmp_path):
-    code = (
-        "import runpy, sys; sys.modules['aiohttp'] = None; "
-        f"sys.argv = ['trainer/serve.py', '--run_dir={tmp_path}']; "
-        "runpy.run_module('trainer.serve', run_name='__main__', alter_sys=False)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 1
-    assert "The service needs the package aiohttp. Install what belongs to it: pip install " in (
-        result.stderr
-    )
+def test_missing_packages_are_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    text = "The service needs the package aiohttp. Install .*: pip install 'cdiscount.*\\[serve\\]'"
+    with pytest.raises(OptionError, match=text):
+        main(Options(run_dir=str(tmp_path)))
