@@ -38,11 +38,14 @@ class Split:
       spec: the split as requested, e.g. `train[:80%]`.
       files: the files and ranges that hold the records, in reading order.
       index: product id, number of pictures and category label of each product, in the same order.
+      passing: whether the products are those of one command alone, such as photos that no data set
+        holds. A run keeps no predictions of them, and gives no prior to those without a picture.
     """
 
     spec: str
     files: tuple[FilePart, ...]
     index: ProductIndex
+    passing: bool = False
 
     @property
     def num_products(self) -> int:

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data.label_map import LabelMap
-from trainer.prediction.averaging import ProductBatch, groups_of, prior_batch, whole_products
+from trainer.prediction.averaging import ProductBatch, groups_of, whole_products
 from trainer.prediction.joining_rules import Groups
-from trainer.prediction.predictor import PredictionError, warn_without_picture
+from trainer.prediction.predictor import PredictionError, prior_batches
 from trainer.runs.run_weights import RunWeights
 
 # (product ordinal int64 [b], features float32 [b, views * f]) of b pictures
@@ -107,7 +107,11 @@ class FusedPredictor:
         return probabilities
 
     def products(
-        self, pictures: Iterable[PictureFeatures], products: np.ndarray, batch_size: int
+        self,
+        pictures: Iterable[PictureFeatures],
+        products: np.ndarray,
+        batch_size: int,
+        with_prior: bool = True,
     ) -> Iterator[ProductBatch]:
         """Predicts products from the features of their pictures.
 
@@ -115,6 +119,7 @@ class FusedPredictor:
           pictures: the readable pictures of `products`, those of a product next to each other.
           products: int64, ascending ordinals.
           batch_size: pictures to predict at a time, about; and products with the prior.
+          with_prior: whether to yield the products without a readable picture.
 
         Yields:
           Products in the split's order, then those that get the prior. The probabilities of a
@@ -131,10 +136,8 @@ class FusedPredictor:
                 batch = self.batch(ordinals[own], rows[own])
                 unseen[np.searchsorted(products, batch.ordinals)] = False
                 yield batch
-        without_picture = products[unseen]
-        warn_without_picture(len(without_picture), len(products))
-        for start in range(0, len(without_picture), batch_size):
-            yield prior_batch(without_picture[start : start + batch_size], self.prior)
+        if with_prior:
+            yield from prior_batches(products[unseen], len(products), self.prior, batch_size)
 
     def batch(self, ordinals: np.ndarray, rows: np.ndarray) -> ProductBatch:
         """Predicts products in one go.

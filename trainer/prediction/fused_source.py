@@ -18,7 +18,7 @@ from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.fused_predictor import FusedPredictor, PictureFeatures
 from trainer.prediction.loading import load_network_of
 from trainer.prediction.member_bases import MemberBase, load_members, member_folders
-from trainer.prediction.options import PredictionOptions
+from trainer.prediction.options import SourceOptions
 from trainer.prediction.predictor import PredictionError, view_of
 from trainer.prediction.priors import prior_of_run
 from trainer.prediction.sources import FolderSource, RunSource, require_held
@@ -115,7 +115,7 @@ class FusedSource:
 
     Args:
       run: the run's folder.
-      data: the data set, which must have the run's categories.
+      data: the data set, as in RunSource.
       options: how to predict; `mean` and `keep_predictions` are for pictures, and do not apply.
       decoder: the decoder, as `resolve_decoder` returns it.
 
@@ -129,19 +129,25 @@ class FusedSource:
     """
 
     def __init__(
-        self, run: RunFolder, data: CdiscountData, options: PredictionOptions, decoder: str
+        self, run: RunFolder, data: CdiscountData | None, options: SourceOptions, decoder: str
     ):
         self.run, self.label_map, self.mean = run.require(), run.label_map, FUSED
         self._data, self._options, self._decoder = data, options, decoder
         self._batch_size = options.batch_size or run.config.eval_batch_size
-        run.require_categories(data.categories)
-        member_folders(run)
+        if data is not None:
+            run.require_categories(data.categories)
+        self._members = member_folders(run)
         weights = RunWeights.of(run, options.checkpoint)
         if weights is None:
             _ = self._network  # says what the run lacks
             raise PredictionError(f"{run.path} has no weights of the checkpoint yet.")
         self.weights = weights
         self._weights_are_held = False
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """As in FolderSource."""
+        return tuple(dict.fromkeys(member.config.image_size for member in self._members))
 
     @functools.cached_property
     def _network(self) -> FusedNetwork:
@@ -170,7 +176,10 @@ class FusedSource:
             self.weights = predictor.weights or self.weights
         self._weights_are_held = True
         require_held(self.run, self.weights, predictor.weights)
-        return predictor.products(self._pictures(split, products), products, self._batch_size)
+        pictures = self._pictures(split, products)
+        return predictor.products(
+            pictures, products, self._batch_size, with_prior=not split.passing
+        )
 
     def _pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:
         function, size = self._network.function, self._network.predictor.size
@@ -203,7 +212,7 @@ class FusedSource:
 
 
 def open_source(
-    run: RunFolder, data: CdiscountData, options: PredictionOptions, decoder: str
+    run: RunFolder, data: CdiscountData | None, options: SourceOptions, decoder: str
 ) -> FolderSource:
     """The run in a folder as a Source, whatever kind of run it is.
 

@@ -14,7 +14,7 @@ import itertools
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ class KeptPredictions:
                 yield from self._computed(folder, index, skip)
                 return
         logging.warning("The predictions are not kept in %s: %s", folder, why_not)
-        yield from self._without_keeping(self.compute(skip))
+        yield from as_kept(self.compute(skip), self.num_classes)
 
     @property
     def _batches_per_file(self) -> int:
@@ -161,7 +161,7 @@ class KeptPredictions:
                 index.write(folder)
             except OSError as error:
                 logging.warning("The predictions are not kept in %s: %s.", folder, error)
-                yield from self._without_keeping(batches)
+                yield from as_kept(batches, self.num_classes)
                 return
             if index.finished:
                 break
@@ -172,9 +172,11 @@ class KeptPredictions:
                 file=sys.stderr,
             )
 
-    def _without_keeping(self, batches: Iterator[Pictures]) -> Iterator[Pictures]:
-        for ordinals, probabilities in batches:
-            yield ordinals, _restored(_reduced(probabilities), self.num_classes)
+
+def as_kept(batches: Iterable[Pictures], num_classes: int) -> Iterator[Pictures]:
+    """Pictures with the probabilities that they would have if they were kept, to the last bit."""
+    for ordinals, probabilities in batches:
+        yield ordinals, _restored(_reduced(probabilities), num_classes)
 
 
 def _reduced(probabilities: np.ndarray) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""How a run predicts: the options that evaluation and submission share."""
+"""How a run predicts: the options that the commands share."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class NetworkOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictionOptions(NetworkOptions):
-    """How to predict the products of a split."""
+class SourceOptions(NetworkOptions):
+    """How to predict products, from a data set or from photos."""
 
     mean: str = option(
         "arithmetic",
@@ -51,13 +51,6 @@ class PredictionOptions(NetworkOptions):
         "accuracy by product on the run's validation split, which is predicted once more for it.",
         group=_PREDICTION,
         choices=(*MEANS, "auto"),
-    )
-    known_pictures: bool = option(
-        False,
-        "A product takes the category of its picture's exact copies in the run's training split, "
-        "if they all have the same one. Reads both splits once more, without decoding; an "
-        "evaluation only reports what it would change.",
-        group=_PREDICTION,
     )
     keep_predictions: bool = option(
         True,
@@ -85,4 +78,17 @@ class PredictionOptions(NetworkOptions):
         "is installed and there is a GPU.",
         group=_MACHINE,
         choices=DECODERS,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictionOptions(SourceOptions):
+    """How to predict the products of a split."""
+
+    known_pictures: bool = option(
+        False,
+        "A product takes the category of its picture's exact copies in the run's training split, "
+        "if they all have the same one. Reads both splits once more, without decoding; an "
+        "evaluation only reports what it would change.",
+        group=_PREDICTION,
     )

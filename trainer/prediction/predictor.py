@@ -206,7 +206,7 @@ def joined_products(
     products: np.ndarray,
     *,
     mean: str,
-    prior: np.ndarray,
+    prior: np.ndarray | None,
     batch_size: int,
 ) -> Iterator[ProductBatch]:
     """Joins the pictures of products, and adds the products without a readable picture.
@@ -215,7 +215,7 @@ def joined_products(
       pictures: the readable pictures of `products`.
       products: int64, ascending ordinals.
       mean: one of `joining_rules.MEANS`.
-      prior: float32 [classes], for a product without a readable picture.
+      prior: float32 [classes], for a product without a readable picture; None: it is left out.
       batch_size: number of products with the prior to yield at a time.
 
     Yields:
@@ -225,17 +225,19 @@ def joined_products(
     for batch in average_products(pictures, mean):
         unseen[np.searchsorted(products, batch.ordinals)] = False
         yield batch
-    without_picture = products[unseen]
-    warn_without_picture(len(without_picture), len(products))
-    for start in range(0, len(without_picture), batch_size):
-        yield prior_batch(without_picture[start : start + batch_size], prior)
+    if prior is not None:
+        yield from prior_batches(products[unseen], len(products), prior, batch_size)
 
 
-def warn_without_picture(number: int, of_products: int) -> None:
-    """Says how many products have no readable picture, if any."""
-    if number:
+def prior_batches(
+    without_picture: np.ndarray, of_products: int, prior: np.ndarray, batch_size: int
+) -> Iterator[ProductBatch]:
+    """The prior for products without a readable picture, with a warning if there are any."""
+    if len(without_picture):
         logging.warning(
             "%d of %d products have no readable picture: they get the training prior.",
-            number,
+            len(without_picture),
             of_products,
         )
+    for start in range(0, len(without_picture), batch_size):
+        yield prior_batch(without_picture[start : start + batch_size], prior)

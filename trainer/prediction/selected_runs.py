@@ -17,7 +17,7 @@ from trainer.prediction.mixture_rules import (
     require_mixable,
     require_unseen,
 )
-from trainer.prediction.options import PredictionOptions
+from trainer.prediction.options import SourceOptions
 from trainer.prediction.predictor import PredictionError
 from trainer.prediction.run_selection import RunSelection
 from trainer.prediction.sources import FolderSource, Source
@@ -89,8 +89,8 @@ def selected_folders(selection: RunSelection) -> tuple[RunFolder, ...]:
 def select_runs(
     selection: RunSelection,
     runs: Sequence[RunFolder],
-    data: CdiscountData,
-    options: PredictionOptions,
+    data: CdiscountData | None,
+    options: SourceOptions,
     decoder: str,
 ) -> SelectedRuns:
     """Prepares the runs; chooses rules and fits weights if the flags say so.
@@ -98,17 +98,23 @@ def select_runs(
     Args:
       selection: the flags that choose the runs.
       runs: their folders, from `selected_folders`.
-      data: the data set, which must have the runs' categories.
+      data: the data set, which must have the runs' categories; None as in RunSource.
       options: how to predict.
       decoder: the decoder, as `resolve_decoder` returns it.
 
     Raises:
-      MixtureError: if several runs hold the same weights, or weights cannot be fitted.
+      MixtureError: if several runs hold the same weights, or weights cannot be fitted, as without
+        a data set.
       PredictionError: if a rule is given for a fused run, which needs none.
       Also the errors of `RunSource` and `choose_mean`.
     """
     weights, fit, fitting = selection.weights, None, None
     if weights is None:  # check everything before the long work
+        if data is None:
+            raise MixtureError(
+                "--run_weights=fit fits on the runs' validation split, and needs the data set. "
+                "Give the weights as numbers."
+            )
         fitting = data.split(common_validation_split(runs))
         require_unseen(fitting, runs, data)
     if len(runs) == 1:

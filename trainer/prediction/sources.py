@@ -18,10 +18,10 @@ from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import Pictures, ProductBatch
 from trainer.prediction.joining_rules import MEANS
-from trainer.prediction.kept_predictions import KeptPredictions
+from trainer.prediction.kept_predictions import KeptPredictions, as_kept
 from trainer.prediction.loading import inference_precision, load_predictor, require_both_stages
-from trainer.prediction.mean_choice import AUTO, choose_mean
-from trainer.prediction.options import PredictionOptions
+from trainer.prediction.mean_choice import AUTO, DEFAULT, choose_mean
+from trainer.prediction.options import SourceOptions
 from trainer.prediction.predictor import (
     PredictionError,
     Predictor,
@@ -51,7 +51,8 @@ class Source(Protocol):
           products: int64, ascending ordinals of those to predict; default: all.
 
         Yields:
-          Products in the split's order, then those without a readable picture.
+          Products in the split's order, then those without a readable picture; these are left out
+          if the split is a passing one.
 
         Raises:
           DatasetError: if a record is damaged or does not match the index.
@@ -71,6 +72,10 @@ class FolderSource(Source, Protocol):
     run: RunFolder
     weights: RunWeights
     mean: str
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """The widths and heights of picture that its networks take, in pixels; each once."""
 
     def settle_mean(self) -> MeanChoice | None:
         """As in RunSource."""
@@ -127,7 +132,8 @@ class RunSource:
 
     Args:
       run: the run's folder.
-      data: the data set, which must have the run's categories.
+      data: the data set, which must have the run's categories; None: only passing splits will be
+        predicted, by a rule that is named.
       options: how to predict.
       decoder: the decoder, as `resolve_decoder` returns it.
 
@@ -144,7 +150,7 @@ class RunSource:
     """
 
     def __init__(
-        self, run: RunFolder, data: CdiscountData, options: PredictionOptions, decoder: str
+        self, run: RunFolder, data: CdiscountData | None, options: SourceOptions, decoder: str
     ):
         self.run, self.label_map = run.require(), run.label_map
         self.mean = options.mean
@@ -154,7 +160,8 @@ class RunSource:
             raise PredictionError(
                 f"`mean` must be one of {', '.join((*MEANS, AUTO))}. Received: {self.mean!r}."
             )
-        run.require_categories(data.categories)
+        if data is not None:
+            run.require_categories(data.categories)
         require_both_stages(run)
         weights = RunWeights.of(run, options.checkpoint)
         if weights is None:
@@ -162,6 +169,11 @@ class RunSource:
             raise PredictionError(f"{run.path} has no weights of the checkpoint yet.")
         self.weights = weights
         self._weights_are_held = False
+
+    @property
+    def image_sizes(self) -> tuple[int, ...]:
+        """As in FolderSource."""
+        return (self.run.config.image_size,)
 
     @functools.cached_property
     def predictor(self) -> Predictor:
@@ -172,27 +184,30 @@ class RunSource:
 
     @functools.cached_property
     def _prior(self) -> np.ndarray:
-        prior = prior_of_run(self._data, self.run.config, self.label_map)
+        data, config = self._data, self.run.config
+        prior = None if data is None else prior_of_run(data, config, self.label_map)
         classes = self.label_map.num_classes
         return np.full(classes, 1 / classes, np.float32) if prior is None else prior
 
     def pictures(self, split: Split, products: np.ndarray) -> Iterator[Pictures]:
         """The readable pictures of products and their probabilities, as `predict_pictures`.
 
-        They come from the run's folder if they are kept there.
+        They come from the run's folder if they are kept there. Those of a passing split never are,
+        but have the same bits.
 
         Raises:
           PredictionError: if some predictions were of kept weights, and a training that goes on has
             replaced those before the network was needed.
         """
-        keeps = self._options.keep_predictions
+        keeps = self._options.keep_predictions and not split.passing
         if not self._weights_are_held and not (keeps and self._kept(split, products).is_finished):
             # A training that goes on may have replaced the weights since this object was made.
             self.weights = self.predictor.weights or self.weights
         self._weights_are_held = True
-        return (
-            self._kept(split, products).pictures() if keeps else self._computed(split, products, 0)
-        )
+        if keeps:
+            return self._kept(split, products).pictures()
+        computed = self._computed(split, products, 0)
+        return as_kept(computed, self.label_map.num_classes) if split.passing else computed
 
     def hold_weights(self) -> None:
         """From now on all predictions must be of `weights`: something was derived from them."""
@@ -244,10 +259,15 @@ class RunSource:
 
         Raises:
           DatasetError: if the data set does not hold the validation split.
-          PredictionError: as in `choose_mean`.
+          PredictionError: as in `choose_mean`, or if there is no data set.
         """
         if self.mean != AUTO:
             return None
+        if self._data is None:
+            raise PredictionError(
+                "--mean=auto chooses on the run's validation split, and needs the data set. Name a "
+                f"rule instead: --mean={DEFAULT}."
+            )
         validation = self._data.split(self.run.config.validation_split)
         choice = choose_mean(self, LabelledSplit(validation, self.label_map))
         self.mean = choice.mean
@@ -261,6 +281,6 @@ class RunSource:
             self.pictures(split, products),
             products,
             mean=self.mean,
-            prior=self._prior,
+            prior=None if split.passing else self._prior,
             batch_size=self._batch_size,
         )
