@@ -61,7 +61,7 @@ def with_low_priority(batches: tf.data.Dataset) -> tf.data.Dataset:
     def pass_on(number: tf.Tensor, element: Any) -> Any:
         lowered = tf.cond(
             number < first,
-            lambda: tf.numpy_function(_lower_this_thread, [], tf.bool),
+            lambda: tf.numpy_function(lower_this_thread, [], tf.bool),
             lambda: tf.constant(True),
         )
         with tf.control_dependencies([lowered]):
@@ -70,7 +70,8 @@ def with_low_priority(batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches.enumerate().map(pass_on)
 
 
-def _lower_this_thread() -> np.bool_:
+def lower_this_thread() -> np.bool_:
+    """Gives the calling thread a low priority; returns True."""
     thread = threading.get_native_id()
     with contextlib.suppress(PermissionError):  # a sandbox may forbid it; keep the priority
         if os.getpriority(os.PRIO_PROCESS, thread) < NICENESS:

@@ -59,7 +59,7 @@ def test_the_same_batches():
 def test_a_lower_priority_is_left(monkeypatch):
     monkeypatch.setattr(os, "getpriority", lambda *_: NICENESS + 1)
     monkeypatch.setattr(os, "setpriority", lambda *_: pytest.fail("raised"))
-    assert pipeline_threads._lower_this_thread()
+    assert pipeline_threads.lower_this_thread()
 
 
 def test_a_sandbox_may_forbid_it(monkeypatch):
