@@ -216,8 +216,10 @@ def prediction_file(path: pathlib.Path, names: ClassNames, top: int) -> Iterator
     mode = "w" if writer_of.is_text else "wb"
     with whole_file(path, mode, **options) as file:
         writer = writer_of(file, names, top)
-        yield writer
-        writer.finish()
+        try:
+            yield writer
+        finally:  # also after an error: a writer of Parquet must not outlive its file
+            writer.finish()
         # Not of `path` afterwards: another command may replace it.
         writer.sha256 = sha256_of(file.name)
 
