@@ -156,11 +156,25 @@ def _parts(
 ) -> Iterator[PhotoPart]:
     encoder = RecordEncoder(categories)
     number = 0
-    while part := _part(loaded, encoder, folder / f"{number}.tfrecord"):
+    while part := _written(loaded, encoder, folder / f"{number}.tfrecord"):
         yield part
         # Asking for the part after the next one says that this one is done.
         (folder / f"{number - 1}.tfrecord").unlink(missing_ok=True)
         number += 1
+
+
+def _written(
+    loaded: Iterator[_Loaded], encoder: RecordEncoder, path: pathlib.Path
+) -> PhotoPart | None:
+    """As `_part`; an error says where the file is."""
+    try:
+        return _part(loaded, encoder, path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"Photos are read through a temporary file in {path.parent.parent}: {error.strerror}. "
+            "Make room, or name another folder with the environment variable TMPDIR",
+        ) from error
 
 
 def _part(
