@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from trainer.data.dataset import CdiscountData, Split
-from trainer.data.input_pipeline import inference_dataset
-from trainer.data.record_reading import clear_record_errors
-from trainer.models.fusion import features_of
-from trainer.prediction.ahead import ahead
 from trainer.prediction.averaging import ProductBatch
-from trainer.prediction.fused_predictor import FusedPredictor, PictureFeatures
+from trainer.prediction.fused_predictor import FusedPredictor
 from trainer.prediction.loading import load_network_of
-from trainer.prediction.member_bases import MemberBase, load_members, member_folders
+from trainer.prediction.member_bases import load_members, member_folders
 from trainer.prediction.options import SourceOptions
-from trainer.prediction.predictor import PredictionError, view_of
+from trainer.prediction.picture_features import FeatureBases, FeatureReader
+from trainer.prediction.predictor import PredictionError
 from trainer.prediction.priors import prior_of_run
 from trainer.prediction.sources import FolderSource, RunSource, require_held
 from trainer.prediction.views import Views
@@ -32,49 +28,14 @@ FUSED = "fusion"
 
 
 @dataclasses.dataclass(frozen=True)
-class FusedNetwork:
-    """A fused run's networks in memory.
+class FusedNetwork(FeatureBases):
+    """A fused run's networks in memory: the bases of its members, and what joins their features.
 
     Attributes:
       predictor: from the features of a product to its probabilities.
-      members: the bases that give the features.
-      views: the views of each picture.
-      flip: whether features are the means of those of a picture and of its mirror image.
     """
 
     predictor: FusedPredictor
-    members: tuple[MemberBase, ...]
-    views: Views
-    flip: bool
-
-    @property
-    def image_sizes(self) -> tuple[int, ...]:
-        """The sizes of picture that the members take, each once."""
-        return tuple(dict.fromkeys(member.config.image_size for member in self.members))
-
-    @functools.cached_property
-    def function(self) -> Callable[..., tf.Tensor]:
-        """`features` of one argument for each size, traced in the thread that first needs it."""
-        shapes = [tf.TensorSpec([None, size, size, 3], tf.uint8) for size in self.image_sizes]
-        return tf.function(lambda *pictures: self.features(pictures)).get_concrete_function(*shapes)
-
-    def features(self, pictures: Sequence[tf.Tensor]) -> tf.Tensor:
-        """The features of pictures, as TensorFlow operations.
-
-        Args:
-          pictures: the same ones in each of `image_sizes`, uint8 [b, s, s, 3].
-
-        Returns:
-          float32 [b, views * f].
-        """
-        by_size = dict(zip(self.image_sizes, pictures, strict=True))
-        parts = []
-        for view in self.views.all:
-            seen = {size: view_of(images, *view) for size, images in by_size.items()}
-            for member in self.members:
-                own = features_of(member.base, seen[member.config.image_size], self.flip)
-                parts.append(tf.cast(own, tf.float32))
-        return tf.concat(parts, axis=1)
 
 
 def load_fused(
@@ -107,7 +68,7 @@ def load_fused(
         prior=prior,
         weights=weights,
     )
-    return FusedNetwork(predictor, members, views, config.fusion.flip)
+    return FusedNetwork(members, views, config.fusion.flip, predictor)
 
 
 class FusedSource:
@@ -155,6 +116,10 @@ class FusedSource:
             self.run, self._data, checkpoint=self._options.checkpoint, views=self._options.views
         )
 
+    @functools.cached_property
+    def _reader(self) -> FeatureReader:
+        return FeatureReader(self._network, self._batch_size, self._decoder)
+
     def settle_mean(self) -> MeanChoice | None:
         """Chooses nothing: the network joins the pictures."""
         return None
@@ -164,10 +129,7 @@ class FusedSource:
         self._weights_are_held = True
 
     def predict(self, split: Split, products: np.ndarray | None = None) -> Iterator[ProductBatch]:
-        """As in Source. The probabilities of a picture are those of a product that has it alone.
-
-        Pictures are decoded once for each size that a member takes.
-        """
+        """As in Source. The probabilities of a picture are those of a product that has it alone."""
         if products is None:
             products = np.arange(split.num_products)
         predictor = self._network.predictor
@@ -176,39 +138,10 @@ class FusedSource:
             self.weights = predictor.weights or self.weights
         self._weights_are_held = True
         require_held(self.run, self.weights, predictor.weights)
-        pictures = self._pictures(split, products)
+        pictures = self._reader.pictures(split, products)
         return predictor.products(
             pictures, products, self._batch_size, with_prior=not split.passing
         )
-
-    def _pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:
-        function, size = self._network.function, self._network.predictor.size
-        datasets = tuple(
-            inference_dataset(
-                split,
-                batch_size=self._batch_size,
-                image_size=image_size,
-                products=products,
-                decoder=self._decoder,
-            )
-            for image_size in self._network.image_sizes
-        )
-
-        def compute(elements: tuple[dict[str, tf.Tensor], ...]) -> PictureFeatures:
-            ordinals = elements[0]["product"].numpy()
-            for element in elements[1:]:
-                if not np.array_equal(element["product"].numpy(), ordinals):
-                    raise PredictionError(
-                        "The runs that a fused run is made of must see the same readable pictures. "
-                        "One of them read others: the files of the data set changed meanwhile. "
-                        "Start the command again."
-                    )
-            if not len(ordinals):  # no picture of the batch can be decoded
-                return ordinals, np.zeros([0, size], np.float32)
-            return ordinals, function(*[element["inputs"] for element in elements]).numpy()
-
-        with clear_record_errors(split):
-            yield from ahead(compute, zip(*datasets, strict=True))
 
 
 def open_source(

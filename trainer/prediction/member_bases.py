@@ -36,19 +36,22 @@ class MemberBase:
     weights: RunWeights
 
 
-def load_base(run: RunFolder, precision: str | None = None) -> MemberBase:
-    """Loads the base of a run's best checkpoint.
+def load_base(
+    run: RunFolder, precision: str | None = None, checkpoint: str = CHECKPOINT
+) -> MemberBase:
+    """Loads the base of a run.
 
     Args:
       run: a plain run.
       precision: dtype policy; default: as in `load_network`.
+      checkpoint: `best`, as in a fused run, or `last`.
 
     Raises:
       RunFolderError, CheckpointError: as in `load_network`.
     """
     config = run.config
     precision = precision or inference_precision(config)
-    network, weights = load_network_of(run, CHECKPOINT, precision)
+    network, weights = load_network_of(run, checkpoint, precision)
     base, _ = split_at_features(network)
     return MemberBase(base, dataclasses.replace(config, precision=precision), weights)
 

@@ -42,23 +42,9 @@ class NetworkOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceOptions(NetworkOptions):
-    """How to predict products, from a data set or from photos."""
+class InputOptions:
+    """Where the pictures come from, and how they are read."""
 
-    mean: str = option(
-        "arithmetic",
-        "How to join the probabilities of a product's pictures. auto: the rule with the highest "
-        "accuracy by product on the run's validation split, which is predicted once more for it.",
-        group=_PREDICTION,
-        choices=(*MEANS, "auto"),
-    )
-    keep_predictions: bool = option(
-        True,
-        "Keep each picture's probabilities in the run's folder (predictions/), so that another "
-        "--mean, --run_weights or --calibrate takes seconds: 4 bytes per class and picture, and "
-        "776 bytes per picture of more than 128 classes, of which the 128 most probable are kept.",
-        group=_PREDICTION,
-    )
     data_dir: str | None = option(
         None,
         "Where `tfds build cdiscount` put the data set (its --data_dir). Default: where the run "
@@ -78,6 +64,26 @@ class SourceOptions(NetworkOptions):
         "is installed and there is a GPU.",
         group=_MACHINE,
         choices=DECODERS,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceOptions(InputOptions, NetworkOptions):
+    """How to predict products, from a data set or from photos."""
+
+    mean: str = option(
+        "arithmetic",
+        "How to join the probabilities of a product's pictures. auto: the rule with the highest "
+        "accuracy by product on the run's validation split, which is predicted once more for it.",
+        group=_PREDICTION,
+        choices=(*MEANS, "auto"),
+    )
+    keep_predictions: bool = option(
+        True,
+        "Keep each picture's probabilities in the run's folder (predictions/), so that another "
+        "--mean, --run_weights or --calibrate takes seconds: 4 bytes per class and picture, and "
+        "776 bytes per picture of more than 128 classes, of which the 128 most probable are kept.",
+        group=_PREDICTION,
     )
 
 

@@ -1,0 +1,42 @@
+"""The flags that say how products' features and neighbours are found."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from trainer.prediction.options import InputOptions
+from trainer.runs.state import CHECKPOINTS
+from trainer.terminal.option import option
+
+SEARCHES = ("auto", "exact", "approximate")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EmbeddingOptions(InputOptions):
+    """How features are computed, and how neighbours are searched."""
+
+    checkpoint: str = option(
+        "best",
+        "The epoch with the lowest validation loss (best), or the last one. The runs that a fused "
+        "run is made of always have their best.",
+        group="Features",
+        choices=CHECKPOINTS,
+    )
+    flip: bool = option(
+        False,
+        "Features are the means of those of a picture and of its mirror image: half as fast.",
+        group="Features",
+    )
+    neighbours: int = option(
+        0,
+        "How many of the most similar other products to find for each; 0: none.",
+        group="Neighbours",
+        at_least=0,
+    )
+    search: str = option(
+        "auto",
+        "Compare all products with all (exact), or search a graph, which misses some "
+        "(approximate; needs usearch). auto: exact up to 100,000 products or with a GPU.",
+        group="Neighbours",
+        choices=SEARCHES,
+    )
