@@ -10,7 +10,7 @@ from cdisc_tfds.categories import Categories
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.prediction.embedding_options import EmbeddingOptions
-from trainer.prediction.neighbours import chosen, nearest
+from trainer.prediction.neighbours import chosen, nearest, require_searchable
 from trainer.prediction.picture_features import FeatureReader
 from trainer.prediction.product_embeddings import embed, load_bases
 from trainer.runs.embedding_file import Embeddings, check_output
@@ -61,6 +61,8 @@ def make_embeddings(
     data = open_dataset(options.data_dir or config.data_dir)
     run.require_categories(data.categories)
     split = data.split(spec)
+    if options.neighbours:  # before the long work
+        require_searchable(options.neighbours, options.search, split.num_products)
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     bases = load_bases(run, options.checkpoint, options.flip)
     reader = FeatureReader(bases, options.batch_size or config.eval_batch_size, decoder)

@@ -42,6 +42,16 @@ def nearest(features: np.ndarray, k: int, method: str = "auto") -> tuple[np.ndar
       NeighbourError: if there are not k others, or the library for `approximate` is missing.
     """
     number = len(features)
+    require_searchable(k, method, number)
+    if chosen(method, number) == "exact":
+        places, cosines = exact(features, features, k + 1)
+    else:
+        places, cosines = _approximate(features, k + 1)
+    return _without_itself(places, cosines)
+
+
+def require_searchable(k: int, method: str, number: int) -> None:
+    """Raises NeighbourError unless `nearest` can find k neighbours of so many products."""
     if method not in SEARCHES:
         raise NeighbourError(
             f"`method` must be one of {', '.join(SEARCHES)}. Received: {method!r}."
@@ -50,11 +60,8 @@ def nearest(features: np.ndarray, k: int, method: str = "auto") -> tuple[np.ndar
         raise NeighbourError(
             f"--neighbours must be from 1 to {number - 1} for {number:,} products. Received: {k}."
         )
-    if chosen(method, number) == "exact":
-        places, cosines = exact(features, features, k + 1)
-    else:
-        places, cosines = _approximate(features, k + 1)
-    return _without_itself(places, cosines)
+    if chosen(method, number) == "approximate":
+        _library()
 
 
 def chosen(method: str, number: int) -> str:

@@ -1,0 +1,167 @@
+"""Finds doubtful labels of a split with runs and neighbours."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from trainer.data.dataset import CdiscountData, Split, open_dataset
+from trainer.data.decoding import resolve_decoder
+from trainer.data.labelled_split import LabelledSplit
+from trainer.prediction.embedding_options import EmbeddingOptions
+from trainer.prediction.label_doubts import VerdictCounter, Verdicts, doubtful_labels
+from trainer.prediction.made_embeddings import make_embeddings
+from trainer.prediction.options import SourceOptions
+from trainer.prediction.priors import training_splits
+from trainer.prediction.ranked_products import ClassNames
+from trainer.prediction.run_selection import RunSelection
+from trainer.prediction.selected_runs import SelectedRuns, select_runs, selected_folders
+from trainer.runs.doubtful_labels import DoubtfulLabels
+from trainer.runs.embedding_file import Embeddings
+from trainer.terminal.progress import ProgressLine
+
+
+class DoubtError(ValueError):
+    """Labels cannot be doubted this way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundDoubts:
+    """Doubtful labels, and where they come from.
+
+    Attributes:
+      doubts: the labels.
+      split: the products.
+      names: what the classes are called.
+      num_checked: products with a label and a picture.
+      num_trained: those of the split's products that a run was trained on; None if unknown.
+      made_from: weights and method, for the file beside.
+    """
+
+    doubts: DoubtfulLabels
+    split: Split
+    names: ClassNames
+    num_checked: int
+    num_trained: int | None
+    made_from: dict[str, Any]
+
+
+def find_doubts(
+    selection: RunSelection,
+    how: SourceOptions,
+    spec: str,
+    neighbours: int,
+    search: str,
+    features: str | None,
+) -> FoundDoubts:
+    """Finds the labels of a split that the runs and the most similar products contradict.
+
+    Args:
+      selection: the runs.
+      how: how they predict.
+      spec: TFDS sub-split.
+      neighbours: how many neighbours to ask.
+      search: how to find them, one of `embedding_options.SEARCHES`.
+      features: a file of features with neighbours, of all products of the split; None: those of
+        the first run.
+
+    Raises:
+      DoubtError: if no product has a label, or the file of features does not fit.
+      Also the errors of `select_runs`, `make_embeddings` and `Embeddings.read`.
+    """
+    runs = selected_folders(selection)
+    data = open_dataset(how.data_dir or runs[0].config.data_dir)
+    split = data.split(spec)
+    labelled = LabelledSplit(split, runs[0].label_map)
+    if not labelled.num_products:
+        raise DoubtError(
+            f"Only labels can be doubted. No product of the split {spec!r} has a class of this "
+            "run. Choose another --split."
+        )
+    if features is None:
+        options = EmbeddingOptions(
+            checkpoint=how.checkpoint,
+            neighbours=neighbours,
+            search=search,
+            data_dir=how.data_dir,
+            batch_size=how.batch_size,
+            decoder=how.decoder,
+        )
+        embeddings = make_embeddings(runs[0].path, spec, options).embeddings
+    else:
+        embeddings = Embeddings.read(features)
+    decoder = resolve_decoder(how.decoder)
+    selected = select_runs(selection, runs, data, how, decoder)
+    verdicts = _verdicts(selected, labelled)
+    labels = _neighbour_labels(embeddings, labelled, verdicts.ordinals, features)
+    doubts = doubtful_labels(verdicts, labels, split.index.product_id[verdicts.ordinals])
+    made_from = selected.made_from | {
+        "split": spec,
+        "data_digest": split.index.digest,
+        "decoder": decoder,
+        **dataclasses.asdict(how.views),
+        "neighbours": labels.shape[1],
+        "features": features,
+    }
+    return FoundDoubts(
+        doubts,
+        split,
+        ClassNames.of(runs[0].label_map),
+        len(verdicts.ordinals),
+        _num_trained(selected, data, split),
+        made_from,
+    )
+
+
+def _verdicts(selected: SelectedRuns, labelled: LabelledSplit) -> Verdicts:
+    counter = VerdictCounter(labelled.classes, labelled.label_map.num_classes)
+    products = labelled.products
+    line, done = ProgressLine(f"predicting {labelled.split.spec}", len(products), "products"), 0
+    for batch in selected.source.predict(labelled.split, products):
+        counter.add(batch)
+        done += len(batch.ordinals)
+        line.update(done)
+    line.close()
+    return counter.result()
+
+
+def _neighbour_labels(
+    embeddings: Embeddings, labelled: LabelledSplit, ordinals: np.ndarray, features: str | None
+) -> np.ndarray:
+    """The classes of the neighbours of products: int64 [n, m]; -1 without one."""
+    ids = labelled.split.index.product_id
+    if embeddings.neighbour_id is None:
+        raise DoubtError(
+            f"--features must have neighbours. {features} has none. Write it with `python -m "
+            "trainer.embed --neighbours=10`."
+        )
+    rows = _places(embeddings.product_id, ids[ordinals])
+    others = _places(ids, embeddings.neighbour_id[rows].reshape(-1))
+    if (missing := int((rows < 0).sum())) or (others < 0).any():
+        raise DoubtError(
+            f"--features must be of the products of {labelled.split.spec}. {features} lacks "
+            f"{missing:,} of them, or has neighbours that are not among them. Write it with "
+            "`python -m trainer.embed` and the same --split."
+        )
+    return labelled.classes[others].reshape(len(ordinals), -1).astype(np.int64)
+
+
+def _places(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The place in `ids`, which are distinct, of each wanted one: int64; -1 if it is not there."""
+    order = np.argsort(ids)
+    places = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    return np.where(ids[places] == wanted, places, -1)
+
+
+def _num_trained(selected: SelectedRuns, data: CdiscountData, split: Split) -> int | None:
+    ids = split.index.product_id
+    trained = np.zeros(len(ids), bool)
+    for member in selected.members:
+        splits = training_splits(data, member.run.config)
+        if splits is None:
+            return None
+        for one in splits:
+            trained |= np.isin(ids, one.index.product_id)
+    return int(trained.sum())
