@@ -29,6 +29,12 @@ NO_AUGMENTATION = Augmentation()
 _FILES_AT_ONCE = 8
 
 
+# The functions of the pipelines below are graph code already. Converting each of them by AutoGraph
+# would take a second at the start of a run.
+_without_autograph = tf.autograph.experimental.do_not_convert
+
+
+@_without_autograph
 def train_dataset(
     split: LabelledSplit,
     *,
@@ -99,6 +105,7 @@ def _shuffled_jpegs(
     )
 
 
+@_without_autograph
 def inference_dataset(
     split: Split,
     *,
