@@ -69,7 +69,7 @@ class Predictor:
         self.weights = weights
         self.prior = np.full(classes, 1 / classes, np.float32) if prior is None else prior
 
-        self._views, self._temperature = views.all, temperature
+        self.views, self.temperature = views.all, temperature
         # Traced here, in the thread that built the network; other threads call it.
         self.function = tf.function(self.forward).get_concrete_function(
             tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
@@ -77,10 +77,10 @@ class Predictor:
 
     def forward(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [b, size, size, 3] -> float32 [b, classes], as TensorFlow operations."""
-        total = tf.add_n([self._softmax(view_of(images, *view)) for view in self._views])
-        probabilities = total / len(self._views)
-        if self._temperature != 1:
-            powers = tf.math.log(tf.maximum(probabilities, SMALLEST)) / self._temperature
+        total = tf.add_n([self._softmax(view_of(images, *view)) for view in self.views])
+        probabilities = total / len(self.views)
+        if self.temperature != 1:
+            powers = tf.math.log(tf.maximum(probabilities, SMALLEST)) / self.temperature
             probabilities = tf.nn.softmax(powers)
         return probabilities
 

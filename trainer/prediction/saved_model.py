@@ -27,7 +27,7 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import keras
@@ -108,6 +108,10 @@ class Served:
                 with tf.device("/cpu:0"):
                     pictures[size] = decoded(jpegs, size)
             parts.append(predictor.forward(pictures[size]))
+        return self.joined(parts)
+
+    def joined(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        """float32 [b, classes] of each predictor -> their mean, as TensorFlow operations."""
         if len(parts) == 1:
             return parts[0]
         if self.mean == "geometric":
