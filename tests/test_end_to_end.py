@@ -15,6 +15,7 @@ import pytest
 
 from cdisc_tfds.sample.competition import write_sample
 from tests.helpers.finished_runs import assert_same_run
+from trainer.prediction.format_table import FILE_FORMATS
 from trainer.runs.folder import RunFolder
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -135,6 +136,27 @@ def test_report_and_serving(folder, trained):
     made_from = json.loads((folder / "served.made_from.json").read_text())
     assert made_from["sha256"] == RunFolder(trained).state.best.sha256
     assert (folder / "served" / "saved_model.pb").exists()
+
+
+def test_serving_without_tensorflow(folder, trained):
+    for module in FILE_FORMATS["onnx"].packages:
+        pytest.importorskip(module, reason="needs the extra `formats`")
+    output = folder / "onnx"
+    flags = (f"--run_dir={trained}", f"--output={output}", "--format=onnx", "--check_pictures=9")
+    status, _, stderr = python("trainer.serving", *flags, "--precision=auto", check=False)
+    assert status == 1 and "take --precision=float32" in stderr
+    status, _, stderr = python("trainer.serving", *flags, f"--data_dir={folder}", check=False)
+    assert status == 1 and stderr.startswith("Error: ") and not output.exists()
+    _, stdout, stderr = python("trainer.serving", *flags)
+    assert stderr == ""
+    assert f"{output}: onnx for 8 classes" in stdout and "same first guess 100.0%" in stdout
+    assert sorted(path.name for path in output.iterdir()) == [
+        *("check.json", "classes.json", "model.onnx"),
+    ]
+    assert json.loads((output / "check.json").read_text())["pictures"] == 9
+    made_from = json.loads((folder / "onnx.made_from.json").read_text())
+    assert (made_from["format"], made_from["int8"]) == ("onnx", False)
+    assert made_from["sha256"] == RunFolder(trained).state.best.sha256
 
 
 def test_sigterm_exits_with_75_and_the_same_command_goes_on(folder, trained):

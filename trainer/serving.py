@@ -89,6 +89,10 @@ def _export_file(options: Options, served: Servable) -> str:
     run, size = selected_folders(options)[0], picture_size(served)
     data = open_dataset(options.data_dir or run.config.data_dir)
     pictures = file_pictures(run, data, options, size)
+    print(
+        f"Checking on {len(pictures.checked):,} pictures. A large network takes minutes.",
+        flush=True,
+    )
     check = export_file(served, options.output, options.format, pictures)
     return (
         f"{options.output}: {options.format} for {served.label_map.num_classes:,} classes, "

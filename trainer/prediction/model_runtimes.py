@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.prediction.picture_network import INPUT, OUTPUT
+from trainer.terminal.hidden_output import hidden_stderr
 
 # uint8 [b, s, s, 3] -> float32 [b, classes]
 Runtime = Callable[[np.ndarray], np.ndarray]
@@ -34,7 +35,9 @@ def open_litert(path: str | os.PathLike[str]) -> Runtime:
     """LiteRT's interpreter on a file."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=os.fspath(path), num_threads=1)
+    with hidden_stderr():  # it says that it uses XNNPACK
+        interpreter = Interpreter(model_path=os.fspath(path), num_threads=1)
+        interpreter.allocate_tensors()
     signature = interpreter.get_signature_runner()
 
     def predict(pictures: np.ndarray) -> Any:

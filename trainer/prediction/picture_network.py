@@ -22,8 +22,8 @@ class PictureNetwork(keras.Model):
       served: the networks.
       image_size: s.
       scales_logits: whether to divide the logits by the temperature, rather than the logarithms of
-        the probabilities: the same for one network and one view (`require_one_view`), but 8-bit
-        integers can hold no logarithms of probabilities in steps of 1/256.
+        the probabilities. It is the same for one network and one view (`require_one_view`), but
+        8-bit probabilities have steps of 1/256, too coarse for logarithms.
     """
 
     def __init__(self, served: Served, image_size: int, *, scales_logits: bool = False):
@@ -47,13 +47,22 @@ def picture_size(served: Servable) -> int:
     """The one size of picture that all networks take, in pixels.
 
     Raises:
-      ServingError: if there are several sizes, or they take the pictures of a product together.
+      ServingError: if a file cannot hold the networks: they have several sizes, take the pictures
+        of a product together, or magnify pictures.
     """
     if not isinstance(served, Served):
         raise ServingError(
             "--format=onnx and litert take networks that see one picture at a time. Received: a "
             "fused run, which takes all pictures of a product, as many as there are. Use "
             "--format=saved_model."
+        )
+    scales = {scale for predictor in served.predictors for scale, _ in predictor.views}
+    if scales != {1}:
+        # LiteRT has no operation for it; tf2onnx 1.17 writes one that computes something else.
+        raise ServingError(
+            "--format=onnx and litert take pictures at --scales=1: neither can cut out and magnify "
+            f"as TensorFlow does. Received: {', '.join(f'{one:g}' for one in sorted(scales))}. "
+            "Leave out --scales, or use --format=saved_model."
         )
     sizes = sorted({predictor.image_size for predictor in served.predictors})
     if len(sizes) > 1:
@@ -66,14 +75,14 @@ def picture_size(served: Servable) -> int:
 
 
 def require_one_view(served: Served) -> None:
-    """Raises ServingError unless one network sees each picture, once and as it is."""
+    """Raises ServingError unless one network sees each picture once, for 8-bit integers."""
     networks = len(served.predictors)
-    views = {view for predictor in served.predictors for view in predictor.views}
-    if networks > 1 or views != {(1, False)}:
+    views = max(len(predictor.views) for predictor in served.predictors)
+    if networks > 1 or views > 1:
         raise ServingError(
-            "--int8 takes one run and each picture as it is: 8-bit integers are too coarse for "
-            f"means of probabilities. Received: {networks} run(s), {len(views)} view(s) of each "
-            "picture. Leave out --flip and --scales, and name one --run_dir."
+            "--int8 takes one run and one view of each picture: 8-bit integers are too coarse for "
+            f"means of probabilities. Received: {networks} run(s), {views} view(s). Leave out "
+            "--flip, and name one --run_dir."
         )
 
 

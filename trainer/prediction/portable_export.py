@@ -38,6 +38,7 @@ from trainer.prediction.picture_network import (
 )
 from trainer.prediction.saved_model import Servable, Served, ServingError, check_output
 from trainer.terminal.command import Preempted
+from trainer.terminal.hidden_output import hidden_stderr
 
 # Sums in another order change float32 probabilities by 1e-6 or so; a wrong graph by far more.
 LARGEST_DIFFERENCE = 1e-4
@@ -120,7 +121,7 @@ def _write_model(
 ) -> None:
     options = {} if file_format != "litert" else _litert_options(calibrating)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), hidden_stderr(show_on_error=False):
             warnings.simplefilter("ignore")
             network.export(
                 path,
@@ -189,6 +190,5 @@ def _refusal(file_format: str, verb: str, error: Exception) -> ServingError:
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason")
     return ServingError(
         f"These packages cannot {verb} this network as --format={file_format}: {versions}. They "
-        f"say: {type(error).__name__}: {reason} Nothing was kept. Leave out --scales if you gave "
-        "it, or use --format=saved_model."
+        f"say: {type(error).__name__}: {reason} Nothing was kept. Use --format=saved_model."
     )

@@ -8,7 +8,6 @@ import pathlib
 import shlex
 import signal
 import sys
-import tempfile
 import types
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from absl import flags, logging
 
 from trainer.terminal.command_line import EveryCommand, parse
+from trainer.terminal.hidden_output import hidden_stderr
 from trainer.terminal.keras_settings import apply_keras_settings, clear_settings_errors
 from trainer.terminal.option import OptionError
 from trainer.terminal.signals import heeded_signals
@@ -48,21 +48,10 @@ def import_tensorflow() -> None:
     They write directly to the file descriptor, before any of their settings take effect. If the
     import fails, their output is shown.
     """
-    with tempfile.TemporaryFile() as said:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(said.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with hidden_stderr():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()
-        except BaseException:
-            said.seek(0)
-            os.write(stderr, said.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tf.config.list_physical_devices()
 
 
 class _ShortFormatter(logging.PythonFormatter):

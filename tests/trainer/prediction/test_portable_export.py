@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tests.helpers.small_data import SIZE, SmallData
 from trainer.data.label_map import LabelMap
+from trainer.models.joined import join_networks
 from trainer.models.networks import build_model
 from trainer.prediction import portable_export
 from trainer.prediction.format_pictures import FilePictures
@@ -68,6 +69,21 @@ def test_several_runs_are_one_file(data, tmp_path, file_format):
     expected /= expected.sum(axis=1, keepdims=True)
     path = tmp_path / "out" / FILE_FORMATS[file_format].file
     np.testing.assert_allclose(RUNTIMES[file_format](path)(PIXELS[:3]), expected[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("file_format", FILE_FORMATS)
+def test_two_stages_are_one_file(data, tmp_path, file_format):
+    """HOME has a specialist for its three categories; BOOKS and MISC have priors."""
+    _needs(file_format)
+    joined = join_networks(
+        build_model("logistic", 3, image_size=SIZE, seed=1),
+        {0: build_model("logistic", 3, image_size=SIZE, seed=2)},
+        {1: np.array([0.9, 0.1]), 2: np.array([1.0])},
+        data.categories.level1,
+    )
+    predictor = Predictor(joined, LabelMap(data.categories), image_size=SIZE)
+    check = export_file(Served((predictor,)), tmp_path / "out", file_format, PICTURES)
+    assert check.largest_difference < 1e-6
 
 
 def test_integers_are_calibrated(data, tmp_path):
@@ -131,12 +147,25 @@ def test_a_file_that_is_not_the_network_is_refused(
     assert [one.name for one in tmp_path.iterdir()] == ["data"]
 
 
-def test_a_network_that_the_format_cannot_hold_is_refused(data, tmp_path):
-    """LiteRT itself has no crop_and_resize, which --scales needs."""
+class _Unsupported(Predictor):
+    """Uses an operation that LiteRT does not have."""
+
+    def forward(self, images):
+        boxes = tf.tile([[0.0, 0.0, 0.5, 0.5]], [tf.shape(images)[0], 1])
+        rows = tf.range(tf.shape(images)[0])
+        return super().forward(
+            tf.cast(tf.image.crop_and_resize(images, boxes, rows, images.shape[1:3]), tf.uint8)
+        )
+
+
+def test_a_network_that_the_format_cannot_hold_is_refused(data, tmp_path, capfd):
     _needs("litert")
-    predictor = _predictor(data, views=Views(scales=(1.0, 1.5)))
-    with pytest.raises(ServingError, match=r"(?s)cannot write .*litert: keras \d.*--scales"):
+    network = _predictor(data).model
+    predictor = _Unsupported(network, LabelMap(data.categories), image_size=SIZE)
+    capfd.readouterr()
+    with pytest.raises(ServingError, match=r"cannot write .*litert: keras \d.*CropAndResize"):
         export_file(Served((predictor,)), tmp_path / "out", "litert", PICTURES)
+    assert capfd.readouterr().err == ""  # no pages of the converter's own
     assert [one.name for one in tmp_path.iterdir()] == ["data"]
 
 
@@ -156,6 +185,13 @@ def test_pictures_of_two_sizes_are_refused(data):
         picture_size(served)
 
 
+@pytest.mark.parametrize("scales", [(1.0, 1.5), (0.8,)])
+def test_magnified_pictures_are_refused(data, scales):
+    served = Served((_predictor(data, views=Views(scales=scales)),))
+    with pytest.raises(ServingError, match=f"--scales=1: .* Received: .*{scales[-1]}. Leave out"):
+        picture_size(served)
+
+
 def test_a_fused_run_is_refused(data):
     with pytest.raises(ServingError, match="Received: a fused run"):
         picture_size(object())
@@ -163,9 +199,8 @@ def test_a_fused_run_is_refused(data):
 
 def test_integers_take_one_view_of_one_run(data):
     require_one_view(Served((_predictor(data),)))
-    for views in (Views(flip=True), Views(scales=(1.15,))):
-        with pytest.raises(ServingError, match="--int8 takes one run and each picture as it is"):
-            require_one_view(Served((_predictor(data, views=views),)))
+    with pytest.raises(ServingError, match=r"--int8 takes one run and one view .* 2 view\(s\)"):
+        require_one_view(Served((_predictor(data, views=Views(flip=True)),)))
     with pytest.raises(ServingError, match=r"Received: 2 run\(s\)"):
         require_one_view(Served((_predictor(data), _predictor(data)), (0.5, 0.5)))
 

@@ -107,7 +107,7 @@ COMMANDS = {
     "fuse": ["--run_dirs=TEXT", "--join=gated|max", "--picture_dropout=X", "--features_dir=PATH"],
     "evaluate": ["--split=TEXT", "--mean=NAME", "--[no]deduplicate"],
     "submit": ["--sample_submission=PATH", "--checkpoint=best|last", "--output=PATH"],
-    "serving": ["--top=N", "--precision=auto|", "--[no]flip"],
+    "serving": ["--top=N", "--precision=auto|", "--[no]flip", "--format=saved_model|onnx|litert"],
     "report": ["--examples=N", "Arguments: the folders of the runs"],
 }
 
