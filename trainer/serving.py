@@ -60,7 +60,12 @@ def main(options: Options) -> None:
     served, made_from = load_served(options, options, options.precision)
     if is_file:
         described = _export_file(options, served)
-        made_from = made_from | {"format": options.format, "int8": options.int8}
+        calibrating = options.calibration_pictures if options.int8 else None
+        made_from = made_from | {
+            "format": options.format,
+            "int8": options.int8,
+            "calibration_pictures": calibrating,
+        }
     else:
         export(served, output, options.top)
         show = ["saved_model_cli", "show", "--dir", output, "--tag_set", "serve"]
