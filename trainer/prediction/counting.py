@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trainer.data.dataset import Split
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.class_counts import ClassCounts, GroupCounts, category_rows
+from trainer.prediction.first_guesses import FirstGuesses
 from trainer.prediction.reliability import Confidences
 from trainer.prediction.scores import LevelSum, ProductTally, Tally, level_of_class
 from trainer.prediction.temperature import tempered_batch
@@ -21,14 +21,12 @@ from trainer.runs.evaluation_file import (
     Accuracies,
     Counts,
     Deduplicated,
-    Example,
     LevelAccuracies,
 )
 from trainer.runs.evaluation_parts import KnownPictures
+from trainer.runs.guess_file import Guesses
 
 LEVELS = ("level1", "level2")
-NUM_EXAMPLES = 60  # of each kind
-_GUESS = np.dtype([("ordinal", "i8"), ("label", "i8"), ("predicted", "i8"), ("probability", "f4")])
 
 
 class EvaluationError(ValueError):
@@ -82,11 +80,7 @@ class Evaluation:
         self._confidences = Confidences(len(self.products), calibrated)
         self._known = None if background.known is None else _Known(background.known)
         self._without_picture = 0
-        self._wrong = _Examples()
-        self._random = _Examples()
-        drawn = np.random.default_rng(0).permutation(self.products)[:NUM_EXAMPLES]
-        self._drawn = np.zeros(self._split.num_products, bool)
-        self._drawn[drawn] = True
+        self._guesses = FirstGuesses(self._split, self.products)
 
     def _check_labelled(self) -> None:
         if self._unlabelled == self._split.num_products:
@@ -126,11 +120,7 @@ class Evaluation:
             unseen = self._background.unseen[batch.ordinals]
             self._deduplicated.add(batch.probabilities[unseen], classes[unseen])
         self._without_picture += int((batch.num_pictures == 0).sum())
-        guesses = np.empty(len(predicted), _GUESS)
-        guesses["ordinal"], guesses["label"] = batch.ordinals, classes
-        guesses["predicted"], guesses["probability"] = predicted, sureness
-        self._wrong.add(guesses[~right["class"]])
-        self._random.add(guesses[self._drawn[batch.ordinals]])
+        self._guesses.add(batch.ordinals, classes, predicted, sureness)
 
     def result(self) -> Counts:
         """The counts so far."""
@@ -158,8 +148,12 @@ class Evaluation:
             level1_confusion=(
                 level1.confusion if level1 else np.zeros([len(names)] * 2, np.int64)
             ).tolist(),
-            examples=self._wrong.rows(self._split) + self._random.rows(self._split),
+            examples=self._guesses.examples(),
         )
+
+    def guesses(self) -> Guesses:
+        """The first guesses so far."""
+        return self._guesses.result()
 
     def categories(self) -> tuple[CategoryRow, ...]:
         """The counts so far by category, at all levels."""
@@ -248,30 +242,6 @@ class _Known:
             self._right_before / self._count,
             self._right / self._count,
         )
-
-
-class _Examples:
-    """The guesses with the highest probability so far, at most NUM_EXAMPLES."""
-
-    def __init__(self) -> None:
-        self._best: np.ndarray | None = None
-
-    def add(self, guesses: np.ndarray) -> None:
-        best = guesses if self._best is None else np.concatenate([self._best, guesses])
-        order = np.lexsort([best["ordinal"], -best["probability"]])
-        self._best = best[order[:NUM_EXAMPLES]]
-
-    def rows(self, split: Split) -> list[Example]:
-        return [
-            Example(
-                product_id=int(split.index.product_id[guess["ordinal"]]),
-                category=int(guess["label"]),
-                predicted=int(guess["predicted"]),
-                probability=float(guess["probability"]),
-                correct=bool(guess["label"] == guess["predicted"]),
-            )
-            for guess in ([] if self._best is None else self._best)
-        ]
 
 
 def _accuracies(tally: Tally) -> Accuracies:

@@ -109,7 +109,9 @@ def evaluate_runs(
         **dataclasses.asdict(views),
         **selected.facts,
     )
-    return EvaluationResult(method, evaluation.result(), evaluation.categories())
+    return EvaluationResult(
+        method, evaluation.result(), evaluation.categories(), evaluation.guesses()
+    )
 
 
 def write_result(place: str | os.PathLike[str], result: EvaluationResult) -> pathlib.Path:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import pathlib
 from collections.abc import Iterable
 
-from absl import logging
-
-from cdisc_tfds.whole_files import whole_file
+from trainer.runs.evaluation_companion import read_companion, write_companion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,26 +66,13 @@ def write_categories(path: pathlib.Path, rows: Iterable[CategoryRow]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
     writer.writerows([getattr(row, name) for name in _COLUMNS] for row in rows)
-    content = text.getvalue().encode()
-    with whole_file(path) as file:
-        file.write(content)
-    return hashlib.sha256(content).hexdigest()
+    return write_companion(path, text.getvalue().encode())
 
 
 def read_categories(path: pathlib.Path, sha256: str) -> tuple[CategoryRow, ...]:
-    """Reads what `write_categories` wrote; nothing if the file is gone.
-
-    If the file has another SHA-256, a warning says so, and the result is empty too.
-    """
-    if not path.exists():
-        return ()
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        logging.warning(
-            "%s was changed, or belongs to another evaluation: its categories are left out. "
-            "Evaluate the run again.",
-            path,
-        )
+    """Reads what `write_categories` wrote; nothing if it is gone or another: `read_companion`."""
+    content = read_companion(path, sha256, "categories")
+    if content is None:
         return ()
     return tuple(
         CategoryRow(

@@ -12,10 +12,12 @@ from typing import Any
 from cdisc_tfds.whole_files import write_json
 from trainer.runs.category_file import CategoryRow, path_beside, read_categories, write_categories
 from trainer.runs.evaluation_parts import FrequencyGroup, KnownPictures, Reliability
+from trainer.runs.guess_file import Guesses
 from trainer.runs.prediction_method import Method
 
-# Format 1 (versions up to 0.1) had no number and wrote `top5`; format 2 (0.2) had fewer fields.
-FORMAT = 3
+# Format 1 (versions up to 0.1) had no number and wrote `top5`; format 2 (0.2) had fewer fields;
+# format 3 had no file of first guesses.
+FORMAT = 4
 _PARTS = ("reliability", "groups", "known_pictures")
 _LONGEST_NAME = 120  # bytes of a file name without its extension; file systems allow 255
 
@@ -114,23 +116,27 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """The contents of an evaluation file, and of the CSV file beside it.
+    """The contents of an evaluation file, and of the two files beside it.
 
     Attributes:
       method: the products, weights and method.
       counts: the counts and accuracies.
       categories: the results by category; empty in formats 1 and 2, or if the CSV file is gone.
+      guesses: the first guess for each product; None in formats 1 to 3, or if the file is gone.
     """
 
     method: Method
     counts: Counts
     categories: tuple[CategoryRow, ...] = ()
+    guesses: Guesses | None = None
 
     def write(self, path: pathlib.Path) -> None:
-        """Writes both files, each whole or not at all."""
+        """Writes the files, each whole or not at all, that which names the others last."""
         content: dict[str, Any] = {"format": FORMAT}
         if self.categories:
             content["categories_sha256"] = write_categories(path_beside(path), self.categories)
+        if self.guesses is not None:
+            content["guesses_sha256"] = self.guesses.write(path)
         content |= dataclasses.asdict(self.method) | dataclasses.asdict(self.counts)
         write_json(path, content)
 
@@ -152,7 +158,9 @@ class EvaluationResult:
                 )
             sha256 = content.get("categories_sha256")
             categories = read_categories(path_beside(path), sha256) if sha256 else ()
-            return cls(Method.from_json(content), _counts(_renamed(content)), categories)
+            sha256 = content.get("guesses_sha256")
+            guesses = Guesses.read(path, sha256) if sha256 else None
+            return cls(Method.from_json(content), _counts(_renamed(content)), categories, guesses)
         except EvaluationFileError:
             raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:

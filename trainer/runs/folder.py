@@ -8,7 +8,7 @@
     history.json, .csv   a copy of the history, for people and other programs
     checkpoints/         versioned files that state.json names; others are ignored
     tensorboard/         event files
-    evaluation/          one JSON and one CSV per evaluated split
+    evaluation/          per evaluated split: a JSON, a CSV of categories, the first guesses
     calibration.json     temperatures of its probabilities (`trainer.runs.calibration_file`)
     predictions/         kept probabilities of pictures; may be deleted at any time
 

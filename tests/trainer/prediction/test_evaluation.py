@@ -9,7 +9,7 @@ from trainer.data.dataset import DatasetError
 from trainer.data.duplicates import unseen_products
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.prediction import counting
+from trainer.prediction import first_guesses
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.counting import Evaluation, EvaluationError
 from trainer.prediction.evaluation import evaluate_run, write_result
@@ -93,7 +93,7 @@ def test_counts_by_hand(data):
 
 
 def test_the_surest_wrong_examples_are_kept_over_batches(data, monkeypatch):
-    monkeypatch.setattr(counting, "NUM_EXAMPLES", 3)
+    monkeypatch.setattr(first_guesses, "NUM_EXAMPLES", 3)
     split = data.add("many", make_products([0] * 50))
     rng = np.random.default_rng(0)
     sure = rng.permutation(np.linspace(0.3, 0.9, 50)).astype(np.float32)

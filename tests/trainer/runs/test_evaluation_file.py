@@ -103,7 +103,7 @@ def test_every_part_is_read_back(path):
         ("", r"cannot be read as an evaluation \(JSONDecodeError"),
         ("[]", r"cannot be read as an evaluation \(AttributeError"),
         ("{}", r"cannot be read as an evaluation \(.*Delete it, or evaluate the run again"),
-        ('{"format": 4}', "up to format 3. .* has format 4: a newer version"),
+        ('{"format": 5}', "up to format 4. .* has format 5: a newer version"),
     ],
 )
 def test_what_cannot_be_read_is_a_sentence(path, content, text):
