@@ -87,6 +87,22 @@ def read_record(file: IO[bytes]) -> bytes | None:
     raise TFRecordError(f"a truncated record at {begin}")
 
 
+def skip_record(file: IO[bytes]) -> None:
+    """Moves past the record at the file's position, of which it reads the length alone.
+
+    Raises:
+      TFRecordError: the length is damaged, or the file ends before it.
+    """
+    begin = file.tell()
+    header = file.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        raise TFRecordError(f"a truncated record at {begin}")
+    length, length_crc = _HEADER.unpack(header)
+    if masked_crc(header[: _LENGTH.size]) != length_crc:
+        raise TFRecordError(f"a corrupted record at {begin}")
+    file.seek(length + _FOOTER.size, os.SEEK_CUR)
+
+
 def read_records(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yields (offset, record) of the records from the file's position on; see `read_record`."""
     begin = file.tell()

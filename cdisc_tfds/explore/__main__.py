@@ -21,6 +21,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", help="where `tfds build cdiscount` put the data set")
     parser.add_argument("--output", default="data.html", help="the page to write (data.html)")
     parser.add_argument(
+        "--report",
+        help="a report by `python -m trainer.report` to link to; it may be made later, with "
+        "--data_page for the way back",
+    )
+    parser.add_argument(
         "--shards",
         type=int,
         default=0,
@@ -67,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             max_examples=flags.max_examples,
             seed=flags.seed,
             processes=flags.processes,
+            report=None if flags.report is None else local_path(flags.report, "--report"),
         )
         csv_path = write_exploration(data_dir, output, options, on_start)
     except KeyboardInterrupt:
@@ -79,6 +85,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(os.path.abspath(output))
     if csv_path is not None:
         print(f"Pictures of several categories: {csv_path.absolute()}")
+    if options.report is not None and not os.path.exists(options.report):
+        print(
+            f"The page links to {options.report}, which does not exist yet: make it with "
+            "`python -m trainer.report`.",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

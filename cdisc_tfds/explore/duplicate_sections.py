@@ -11,7 +11,7 @@ from cdisc_tfds.categories import Categories
 from cdisc_tfds.explore.count_sections import percent
 from cdisc_tfds.explore.duplicates import Repeats
 from cdisc_tfds.explore.pictures import Place
-from cdisc_tfds.explore.shots import shots
+from cdisc_tfds.pages.shots import Shot, shots
 
 _FREQUENT = 24  # pictures shown
 _DISPUTED = 24
@@ -81,8 +81,10 @@ def _shown(
     pictures: Mapping[Place, bytes],
 ) -> Markup:
     return shots(
-        [(_place(repeats, group), _caption(group, repeats, categories)) for group in groups],
-        pictures,
+        [
+            Shot(pictures[_place(repeats, group)], _caption(group, repeats, categories))
+            for group in groups
+        ]
     )
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from cdisc_tfds.explore.category_counts import CategoryCounts
 from cdisc_tfds.explore.pictures import Place
 from cdisc_tfds.explore.scan import ScannedSplit
-from cdisc_tfds.explore.shots import shots
+from cdisc_tfds.pages.shots import Shot, shots
 from cdisc_tfds.records import UNLABELLED
 
 
@@ -156,9 +156,12 @@ def _category(
     counts: CategoryCounts,
     pictures: Mapping[Place, bytes],
 ) -> Markup:
-    captioned = [(place, f"{splits[place.split].index.product_id[place.row]}") for place in places]
+    shown = [
+        Shot(pictures[place], f"{splits[place.split].index.product_id[place.row]}")
+        for place in places
+    ]
     path = " > ".join(counts.categories.path_of(label)[1:])
     return Markup("<div><h3>{}</h3>\n{}</div>").format(
         f"{path} ({counts.products[label]:,})",
-        shots(captioned, pictures) if captioned else Markup("<p>None in the shards read.</p>"),
+        shots(shown) if shown else Markup("<p>None in the shards read.</p>"),
     )

@@ -32,6 +32,7 @@ from cdisc_tfds.explore.rejected_section import rejected
 from cdisc_tfds.explore.scan import OnBytes, ScannedSplit, scan
 from cdisc_tfds.pages.page import page
 from cdisc_tfds.pages.page_figures import Figures
+from cdisc_tfds.pages.page_link import link_to
 from cdisc_tfds.whole_files import can_create, whole_file
 
 _RANDOM = 18  # pictures of each split, side by side
@@ -51,6 +52,7 @@ class ExploreOptions:
       max_examples: examples on the page.
       seed: of everything that is chosen at random.
       processes: processes that read.
+      report: a report on runs to link to; it may be made later.
     """
 
     shards: int = 0
@@ -58,6 +60,7 @@ class ExploreOptions:
     max_examples: int = 2000
     seed: int = 0
     processes: int = 1
+    report: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("shards", 0), ("examples", 0), ("max_examples", 0), ("processes", 1)):
@@ -93,7 +96,7 @@ def write_exploration(
       ProductIndexError, CategoryError: a file of it is damaged.
     """
     output = pathlib.Path(output)
-    csv_path = output.with_name(f"{output.stem}_several_categories.csv")
+    csv_path = _csv_beside(output)
     for path in (output, csv_path):
         if path.is_dir() or not can_create(path):
             raise ExploreError(
@@ -102,13 +105,18 @@ def write_exploration(
             )
     data = BuiltDataset(newest_version(data_dir))
     found = _Found.of(data, options, on_start)
-    text = _page(data, options, found, csv_path.name)
+    text = _page(data, options, found, output)
     output.parent.mkdir(parents=True, exist_ok=True)
     if found.repeats is not None:
         write_disputed(csv_path, found.repeats, found.splits, data.categories)
     with whole_file(output, "w", encoding="utf-8") as file:
         file.write(text)
     return csv_path if found.repeats is not None else None
+
+
+def _csv_beside(output: pathlib.Path) -> pathlib.Path:
+    """The CSV of disputed pictures beside the page."""
+    return output.with_name(f"{output.stem}_several_categories.csv")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,14 +155,16 @@ class _Found:
         return cls(splits, counts, items, repeats, chosen, random, pictures_at(splits, places))
 
 
-def _page(data: BuiltDataset, options: ExploreOptions, found: _Found, csv_name: str) -> str:
+def _page(data: BuiltDataset, options: ExploreOptions, found: _Found, output: pathlib.Path) -> str:
     splits, counts, repeats, pictures = found.splits, found.counts, found.repeats, found.pictures
     figures = Figures()
     if repeats is None:
         repeated = disputed = duplicate_sections.NOT_READ
     else:
         repeated = duplicate_sections.duplicates(repeats, data.categories, pictures)
-        disputed = duplicate_sections.disputed(repeats, data.categories, pictures, csv_name)
+        disputed = duplicate_sections.disputed(
+            repeats, data.categories, pictures, _csv_beside(output).name
+        )
     sections = [
         ("splits", "Splits", count_sections.overview(splits)),
         ("categories", "Categories", category_sections.tree(counts)),
@@ -177,7 +187,12 @@ def _page(data: BuiltDataset, options: ExploreOptions, found: _Found, csv_name: 
         ),
     ]
     title = f"The data set {data.builder.info.name} {data.builder.info.version}"
-    return page(title, _introduction(data, options, splits), sections)
+    introduction = _introduction(data, options, splits)
+    if options.report is not None:
+        introduction += Markup("\n<p>{}</p>").format(
+            link_to(options.report, output, "The report on the runs")
+        )
+    return page(title, introduction, sections)
 
 
 def _introduction(

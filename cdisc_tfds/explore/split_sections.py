@@ -11,7 +11,7 @@ from cdisc_tfds.explore.count_sections import percent
 from cdisc_tfds.explore.duplicates import Repeats
 from cdisc_tfds.explore.pictures import Place
 from cdisc_tfds.explore.scan import ScannedSplit
-from cdisc_tfds.explore.shots import shots
+from cdisc_tfds.pages.shots import Shot, shots
 from cdisc_tfds.pages.table import table
 
 
@@ -40,7 +40,9 @@ def compared(
     strips = Markup("\n").join(
         Markup("<h3>Random pictures of {}</h3>\n{}").format(
             split.name,
-            shots([(place, f"{split.index.product_id[place.row]}") for place in places], pictures),
+            shots(
+                [Shot(pictures[place], f"{split.index.product_id[place.row]}") for place in places]
+            ),
         )
         for split, places in zip(splits, sampled, strict=True)
         if places

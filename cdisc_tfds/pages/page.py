@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.table_sorting import SORTABLE, SORTING
+
 _CSS = """
 body { margin: 2rem auto; max-width: 86rem; padding: 0 1.5rem; color: #222;
        font: 15px/1.45 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
@@ -17,20 +19,33 @@ nav a { margin-right: 1.2rem; color: #0072b2; text-decoration: none; }
 pre { background: #f4f4f4; padding: .6rem .8rem; border-radius: 4px; font-size: .85em;
       overflow-x: auto; }
 .scroll { overflow-x: auto; }
+.box { max-height: 34rem; overflow-y: auto; border: 1px solid #ddd; width: fit-content;
+       max-width: 100%; }
+.sortable th { position: sticky; top: 0; background: #fff; border: 0;
+               box-shadow: inset 0 -2px #999; }
+.sortable th button { all: unset; cursor: pointer; }
+.sortable th button:focus-visible { outline: 2px solid #0072b2; }
+.sortable th[aria-sort="descending"] button::after { content: " ▼"; }
+.sortable th[aria-sort="ascending"] button::after { content: " ▲"; }
+.sortable td:first-child { white-space: normal; min-width: 11rem; overflow-wrap: anywhere; }
+.sortable td .note { max-width: 22rem; }
 table { border-collapse: collapse; font-size: .84rem; line-height: 1.3; }
 th { text-align: left; vertical-align: bottom; font-weight: 600; border-bottom: 2px solid #999; }
 th, td { padding: .3rem .45rem; }
 td { border-bottom: 1px solid #e6e6e6; vertical-align: top; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 td:first-child { white-space: nowrap; }
 .published { background: #f6f6f6; }
 .key { display: inline-block; width: 1.3em; }
 .note { color: #666; }
 .stale { color: #b34700; font-weight: 600; }
 td .note { font-size: .85em; min-width: 6rem; max-width: 13rem; overflow-wrap: anywhere; }
+td.number .note { min-width: 0; max-width: none; }
 figure { margin: 1rem 0; }
 .beside { display: flex; flex-wrap: wrap; gap: 0 4rem; }
 .beside > div { max-width: 100%; }
+.beside figcaption { max-width: 29rem; }
 figure img { max-width: 100%; height: auto; }
 figcaption { color: #555; font-size: .88rem; }
 .cards { display: grid; gap: 1rem;
@@ -43,7 +58,7 @@ figcaption { color: #555; font-size: .88rem; }
 .card dl { display: grid; grid-template-columns: auto 1fr; gap: .15rem .6rem; margin: 0; }
 .card dt { color: #777; }
 .card dd { margin: 0; }
-.card .leaf { font-weight: 600; }
+.leaf { font-weight: 600; }
 details > summary { cursor: pointer; padding: .15rem 0; }
 details details, details > .rows { margin-left: 1.1rem; }
 .row { display: grid; grid-template-columns: minmax(0, 1fr) 5rem minmax(9rem, auto);
@@ -59,13 +74,16 @@ summary > .row { display: inline-grid; width: calc(100% - 1.5rem); vertical-alig
              image-orientation: none; }
 .shots .lost { display: block; height: 7rem; padding: .5rem; box-sizing: border-box;
                background: #f4f4f4; }
+.shots .right img { outline: 3px solid #009e73; outline-offset: -3px; }
+.shots .wrong img { outline: 3px solid #d55e00; outline-offset: -3px; }
 @media (max-width: 40rem) {
   body { margin: 1rem auto; padding: 0 .8rem; }
+  figure.wide { overflow-x: auto; } .wide img { max-width: none; width: 62rem; }
   .row { grid-template-columns: minmax(0, 1fr) auto; }
   .row .track { display: none; }
   .shots figure, .shots img { width: 5.2rem; } .shots img, .shots .lost { height: 5.2rem; }
 }
-@media print { .card, figure { break-inside: avoid; } }
+@media print { .card, figure { break-inside: avoid; } .box { max-height: none; } }
 """
 
 
@@ -88,7 +106,7 @@ def page(title: str, introduction: Markup, sections: Sequence[tuple[str, str, Ma
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n<h1>{}</h1>\n{}\n"
-        "<nav>{}</nav>\n{}\n</body>\n</html>\n"
+        "<nav>{}</nav>\n{}\n{}</body>\n</html>\n"
     ).format(
         title,
         Markup(_CSS),
@@ -96,4 +114,5 @@ def page(title: str, introduction: Markup, sections: Sequence[tuple[str, str, Ma
         introduction,
         links,
         bodies,
+        SORTING + "\n" if f'<table class="{SORTABLE}">' in bodies else "",
     )

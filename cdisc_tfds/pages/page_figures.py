@@ -20,17 +20,23 @@ class Figures:
     def __init__(self) -> None:
         self.pngs: dict[str, bytes] = {}
 
-    def add(self, name: str, png: bytes, alt: str, caption: str = "") -> Markup:
-        """Adds a chart, whose file name derives from `name`, and returns its HTML."""
+    def add(self, name: str, png: bytes, alt: str, caption: str = "", wide: bool = False) -> Markup:
+        """Adds a chart and returns its HTML.
+
+        Args:
+          name: what its file name derives from.
+          png: the chart.
+          alt: what is shown without it.
+          caption: the text below it.
+          wide: whether it scrolls sideways on a phone, where it would be too small to read.
+        """
         file_name = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-")[:_LONGEST_NAME]
         if f"{file_name}.png" in self.pngs:
             file_name += f"-{len(self.pngs)}"
         self.pngs[f"{file_name}.png"] = png
-        return Markup('<figure><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>').format(
-            data_uri("image/png", png),
-            alt,
-            caption,
-        )
+        return Markup(
+            '<figure class="{}"><img src="{}" alt="{}"><figcaption>{}</figcaption></figure>'
+        ).format("wide" if wide else "", data_uri("image/png", png), alt, caption)
 
 
 def data_uri(media_type: str, content: bytes) -> Markup:

@@ -6,13 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
+from cdisc_tfds.pages.table_sorting import SORTABLE
 
-def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) -> Markup:
+
+def table(
+    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]], sortable: bool = False
+) -> Markup:
     """A table; it escapes everything but Markup.
 
     Args:
       columns: (heading, CSS classes) of each; the class `number` aligns a column to the right.
       rows: a value for each column; None appears as a dash.
+      sortable: whether a click on a heading sorts the rows. The table then scrolls within a box.
     """
     head = Markup("\n").join(
         Markup('<th class="{}">{}</th>').format(css, heading) for heading, css in columns
@@ -27,9 +32,9 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[object]]) 
         for row in rows
     )
     return Markup(
-        '<div class="scroll"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n</tbody>\n'
-        "</table></div>"
-    ).format(head, body)
+        '<div class="scroll{}"><table class="{}">\n<thead><tr>{}</tr></thead>\n<tbody>\n{}\n'
+        "</tbody>\n</table></div>"
+    ).format(*((" box", SORTABLE) if sortable else ("", "")), head, body)
 
 
 def with_note(text: object, note: str) -> Markup:

@@ -15,6 +15,7 @@ from cdisc_tfds.tfrecord import (
     masked_crc,
     read_record,
     read_records,
+    skip_record,
 )
 
 
@@ -71,3 +72,20 @@ def test_every_changed_byte_and_every_cut_is_found():
         if place not in (0, 21):
             with pytest.raises(TFRecordError, match=f"^a truncated record at {at}$"):
                 list(read_records(io.BytesIO(framed[:place])))
+
+
+def test_records_are_skipped_by_their_lengths():
+    records = [b"abc", b"", bytes(70_000), b"last"]
+    content = bytearray(b"".join(piece for record in records for piece in frame([record])))
+    content[12] ^= 1  # within the first record, which is not read
+    file = io.BytesIO(content)
+    for _ in range(3):
+        skip_record(file)
+    assert read_record(file) == b"last"
+    with pytest.raises(TFRecordError, match=f"a truncated record at {len(content)}"):
+        skip_record(file)
+    content[19] ^= 1  # the length of the second
+    file = io.BytesIO(content)
+    skip_record(file)
+    with pytest.raises(TFRecordError, match="a corrupted record at 19"):
+        skip_record(file)

@@ -22,6 +22,7 @@ from trainer.runs.evaluation_file import (
     file_name,
 )
 from trainer.runs.folder import RunFolder
+from trainer.runs.guess_file import Guesses
 from trainer.runs.history import write_history
 from trainer.runs.prediction_method import Method
 from trainer.runs.run_weights import RunWeights
@@ -100,11 +101,20 @@ def write_two_stage(
     return run
 
 
-def write_evaluation(
-    run: RunFolder, split: str = "validation", categories: tuple[CategoryRow, ...] = (), **changes
-) -> None:
-    """Writes an evaluation of a run of all categories, with the values in `changes`."""
+def write_evaluation(run: RunFolder, split: str = "validation", **changes) -> None:
+    """Writes an evaluation of a run of all categories; see `evaluation_of`."""
     run.evaluation.mkdir(exist_ok=True)
+    evaluation_of(run, split, **changes).write(run.evaluation / file_name(split))
+
+
+def evaluation_of(
+    run: RunFolder,
+    split: str = "validation",
+    categories: tuple[CategoryRow, ...] = (),
+    guesses: Guesses | None = None,
+    **changes,
+) -> EvaluationResult:
+    """An evaluation of a run of all categories, with the values in `changes`."""
     names = run.label_map.categories.level1_names
     level = LevelAccuracies(0.8125, 0.99, 0.75, 0.98)
     measured = run.state_path.exists() or run.is_two_stage
@@ -133,7 +143,18 @@ def write_evaluation(
     counts = dataclasses.replace(
         counts, **{name: value for name, value in changes.items() if name not in of_method}
     )
-    EvaluationResult(method, counts, categories).write(run.evaluation / file_name(split))
+    return EvaluationResult(method, counts, categories, guesses)
+
+
+def guesses_of(true, predicted, probability=None, product_id=None) -> Guesses:
+    """First guesses; by default with a probability of one half, for products 100, 101, ..."""
+    size = len(true)
+    return Guesses(
+        np.arange(100, 100 + size) if product_id is None else np.array(product_id, np.int64),
+        np.array(true, np.int32),
+        np.array(predicted, np.int32),
+        np.array([0.5] * size if probability is None else probability, np.float32),
+    )
 
 
 def example(product_id: int, category: int, predicted: int, probability: float) -> Example:

@@ -138,7 +138,9 @@ def records_identity(split: Split) -> list[list[str | int]]:
 
 
 def damaged_shard(split: Split, error: Exception) -> DatasetError:
-    """Returns a DatasetError that explains TensorFlow's error about the records of a split.
+    """Returns a DatasetError that explains an error about the records of a split.
+
+    The error is TensorFlow's, or one of `cdisc_tfds.tfrecord` and `stored_record`.
 
     Raises:
       Exception: `error` itself, if it is not about the records.
@@ -156,7 +158,10 @@ def damaged_shard(split: Split, error: Exception) -> DatasetError:
             f"{split.spec!r} is no longer in {_folder(split)}: the data set was deleted or is "
             "built again. Start the same command again once it is whole."
         )
-    found = re.search("(corrupted|truncated) record at [0-9]+|Could not parse example", str(error))
+    found = re.search(
+        "(corrupted|truncated) record at [0-9]+|Could not parse example|record of another format",
+        str(error),
+    )
     if not found:
         raise error
     place = "a record of another format" if found[1] is None else f"a {found[0]}"

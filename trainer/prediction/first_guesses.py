@@ -56,7 +56,7 @@ class FirstGuesses:
     def examples(self) -> list[Example]:
         """The wrong guesses of the highest probability, then random ones; the surest first."""
         ordinal, probability = self._ordinal[: self._count], self._probability[: self._count]
-        surest = np.lexsort([ordinal, -probability])
+        surest = np.lexsort((ordinal, -probability))
         wrong = (self._true[: self._count] != self._predicted[: self._count])[surest]
         drawn = np.random.default_rng(0).permutation(self._products)[:NUM_EXAMPLES]
         is_drawn = np.isin(ordinal, drawn)[surest]

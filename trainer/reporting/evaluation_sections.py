@@ -1,44 +1,22 @@
-"""The report's sections on evaluations: accuracies, level-1 confusions, examples."""
+"""The report's section on evaluations: accuracies, and what is not evaluated yet."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from cdisc_tfds.pages.page_figures import Figures
 from cdisc_tfds.pages.table import share, table, with_note
-from trainer.data.dataset import DatasetError
-from trainer.data.label_map import LabelMapError
-from trainer.reporting.confusion_chart import confusion_chart, largest_confusions
-from trainer.reporting.pictures import DataSets
-from trainer.reporting.product_card import product_card
+from trainer.reporting.accuracy_cells import STANDARD_ERROR, with_error
+from trainer.reporting.reported_evaluations import STALE, ReportedEvaluation
 from trainer.reporting.reported_runs import ReportedRun
-from trainer.reporting.run_key import run_key
-from trainer.runs.evaluation_file import EvaluationResult, Example
-from trainer.runs.prediction_method import Method
-
-_NAMED_CONFUSIONS = 5
-_STALE = "out of date: the run has other weights now"
-_NOTHING = Markup("<p>No run has been evaluated yet.</p>")
+from trainer.runs.evaluation_file import Counts
 
 
-def evaluations(
-    runs: Sequence[ReportedRun],
-) -> Iterator[tuple[ReportedRun, EvaluationResult, Markup]]:
-    """Each evaluation of each run, as (run, evaluation, heading)."""
-    for run in runs:
-        for result in run.evaluations:
-            split = result.method.split
-            stale = Markup(' <span class="stale">({})</span>').format(_STALE)
-            heading = Markup("<h3>{} on {}{}</h3>").format(
-                run_key(run.name, run.style), split, stale if run.is_stale(result.method) else ""
-            )
-            yield run, result, heading
-
-
-def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
+def table_of_evaluations(
+    evaluations: Sequence[ReportedEvaluation], runs: Sequence[ReportedRun]
+) -> Markup:
     """The results of `trainer.evaluate`, and the commands that evaluate the other runs."""
     columns = [
         ("run", ""),
@@ -54,76 +32,83 @@ def table_of_evaluations(runs: Sequence[ReportedRun]) -> Markup:
         ("not in training", "number"),
     ]
     rows = [
-        (
-            run_key(run.name, run.style),
-            with_note(result.method.split, _remarks(run, result.method)),
-            f"{result.counts.num_products:,}",
-            f"{result.counts.num_pictures:,}",
-            share(result.counts.product.accuracy),
-            share(result.counts.picture.accuracy),
-            share(result.counts.product.top5_accuracy),
-            share(result.counts.picture.top5_accuracy),
-            *(
-                share(part.accuracy if part else None)
-                for part in (
-                    result.counts.level1,
-                    result.counts.level2,
-                    result.counts.deduplicated,
-                )
-            ),
-        )
-        for run, result, _ in evaluations(runs)
+        (one.key, with_note(one.split, _remarks(one)), *_figures(one.result.counts))
+        for one in evaluations
     ]
     if not rows:
         return _missing(runs)
     note = (
         "Level 1, level 2 and the last column are accuracies by product. The last column leaves "
-        "out every product that shares a picture, byte for byte, with the run's training split."
+        "out every product that shares a picture, byte for byte, with the run's training split. "
+        f"± is {STANDARD_ERROR}."
     )
     return Markup("\n").join(
         [
             table(columns, rows),
             Markup('<p class="note">{}</p>').format(note),
-            _known_pictures(runs),
+            _known_pictures(evaluations),
             _missing(runs),
         ]
     )
 
 
-def _known_pictures(runs: Sequence[ReportedRun]) -> Markup:
+def _figures(counts: Counts) -> Sequence[object]:
+    """The numbers of a row."""
+    products, product, picture = counts.num_products, counts.product, counts.picture
+    unique = counts.deduplicated
+    return (
+        f"{products:,}",
+        f"{counts.num_pictures:,}",
+        with_error(product.accuracy, products),
+        share(picture.accuracy),
+        with_error(product.top5_accuracy, products),
+        share(picture.top5_accuracy),
+        *(
+            with_error(level.accuracy, products) if level else None
+            for level in (counts.level1, counts.level2)
+        ),
+        with_error(unique.accuracy, unique.num_products) if unique else None,
+    )
+
+
+def _known_pictures(evaluations: Sequence[ReportedEvaluation]) -> Markup:
     """What `--known_pictures` would change, of the evaluations that looked."""
     return Markup("\n").join(
         Markup(
             "<p>{}: {} of {} products show a picture of a single training category, which is right "
             "for {}. With --known_pictures, {} change, and accuracy goes from {} to {}.</p>"
         ).format(
-            f"{run.name} on {result.method.split}",
+            f"{one.name} on {one.split}",
             f"{known.num_known:,}",
-            f"{result.counts.num_products:,}",
+            f"{one.result.counts.num_products:,}",
             f"{known.num_known_right:,}",
             f"{known.num_changed:,}",
             share(known.accuracy_before),
             share(known.accuracy),
         )
-        for run, result, _ in evaluations(runs)
-        if (known := result.counts.known_pictures)
+        for one in evaluations
+        if (known := one.result.counts.known_pictures)
     )
 
 
-def _remarks(run: ReportedRun, method: Method) -> Markup:
+def _remarks(one: ReportedEvaluation) -> Markup:
     """Says if an evaluation is out of date, and how it differs from the default method."""
+    method = one.result.method
     parts: list[str] = []
-    if run.is_stale(method):
-        parts.append(Markup('<span class="stale">{}; evaluate it again</span>').format(_STALE))
-    elif method.weights_sha256 is None and not run.is_two_stage:
+    if one.is_stale:
+        parts.append(Markup('<span class="stale">{}; evaluate it again</span>').format(STALE))
+    elif method.weights_sha256 is None and not one.run.is_two_stage and not one.members:
         parts.append("weights not recorded")
+    if one.members:
+        parts.append(f"{len(one.members)} runs together")
     if method.checkpoint != "best":
         parts.append(f"{method.checkpoint} checkpoint")
     if method.flip:
         parts.append("with mirror images")
     if method.scales != (1,):
         parts.append(f"at scales {', '.join(f'{scale:g}' for scale in method.scales)}")
-    if method.mean != "arithmetic":
+    joins = not one.members and one.run.config.fusion is None  # by a rule
+    if method.mean != "arithmetic" and joins:
         parts.append(f"{method.mean} over pictures")
     if method.mean_choice is not None and method.mean_choice.gain:
         choice = method.mean_choice
@@ -148,84 +133,3 @@ def _missing(runs: Sequence[ReportedRun]) -> Markup:
     if waiting:
         parts.append(Markup("<p>Not trained far enough to be evaluated: {}.</p>").format(waiting))
     return Markup("\n").join(parts)
-
-
-def confusions(runs: Sequence[ReportedRun], figures: Figures) -> Markup:
-    """A heat map of each evaluation's largest level-1 confusions."""
-    parts = [
-        Markup("<div>{}{}</div>").format(heading, _confusion(run, result, figures))
-        for run, result, heading in evaluations(runs)
-    ]
-    if not parts:
-        return _NOTHING
-    note = (
-        "Each row shows which categories a true category's products were predicted as; the grey "
-        "diagonal holds the right predictions. Only the categories with the largest confusions "
-        "are shown."
-    )
-    return Markup('<p class="note">{}</p><div class="beside">{}</div>').format(
-        note, Markup("\n").join(parts)
-    )
-
-
-def _confusion(run: ReportedRun, result: EvaluationResult, figures: Figures) -> Markup:
-    if result.counts.level1 is None:
-        return Markup("<p>This run's classes do not determine the level-1 category.</p>")
-    matrix, names = result.counts.level1_confusion, result.counts.level1_names
-    pairs = largest_confusions(matrix)
-    if not pairs:
-        return Markup("<p>Every product was predicted in its true level-1 category.</p>")
-    named = Markup("\n").join(
-        Markup("<li>{} of {} predicted as {} (products: {})</li>").format(
-            f"{pair.share:.1%}",
-            names[pair.true],
-            names[pair.predicted],
-            f"{pair.count:,}",
-        )
-        for pair in pairs[:_NAMED_CONFUSIONS]
-    )
-    png = confusion_chart(matrix, names)
-    name = f"confusions {run.name} {result.method.split}"
-    return Markup("{}<ol>{}</ol>").format(figures.add(name, png, "level-1 confusions"), named)
-
-
-def examples(runs: Sequence[ReportedRun], data: DataSets, number: int) -> Markup:
-    """Each evaluation's wrong predictions of the highest probability, then some right ones."""
-    parts = [
-        Markup("\n").join([heading, _examples(run, result, data, number)])
-        for run, result, heading in evaluations(runs)
-    ]
-    if not parts:
-        return _NOTHING
-    note = "Wrong predictions, most confident first, then some right ones (green)."
-    return Markup("\n").join([Markup('<p class="note">{}</p>').format(note), *parts])
-
-
-def _examples(run: ReportedRun, result: EvaluationResult, data: DataSets, number: int) -> Markup:
-    split = result.method.split
-    chosen = chosen_examples(result.counts.examples, number)
-    try:
-        pictures = data.pictures(run, split, [row.product_id for row in chosen])
-    except (DatasetError, LabelMapError) as error:
-        return Markup("<p>Pictures unavailable: {}</p>").format(error)
-    names = run.label_map.full_names
-    cards = Markup("\n").join(
-        product_card(
-            row.product_id,
-            pictures.get(row.product_id, []),
-            names[row.category],
-            names[row.predicted],
-            row.probability,
-        )
-        for row in chosen
-    )
-    return Markup('<div class="cards">{}</div>').format(cards)
-
-
-def chosen_examples(rows: Sequence[Example], number: int) -> list[Example]:
-    """The `number` most confident wrong predictions, then up to a third as many right ones."""
-    distinct = {row.product_id: row for row in rows}.values()
-    by_confidence = sorted(distinct, key=lambda row: -row.probability)
-    wrong = [row for row in by_confidence if not row.correct]
-    right = [row for row in by_confidence if row.correct]
-    return wrong[:number] + right[: number // 3]

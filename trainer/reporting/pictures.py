@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
+from cdisc_tfds.records import Product
+from cdisc_tfds.stored_record import StoredRecordError, product_in
+from cdisc_tfds.tfrecord import TFRecordError, read_record, skip_record
 from trainer.data.dataset import (
     OTHER_RECORDS,
     CdiscountData,
@@ -17,7 +19,6 @@ from trainer.data.dataset import (
     open_dataset,
 )
 from trainer.data.label_map import LabelMapError
-from trainer.data.record_reading import clear_record_errors
 from trainer.reporting.reported_runs import ReportedRun
 
 
@@ -76,7 +77,7 @@ class DataSets:
 def pictures_of(split: Split, product_ids: Iterable[int]) -> dict[int, list[bytes]]:
     """The JPEGs of some products, undecoded.
 
-    Reads only the shard files that contain one of them, each up to the last one in it.
+    Reads only the shard files that contain one of them, and skips their other records.
 
     Args:
       split: the split to read.
@@ -92,22 +93,29 @@ def pictures_of(split: Split, product_ids: Iterable[int]) -> dict[int, list[byte
     found, start = {}, 0
     for part in split.files:
         inside = wanted[(wanted >= start) & (wanted < start + part.take)]
-        with clear_record_errors(split):
-            records = list(_records(part.path, inside - start + part.skip))
-        for place, record in zip(inside, records, strict=True):
-            features = tf.train.Example.FromString(record).features.feature
-            product_id = features["product_id"].int64_list.value[0]
-            if product_id != split.index.product_id[place]:
+        try:
+            products = list(_products(part.path, inside - start + part.skip))
+        except (TFRecordError, StoredRecordError, FileNotFoundError) as error:
+            raise damaged_shard(split, error) from error
+        for place, product in zip(inside, products, strict=True):
+            if product.product_id != split.index.product_id[place]:
                 raise damaged_shard(split, ValueError(OTHER_RECORDS))
-            found[product_id] = list(features["images"].bytes_list.value)
+            found[product.product_id] = product.images
         start += part.take
     return found
 
 
-def _records(path: str, places: np.ndarray) -> Iterable[bytes]:
-    """The records of a TFRecord file at `places` (int64 [n], ascending)."""
+def _products(path: str, places: np.ndarray) -> Iterator[Product]:
+    """The products of a TFRecord file at `places` (int64 [n], ascending)."""
     if not len(places):
-        return ()
-    records = tf.data.TFRecordDataset(path).enumerate()
-    wanted = records.filter(lambda place, _: tf.reduce_any(place == places)).take(len(places))
-    return (record for _, record in wanted.as_numpy_iterator())
+        return
+    with open(path, "rb") as file:
+        done = 0
+        for place in places:
+            for _ in range(place - done):
+                skip_record(file)
+            record = read_record(file)
+            if record is None:
+                raise TFRecordError(f"a truncated record at {file.tell()}")
+            yield product_in(record)
+            done = place + 1

@@ -154,18 +154,6 @@ class ReportedRun:
         return f"stopped early, {epochs}" if len(self.history) < self.config.epochs else ""
 
 
-def without_files(
-    paths: Sequence[str | os.PathLike[str]],
-) -> tuple[list[str | os.PathLike[str]], list[str]]:
-    """Separates plain files from folders, so that `runs/*` is a valid argument.
-
-    Returns:
-      (paths that are not files, names of the files). A path that does not exist is not a file.
-    """
-    files = [path for path in paths if os.path.isfile(path)]
-    return [path for path in paths if path not in files], [os.path.basename(path) for path in files]
-
-
 def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
     """Reads the folders of runs; a two-stage run yields itself and its level-1 network.
 
@@ -183,7 +171,9 @@ def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
     for path in paths:
         if paths.count(path) > 1:
             raise RunFolderError(f"A report names each run once. Received twice: {path}.")
-    runs = [run for name, path in zip(_names(paths), paths) for run in _load(name, RunFolder(path))]
+    runs = [
+        run for name, path in zip(short_names(paths), paths) for run in _load(name, RunFolder(path))
+    ]
     return [dataclasses.replace(run, style=style_of(place)) for place, run in enumerate(runs)]
 
 
@@ -195,9 +185,10 @@ def by_target(runs: Sequence[ReportedRun]) -> list[list[ReportedRun]]:
     return [groups[target] for target in sorted(groups)]  # "category" < "level1" < "level2"
 
 
-def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+def short_names(paths: Sequence[pathlib.Path]) -> list[str]:
     """The ends of different paths, just long enough that all differ."""
-    for length in range(1, max(len(path.parts) for path in paths) + 1):
+    names: list[str] = []
+    for length in range(1, max((len(path.parts) for path in paths), default=0) + 1):
         names = ["/".join(path.parts[-length:]) for path in paths]
         if len(set(names)) == len(names):
             break

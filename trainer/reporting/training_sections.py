@@ -49,7 +49,7 @@ def curves(groups: Groups, figures: Figures) -> Markup:
             " Dashes show the study's published results of the same experiment on the "
             "competition's data: validation accuracy by picture, Kaggle score by product."
         )
-    return figures.add("curves", curves_chart(rows), "validation curves", caption)
+    return figures.add("curves", curves_chart(rows), "validation curves", caption, wide=True)
 
 
 def _curve(run: ReportedRun) -> Curve:

@@ -130,6 +130,11 @@ class EvaluationResult:
     categories: tuple[CategoryRow, ...] = ()
     guesses: Guesses | None = None
 
+    @property
+    def class_rows(self) -> tuple[CategoryRow, ...]:
+        """The rows of `categories` that are classes of the run, in their order."""
+        return tuple(row for row in self.categories if row.level == self.categories[0].level)
+
     def write(self, path: pathlib.Path) -> None:
         """Writes the files, each whole or not at all, that which names the others last."""
         content: dict[str, Any] = {"format": FORMAT}

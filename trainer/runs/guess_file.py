@@ -46,8 +46,6 @@ class Guesses:
             np.array_equal(getattr(self, name), getattr(other, name)) for name in _DTYPE.names or ()
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     def write(self, evaluation: pathlib.Path) -> str:
         """Writes the file beside an evaluation's JSON file, whole or not at all.
 

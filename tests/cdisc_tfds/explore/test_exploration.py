@@ -141,6 +141,13 @@ def test_the_number_of_examples_is_limited(data_dir, tmp_path):
     )
 
 
+def test_a_link_to_the_report(data_dir, tmp_path):
+    report = tmp_path / "a <b>.html"
+    write(data_dir, tmp_path / "out" / "data.html", examples=0, report=report)
+    text = (tmp_path / "out" / "data.html").read_text(encoding="utf-8")
+    assert '<a href="../a%20%3Cb%3E.html">The report on the runs</a>' in text
+
+
 def test_no_test_split(tmp_path):
     data_dir = build_odd_data(tmp_path, test=False, num_shards=1)
     write(data_dir, tmp_path / "data.html")
@@ -196,11 +203,14 @@ def run(*words):
 
 
 def test_the_command(data_dir, tmp_path):
-    done = run(f"--data_dir={data_dir}", f"--output={tmp_path}/a.html", "--processes=1")
+    report = tmp_path / "report.html"
+    flags = [f"--data_dir={data_dir}", f"--output={tmp_path}/a.html", "--processes=1"]
+    done = run(*flags, f"--report={report}")
     assert done.returncode == 0, done.stderr
     assert done.stdout == (
         f"{tmp_path}/a.html\nPictures of several categories: {tmp_path}/a_several_categories.csv\n"
     )
+    assert f"The page links to {report}, which does not exist yet: make it with" in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["a.html", "a_several_categories.csv"]
 
 

@@ -90,6 +90,11 @@ def test_counts_by_hand(data):
     assert [example.product_id for example in wrong] == [ids[2], ids[1], ids[3]]
     assert sorted(example.product_id for example in random) == sorted(ids)
     assert sum(example.correct for example in random) == 1
+    guesses = evaluation.guesses()  # in the order of the split, not of the batches
+    assert guesses.product_id.tolist() == ids
+    assert guesses.true.tolist() == [0, 1, 2, 3]
+    assert guesses.predicted.tolist() == [0, 2, 0, 0]
+    np.testing.assert_allclose(guesses.probability, [0.4, 0.42, 0.8, 0.3], rtol=1e-6)
 
 
 def test_the_surest_wrong_examples_are_kept_over_batches(data, monkeypatch):

@@ -2,6 +2,7 @@ import pathlib
 
 import pytest
 
+from cdisc_tfds.tfrecord import frame
 from tests.helpers.fake_runs import write_run
 from tests.helpers.small_data import SmallData, make_products
 from trainer.data.dataset import DatasetError, FilePart, Split
@@ -84,7 +85,28 @@ def test_damaged_records_and_those_of_other_products(data):
         pictures_of(swapped, [products[2].product_id])
     path = pathlib.Path(split.files[0].path)
     content = bytearray(path.read_bytes())
-    content[40] ^= 1
+    content[40] ^= 1  # within the first record
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="a corrupted record"):
+        pictures_of(split, [products[0].product_id])
+    content[2] ^= 1  # the length of the first record, which leads to the others
     path.write_bytes(content)
     with pytest.raises(DatasetError, match="a corrupted record"):
         pictures_of(split, [products[2].product_id])
+
+
+def test_a_shard_that_is_cut_or_gone(data):
+    products = make_products([0, 1, 2, 3, 4, 5])
+    split = data.add("train", products, shards=1)
+    path = pathlib.Path(split.files[0].path)
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 5, 0):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DatasetError, match="a truncated record"):
+            pictures_of(split, [products[5].product_id])
+    path.write_bytes(b"".join(frame([b"no example"]) * 6))
+    with pytest.raises(DatasetError, match="a record of another format"):
+        pictures_of(split, [products[5].product_id])
+    path.unlink()
+    with pytest.raises(DatasetError, match="must stay while they are read"):
+        pictures_of(split, [products[5].product_id])

@@ -9,10 +9,10 @@ from tests.helpers.fake_runs import history, write_evaluation, write_run
 from tests.helpers.small_data import SmallData, make_products
 from trainer.reporting import probability_sections
 from trainer.reporting.reliability_chart import reliability_chart
+from trainer.reporting.reported_evaluations import evaluations
 from trainer.reporting.reported_runs import load_runs
 from trainer.runs.calibration_file import Calibration
-from trainer.runs.category_file import CategoryRow
-from trainer.runs.evaluation_parts import Acceptance, FrequencyGroup, Reliability, ReliabilityBin
+from trainer.runs.evaluation_parts import Acceptance, Reliability, ReliabilityBin
 
 RELIABILITY = Reliability(
     0.0213,
@@ -21,16 +21,6 @@ RELIABILITY = Reliability(
     (Acceptance(0.9, 0.6125, 0.4567, 0.9012), Acceptance(0.99, None, 0.0, 0.0)),
 )
 CALIBRATION = Calibration(1.25, 1.5, "train[80%:]", 100, 200, 1.0, 0.9)
-GROUPS = (
-    FrequencyGroup("head", 2, 1200, 0.9, 0.8, 0.95, 0.92),
-    FrequencyGroup("tail", 4, 0, None, None, None, None),
-)
-ROWS = (
-    CategoryRow(3, 1, "A > x > often missed", "head", 700, 100, 60, 50),
-    CategoryRow(3, 2, "A > x > never missed", "tail", 7, 5, 5, 5),
-    CategoryRow(3, 3, "A > x > most missed", "tail", 6, 90, 9, 9),
-    CategoryRow(1, None, "A", None, None, 105, 65, 55),
-)
 
 
 @pytest.fixture
@@ -43,7 +33,7 @@ def folder(tmp_path):
 def test_the_thresholds_that_a_shop_asks_for(folder):
     write_evaluation(folder, reliability=RELIABILITY, calibration=CALIBRATION)
     figures = Figures()
-    html = probability_sections.probabilities(load_runs([folder.path]), figures)
+    html = probability_sections.probabilities(evaluations(load_runs([folder.path])), figures)
     assert list(figures.pngs) == ["reliability-run-validation.png"]
     assert (
         "Calibration error 0.0213 with temperature 1.250, fitted on train[80%:]; 0.0789 without."
@@ -55,28 +45,24 @@ def test_the_thresholds_that_a_shop_asks_for(folder):
 def test_without_temperature(folder):
     plain = Reliability(0.0789, None, RELIABILITY.bins, ())
     write_evaluation(folder, reliability=plain)
-    html = probability_sections.probabilities(load_runs([folder.path]), Figures())
+    html = probability_sections.probabilities(evaluations(load_runs([folder.path])), Figures())
     assert "Calibration error 0.0789.</figcaption>" in html
 
 
-def test_groups_and_the_most_missed_classes(folder):
-    write_evaluation(folder, groups=GROUPS, categories=ROWS)
-    html = probability_sections.classes(load_runs([folder.path]))
-    for row in (
-        ("2", "1,200", "0.9000", "0.9200", "0.9500", "0.8000"),
-        ("4", "0", "–", "–", "–", "–"),
-        ("6", "90", "81", "0.1000", "1.0000"),
-    ):
-        assert "\n".join(f'<td class="number">{cell}</td>' for cell in row) in html
-    assert html.index("A &gt; x &gt; most missed") < html.index("A &gt; x &gt; often missed")
-    assert "never missed" not in html and ">A<" not in html
-
-
-def test_evaluations_of_earlier_versions_have_neither(folder):
+def test_evaluations_of_earlier_versions_have_none(folder):
     write_evaluation(folder)
     runs = load_runs([folder.path])
-    assert probability_sections.probabilities(runs, Figures()) == ""
-    assert probability_sections.classes(runs) == ""
+    assert probability_sections.probabilities(evaluations(runs), Figures()) == ""
+
+
+def test_bars_shrink_with_the_number_of_products():
+    heights = []
+    for count in (10, 1000):
+        chart = reliability_chart([ReliabilityBin(count, 0.2, 0.6)], "#ff0000")
+        pixels = np.asarray(Image.open(io.BytesIO(chart)).convert("RGB")).astype(int)
+        red = (pixels[..., 0] > 200) & (pixels[..., 1:].max(axis=-1) < 60)
+        heights.append(int(red.any(axis=1).sum()))
+    assert heights[0] > 1.5 * heights[1]
 
 
 def test_the_chart_follows_the_bins():

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import os
 import re
@@ -7,13 +8,28 @@ import sys
 import pytest
 from PIL import Image
 
-from tests.helpers.fake_runs import example, history, write_evaluation, write_run, write_two_stage
+from tests.helpers.fake_runs import (
+    WEIGHTS_SHA256,
+    evaluation_of,
+    example,
+    guesses_of,
+    history,
+    write_evaluation,
+    write_run,
+    write_two_stage,
+)
+from tests.helpers.html_checks import assert_well_formed
+from tests.helpers.mixed_evaluations import mixture_of
 from tests.helpers.small_data import SmallData, make_products
 from trainer import report
 from trainer.data.dataset import DatasetError
 from trainer.reporting import pictures
+from trainer.reporting.options import ReportOptions
 from trainer.reporting.report import ReportError, write_report
+from trainer.runs.category_file import CategoryRow
+from trainer.runs.evaluation_file import EvaluationResult
 from trainer.runs.evaluation_parts import FrequencyGroup, Reliability, ReliabilityBin
+from trainer.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -33,8 +49,11 @@ def runs(tmp_path, data):
     product_id = int(data.split("validation").index.product_id[0])
     examples = [example(product_id, 0, 1, 0.75)]
     confusion = [[6, 2, 0], [1, 9, 0], [0, 3, 1]]
+    rows = [CategoryRow(3, label, f"A > {label}", "head", 3, 1, 1, 1) for label in range(6)]
     write_evaluation(
         cnn,
+        categories=tuple(rows),
+        guesses=guesses_of([0, 1], [1, 1], None, [product_id, 1]),
         examples=examples,
         level1_confusion=confusion,
         reliability=Reliability(0.1, None, (ReliabilityBin(9, 0.5, 0.6),), ()),
@@ -46,22 +65,40 @@ def runs(tmp_path, data):
     return [tmp_path / name for name in ("cnn", "new <i>", "level1", "two")]
 
 
-def test_the_page_needs_no_other_file_and_has_every_section(tmp_path, runs):
-    folder = write_report(runs, tmp_path / "out" / "report.html")
+@pytest.fixture
+def mixture(tmp_path, runs):
+    """An evaluation of several runs, on the same products."""
+    path = tmp_path / "mixed <b>.json"
+    own = EvaluationResult.read(runs[0] / "evaluation" / "validation.json").guesses
+    right = dataclasses.replace(own, predicted=own.true)
+    together = mixture_of({"cnn": WEIGHTS_SHA256})
+    evaluation_of(RunFolder(runs[0]), mixture=together, guesses=right).write(path)
+    return path
+
+
+def test_the_page_needs_no_other_file_and_has_every_section(tmp_path, runs, mixture):
+    folder = write_report(runs, tmp_path / "out" / "report.html", mixtures=[mixture])
     text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert_well_formed(text)
+    assert "mixed &lt;b&gt;.json" in text and "mixed <b>" not in text
     sources = re.findall('src="(.*?)"', text)
     assert len(sources) >= 4
     assert all(source.startswith("data:image/") for source in sources)
-    assert "<script" not in text and "<link" not in text
+    assert text.count("<script") == 1 and "<link" not in text  # what sorts the tables
     assert re.findall('<section id="(.*?)">', text) == [
         "curves",
         "runs",
         "specialists",
+        "together",
         "evaluations",
+        "comparison",
         "probabilities",
         "classes",
+        "categories",
         "confusions",
+        "class-confusions",
         "examples",
+        "class-examples",
     ]
     assert "Report on 5 runs" in text
     assert "new &lt;i&gt;" in text and "new <i>" not in text
@@ -85,9 +122,9 @@ def test_one_run_names_the_page_and_has_no_section_of_specialists(tmp_path, runs
     assert 'id="specialists"' not in text
 
 
-def test_the_same_runs_give_the_same_page(tmp_path, runs):
+def test_the_same_runs_give_the_same_page(tmp_path, runs, mixture):
     for name in ("a", "b"):
-        write_report(runs, tmp_path / f"{name}.html")
+        write_report(runs, tmp_path / f"{name}.html", mixtures=[mixture])
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -100,8 +137,19 @@ def test_examples_can_be_left_out_for_want_of_the_data_set(tmp_path, runs, monke
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Pictures unavailable: The data set must be built first." in text
     with pytest.raises(DatasetError, match="must be built first"):
-        write_report(runs, tmp_path / "other.html", data_dir=tmp_path)
+        write_report(runs, tmp_path / "other.html", ReportOptions(data_dir=str(tmp_path)))
     assert not (tmp_path / "other.html").exists()
+
+
+def test_a_link_to_the_page_of_the_data_set(tmp_path, runs):
+    options = ReportOptions(data_page=str(tmp_path / "data.html"))
+    with pytest.raises(ReportError, match="--data_page must be a page that exists. Received: .*da"):
+        write_report(runs, tmp_path / "report.html", options)
+    assert not (tmp_path / "report.html").exists()
+    (tmp_path / "data.html").touch()
+    write_report(runs, tmp_path / "out" / "report.html", options)
+    text = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<a href="../data.html">The data set, before training</a>' in text
 
 
 def test_damaged_shards_leave_the_examples_out(tmp_path, runs, monkeypatch):
@@ -110,7 +158,8 @@ def test_damaged_shards_leave_the_examples_out(tmp_path, runs, monkeypatch):
 
     monkeypatch.setattr(pictures, "pictures_of", damaged)
     write_report(runs, tmp_path / "report.html")
-    assert "Pictures unavailable: a corrupted record" in (tmp_path / "report.html").read_text()
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("Pictures unavailable: a corrupted record") == 2
 
 
 @pytest.mark.parametrize("output", ["file/report.html", "folder"])
@@ -157,6 +206,20 @@ def test_main_prints_where_the_report_lies(tmp_path, runs, capsys, monkeypatch):
     assert printed.err == ""
 
 
+def test_it_is_made_without_tensorflow(tmp_path, data):
+    run = write_run(tmp_path / "cnn", data, history([0.2]))
+    write_evaluation(run, guesses=guesses_of([0], [1]))
+    program = (
+        "import sys; from trainer import report; "
+        f"report.main([{str(run.path)!r}], report.Options(output={str(tmp_path / 'r.html')!r})); "
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "r.html").exists()
+
+
 def test_a_glob_of_runs_may_hold_plain_files(tmp_path, data):
     run = write_run(tmp_path / "runs" / "cnn", data, history([0.2]))
     notes = tmp_path / "runs" / "notes.txt"
@@ -167,5 +230,7 @@ def test_a_glob_of_runs_may_hold_plain_files(tmp_path, data):
         [*command, f"--output={output}"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "Skipped, because they are not folders: notes.txt\n" in result.stderr
+    assert (
+        "Skipped, because they are neither folders nor evaluations of several runs: notes.txt\n"
+    ) in result.stderr
     assert "<title>Report on cnn</title>" in output.read_text(encoding="utf-8")

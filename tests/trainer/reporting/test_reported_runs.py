@@ -4,7 +4,7 @@ import pytest
 
 from tests.helpers.fake_runs import history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData
-from trainer.reporting.reported_runs import Validated, by_target, load_runs, without_files
+from trainer.reporting.reported_runs import Validated, by_target, load_runs
 from trainer.reporting.run_styles import style_of
 from trainer.runs.folder import RunFolderError
 from trainer.runs.state import Checkpoint, RunState
@@ -137,15 +137,6 @@ def test_no_run(tmp_path):
     )
     with pytest.raises(RunFolderError, match=r"holds config\.json.*does not exist\."):
         load_runs([tmp_path / "missing"])
-
-
-def test_files_among_the_folders_are_told_apart(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "notes.txt").write_text("")
-    paths = [tmp_path / "notes.txt", tmp_path / "run", str(tmp_path / "missing")]
-    # What does not exist stays, so that loading it says so.
-    assert without_files(paths) == ([tmp_path / "run", str(tmp_path / "missing")], ["notes.txt"])
-    assert without_files([]) == ([], [])
 
 
 def test_a_run_given_twice(tmp_path, data, monkeypatch):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from tests.helpers.fake_runs import example, history, write_evaluation, write_run
+from tests.helpers.fake_runs import example, guesses_of, history, write_evaluation, write_run
 from tests.helpers.small_data import SmallData, make_products
 from trainer.runs.calibration_file import Calibration
 from trainer.runs.category_file import CategoryRow
@@ -90,11 +90,30 @@ def test_every_part_is_read_back(path):
             known_pictures=KnownPictures(3, 2, 1, 0.5, 0.6),
         ),
         (CategoryRow(3, 1000, "A > x > a", "head", 7, 4, 5, 3),),
+        guesses_of([0, 1], [1, 1]),
     )
     full.write(path)
     assert EvaluationResult.read(path) == full
     path.with_name("validation.categories.csv").write_text("level\n")
     assert EvaluationResult.read(path) == dataclasses.replace(full, categories=())
+    path.with_name("validation.guesses.npy").unlink()
+    assert EvaluationResult.read(path) == dataclasses.replace(full, categories=(), guesses=None)
+
+
+def test_the_file_of_format_3(path):
+    """It named no file of first guesses."""
+    expected = EvaluationResult.read(path)
+    content = json.loads(path.read_text()) | {"format": 3}
+    assert "guesses_sha256" not in content
+    path.write_text(json.dumps(content))
+    assert EvaluationResult.read(path) == expected
+
+
+def test_rows_of_the_classes(path):
+    rows = [CategoryRow(level, None, "a", None, None, 1, 1, 1) for level in (2, 2, 1)]
+    result = EvaluationResult.read(path)
+    assert result.class_rows == ()
+    assert dataclasses.replace(result, categories=tuple(rows)).class_rows == tuple(rows[:2])
 
 
 @pytest.mark.parametrize(
