@@ -68,8 +68,8 @@ def main(options: Options) -> None:
     if found.num_trained:
         print(
             f"The run was trained on {found.num_trained:,} of the products. A network contradicts "
-            "what it has learnt by heart less often than it should: the neighbours count more, and "
-            "a run that was trained on other products finds more."
+            "what it has learnt by heart less often than it should, so the neighbours count more "
+            "for these. A run that was trained on other products finds more."
         )
 
 

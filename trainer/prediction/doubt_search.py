@@ -36,7 +36,7 @@ class FoundDoubts:
       split: the products.
       names: what the classes are called.
       num_checked: products with a label and a picture.
-      num_trained: those of the split's products that a run was trained on; None if unknown.
+      num_trained: those of the split's products that a run is known to be trained on.
       made_from: weights and method, for the file beside.
     """
 
@@ -44,7 +44,7 @@ class FoundDoubts:
     split: Split
     names: ClassNames
     num_checked: int
-    num_trained: int | None
+    num_trained: int
     made_from: dict[str, Any]
 
 
@@ -96,7 +96,9 @@ def find_doubts(
     selected = select_runs(selection, runs, data, how, decoder)
     verdicts = _verdicts(selected, labelled)
     labels = _neighbour_labels(embeddings, labelled, verdicts.ordinals, features)
-    doubts = doubtful_labels(verdicts, labels, split.index.product_id[verdicts.ordinals])
+    trained = _trained(selected, data, split)
+    own = verdicts.ordinals
+    doubts = doubtful_labels(verdicts, labels, split.index.product_id[own], trained[own])
     made_from = selected.made_from | {
         "split": spec,
         "data_digest": split.index.digest,
@@ -110,7 +112,7 @@ def find_doubts(
         split,
         ClassNames.of(runs[0].label_map),
         len(verdicts.ordinals),
-        _num_trained(selected, data, split),
+        int(trained.sum()),
         made_from,
     )
 
@@ -155,13 +157,11 @@ def _places(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.where(ids[places] == wanted, places, -1)
 
 
-def _num_trained(selected: SelectedRuns, data: CdiscountData, split: Split) -> int | None:
+def _trained(selected: SelectedRuns, data: CdiscountData, split: Split) -> np.ndarray:
+    """Whether a run was trained on each product: bool; a warning if its split is not in `data`."""
     ids = split.index.product_id
     trained = np.zeros(len(ids), bool)
     for member in selected.members:
-        splits = training_splits(data, member.run.config)
-        if splits is None:
-            return None
-        for one in splits:
+        for one in training_splits(data, member.run.config) or ():
             trained |= np.isin(ids, one.index.product_id)
-    return int(trained.sum())
+    return trained

@@ -1,8 +1,10 @@
 """Which labels the network and the most similar products contradict.
 
 Two witnesses speak for classes. The network gives each a probability; the neighbours' labels give
-each a share. A label's score is the mean of the two for the label minus that for the class which
-most speaks for instead: -1 if both are sure of another class, 1 if both are sure of the label.
+each a share. A label's score is the weighted mean of the two for the label minus that for the class
+which most speaks for instead: -1 if both are sure of another class, 1 if both are sure of the
+label. The network counts half; of a product that it was trained on, whose label it may have learnt
+by heart, a quarter (BUILD_NOTES has the measurements).
 
 Confident learning (Northcutt et al., 2021, arXiv:1911.00068), as cleanlab has it, is a criterion
 beside: a class's threshold is its mean probability over the products labelled so. A label is called
@@ -23,6 +25,7 @@ from trainer.prediction.ranked_products import top_classes
 from trainer.runs.doubtful_labels import DoubtfulLabels
 
 TOP = 16
+NETWORK, NETWORK_OF_TRAINED = 0.5, 0.25  # weights of the network; the neighbours have the rest
 _ROWS = 1 << 17  # products to weigh at a time
 
 
@@ -105,7 +108,10 @@ class VerdictCounter:
 
 
 def doubtful_labels(
-    verdicts: Verdicts, neighbour_labels: np.ndarray, product_ids: np.ndarray
+    verdicts: Verdicts,
+    neighbour_labels: np.ndarray,
+    product_ids: np.ndarray,
+    trained: np.ndarray,
 ) -> DoubtfulLabels:
     """The products for which another class is more likely than the label, most doubtful first.
 
@@ -113,9 +119,10 @@ def doubtful_labels(
       verdicts: what the network says.
       neighbour_labels: int64 [n, m], the classes of each product's neighbours; -1 without one.
       product_ids: int64 [n].
+      trained: bool [n], whether the network was trained on them.
     """
     parts = [
-        _doubtful(verdicts.part(rows), neighbour_labels[rows], product_ids[rows])
+        _doubtful(verdicts.part(rows), neighbour_labels[rows], product_ids[rows], trained[rows])
         for start in range(0, len(product_ids), _ROWS)
         for rows in [slice(start, start + _ROWS)]
     ]
@@ -127,19 +134,25 @@ def doubtful_labels(
 
 
 def _doubtful(
-    verdicts: Verdicts, neighbour_labels: np.ndarray, product_ids: np.ndarray
+    verdicts: Verdicts,
+    neighbour_labels: np.ndarray,
+    product_ids: np.ndarray,
+    trained: np.ndarray,
 ) -> DoubtfulLabels:
     """Those of some products, in their order."""
     labels, num_classes = verdicts.labels, len(verdicts.thresholds)
+    weight = np.where(trained, NETWORK_OF_TRAINED, NETWORK)
     known = neighbour_labels >= 0
     shares = known / np.maximum(known.sum(axis=1, keepdims=True), 1)
     rows, classes, belief = _beliefs(
         np.concatenate([verdicts.classes, np.maximum(neighbour_labels, 0)], axis=1),
-        np.concatenate([verdicts.probabilities, shares], axis=1) / 2,
+        np.concatenate(
+            [verdicts.probabilities * weight[:, None], shares * (1 - weight[:, None])], axis=1
+        ),
         num_classes,
     )
     own_share = _share_of(labels, neighbour_labels, shares)
-    own = (verdicts.own + own_share) / 2
+    own = verdicts.own * weight + own_share * (1 - weight)
     other = classes != labels[rows]
     rows, classes, belief = rows[other], classes[other], belief[other]
     # The last of a row is the most believed; of equals, the first class.

@@ -68,7 +68,8 @@ def test_products_without_a_picture_do_not_count():
 def test_scores_by_hand(monkeypatch, rows):
     monkeypatch.setattr("trainer.prediction.label_doubts._ROWS", rows)
     neighbours = np.array([[0, 0], [1, 1], [1, 0], [1, -1], [1, 1], [-1, -1]])
-    found = doubtful_labels(_verdicts(), neighbours, np.arange(10, 16))
+    ids, untrained = np.arange(10, 16), np.zeros(6, bool)
+    found = doubtful_labels(_verdicts(), neighbours, ids, untrained)
     # 10: (0.8+1)/2 - 0.1/2. 11: 0.6/2 - (0.3+1)/2. 12: (0.2+0.5)/2 - (0.7+0.5)/2. 14: (0.2+1)/2
     # - 0.5/2. 15: 0.2/2 - 0.5/2, by the network alone.
     assert found.product_id.tolist() == [11, 12, 15]
@@ -80,6 +81,12 @@ def test_scores_by_hand(monkeypatch, rows):
     assert found.suggested_neighbours.tolist() == [1, 0.5, 0]
     assert found.confident.tolist() == [False, True, False]
     assert found[:1].product_id.tolist() == [11] and len(found) == 3
+
+    # Of a product that it was trained on, the network counts a quarter.
+    found = doubtful_labels(_verdicts(), neighbours, ids, ~untrained)
+    assert found.product_id.tolist() == [11, 12, 15]
+    expected = [0.6 / 4 - (0.3 + 3) / 4, (0.2 + 1.5) / 4 - (0.7 + 1.5) / 4, 0.2 / 4 - 0.5 / 4]
+    np.testing.assert_allclose(found.score, expected, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
