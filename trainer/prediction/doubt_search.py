@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -80,18 +81,11 @@ def find_doubts(
             f"Only labels can be doubted. No product of the split {spec!r} has a class of this "
             "run. Choose another --split."
         )
-    if features is None:
-        options = EmbeddingOptions(
-            checkpoint=how.checkpoint,
-            neighbours=neighbours,
-            search=search,
-            data_dir=how.data_dir,
-            batch_size=how.batch_size,
-            decoder=how.decoder,
-        )
-        embeddings = make_embeddings(runs[0].path, spec, options).embeddings
-    else:
-        embeddings = Embeddings.read(features)
+    embeddings = (
+        _embedded(runs[0].path, spec, how, neighbours, search)
+        if features is None
+        else Embeddings.read(features)
+    )
     decoder = resolve_decoder(how.decoder)
     selected = select_runs(selection, runs, data, how, decoder)
     verdicts = _verdicts(selected, labelled)
@@ -115,6 +109,21 @@ def find_doubts(
         int(trained.sum()),
         made_from,
     )
+
+
+def _embedded(
+    run_dir: pathlib.Path, spec: str, how: SourceOptions, neighbours: int, search: str
+) -> Embeddings:
+    """The features of the split's products by a run, with neighbours."""
+    options = EmbeddingOptions(
+        checkpoint=how.checkpoint,
+        neighbours=neighbours,
+        search=search,
+        data_dir=how.data_dir,
+        batch_size=how.batch_size,
+        decoder=how.decoder,
+    )
+    return make_embeddings(run_dir, spec, options).embeddings
 
 
 def _verdicts(selected: SelectedRuns, labelled: LabelledSplit) -> Verdicts:
