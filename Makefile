@@ -23,7 +23,7 @@ help:
 	@echo "make dali     install DALI without CUDA into .venv, and run its tests (needs no GPU)"
 	@echo "make clean    remove .venv and build/"
 
-demo: .venv/ok-run
+demo: .venv/ok-pretrained .venv/ok-serve
 	$(BIN)/python examples/demo.py
 
 test: lint
