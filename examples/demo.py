@@ -51,7 +51,7 @@ STEPS = (
     ),
     (
         "A page about the data",
-        f"python -m cdisc_tfds.explore --data_dir={DATA} --output={DATA_PAGE}",
+        f"python -m cdisc_tfds.explore --data_dir={DATA} --output={DATA_PAGE} --report={REPORT}",
     ),
     (
         "Training the study's network, on 80% of the products, validated on the others",
@@ -66,7 +66,10 @@ STEPS = (
         "--augment=flip",
     ),
     *_scored(PRETRAINED),
-    ("The report", f"python -m trainer.report {STUDY} {PRETRAINED} --output={REPORT}"),
+    (
+        "The report",
+        f"python -m trainer.report {STUDY} {PRETRAINED} --output={REPORT} --data_page={DATA_PAGE}",
+    ),
 )
 
 
