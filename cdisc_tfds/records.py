@@ -81,7 +81,12 @@ def image_hash(image: bytes) -> int:
     return number - (number >> 63 << 64)
 
 
-def product_of(document: dict[str, Any], categories: Categories, labelled: bool) -> Product:
+def product_of(
+    document: dict[str, Any],
+    categories: Categories,
+    labelled: bool,
+    known_usable: int | None = None,
+) -> Product:
     """The product in a document.
 
     It accepts whole numbers in any form (int32, int64, 5.0, "5") and fields in any order, and
@@ -93,12 +98,14 @@ def product_of(document: dict[str, Any], categories: Categories, labelled: bool)
       categories: the allowed values of `category_id`.
       labelled: True for a split to train on: a product needs a known category and a usable
         picture. False for a split to predict: it keeps products without either.
+      known_usable: number of usable pictures that an earlier reading of the document found; if it
+        is all of them, their headers are not checked again.
 
     Raises:
       RejectedProduct: the product is unusable.
     """
     product_id = _whole_number(document, "_id")
-    images, rejected = _pictures(document.get("imgs"), labelled)
+    images, rejected = _pictures(document.get("imgs"), labelled, known_usable)
     if labelled and not images:
         raise RejectedProduct(
             "a product to train on needs a picture that can be decoded"
@@ -137,7 +144,9 @@ def _whole_number(document: dict[str, Any], field: str) -> int:
     return number
 
 
-def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPicture]]:
+def _pictures(
+    imgs: Any, labelled: bool, known_usable: int | None
+) -> tuple[list[bytes], list[RejectedPicture]]:
     """The usable pictures, and the others."""
     if not isinstance(imgs, list):
         if not labelled:
@@ -148,6 +157,7 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
     images: list[bytes] = []
     rejected: list[RejectedPicture] = []
     unnamed: RejectedPicture | None = None
+    all_known = len(imgs) == known_usable
     for position, entry in enumerate(imgs):
         picture: Any = entry.get("picture") if isinstance(entry, dict) else None
         fault: str | None
@@ -156,7 +166,7 @@ def _pictures(imgs: Any, labelled: bool) -> tuple[list[bytes], list[RejectedPict
         elif len(images) == MAX_PICTURES:
             fault = f"a product has at most {MAX_PICTURES} pictures"
         else:
-            fault = jpeg_fault(picture)
+            fault = None if all_known else jpeg_fault(picture)
         if fault is None:
             images.append(bytes(picture))  # the same object, unless it has another BSON subtype
         elif len(rejected) < MAX_NAMED_PICTURES:

@@ -31,6 +31,7 @@ class RereadTask:
       labelled, categories_csv: as in `PartTask`.
       offsets: int64 [n], offset of each record's document, in the shard's order.
       sizes: int64 [n], bytes of each record, including framing.
+      num_pictures: uint8 [n], pictures of each record.
     """
 
     path: str
@@ -39,6 +40,7 @@ class RereadTask:
     categories_csv: str
     offsets: np.ndarray
     sizes: np.ndarray
+    num_pictures: np.ndarray
 
     def write(self) -> None:
         """Writes the shard; removes it if that fails.
@@ -60,8 +62,9 @@ class RereadTask:
             "documents than at first. Start the build again."
         )
         try:
-            for document, size in zip(documents, sizes, strict=True):
-                product = product_of(document, encoder.categories, self.labelled)
+            usable = self.num_pictures.tolist()
+            for document, size, pictures in zip(documents, sizes, usable, strict=True):
+                product = product_of(document, encoder.categories, self.labelled, pictures)
                 framed = frame(encoder.pieces(product))
                 if sum(map(len, framed)) != size:
                     raise changed
@@ -78,6 +81,7 @@ class Reread:
       source, labelled, categories_csv: as in `RereadTask`.
       offset: int64 [n], offset of the document.
       size: int64 [n], bytes of its record, including framing.
+      num_pictures: uint8 [n], pictures of the record.
     """
 
     source: str
@@ -85,6 +89,7 @@ class Reread:
     categories_csv: str
     offset: np.ndarray
     size: np.ndarray
+    num_pictures: np.ndarray
 
     def shard(self, path: str, begin: int, end: int) -> RereadTask:
         """The task to write records `begin` to `end` of the split to `path`."""
@@ -95,6 +100,7 @@ class Reread:
             self.categories_csv,
             self.offset[begin:end],
             self.size[begin:end],
+            self.num_pictures[begin:end],
         )
 
     def release(self, begin: int, end: int) -> None:

@@ -142,5 +142,7 @@ def _merge(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Merge
 
 def _reread(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Reread:
     tables = [task.table for task in tasks]
-    offset, size = (read_columns(tables, name)[order.rows] for name in ("offset", "size"))
-    return Reread(tasks[0].path, tasks[0].labelled, tasks[0].categories_csv, offset, size)
+    columns = (
+        read_columns(tables, name)[order.rows] for name in ("offset", "size", "num_pictures")
+    )
+    return Reread(tasks[0].path, tasks[0].labelled, tasks[0].categories_csv, *columns)

@@ -116,6 +116,16 @@ def test_pictures_that_cannot_be_used_are_left_out():
     )
 
 
+def test_known_pictures_are_not_checked_again_unless_some_were_left_out(monkeypatch):
+    checked = []
+    monkeypatch.setattr("cdisc_tfds.records.jpeg_fault", lambda data: checked.append(data))
+    imgs = [PICTURE, {"picture": jpeg(2)}]
+    found = product_of(document(imgs=imgs), CATEGORIES, True, known_usable=2)
+    assert found == Product(5, [jpeg(), jpeg(2)], 7) and not checked
+    assert product_of(document(imgs=imgs), CATEGORIES, True, known_usable=1) == found
+    assert checked == [jpeg(), jpeg(2)]
+
+
 def test_other_binary_subtypes_and_sizes_are_pictures():
     imgs = [{"picture": bson.Binary(jpeg(), 128)}, {"picture": jpeg(1, (300, 20))}]
     data = bson.decode(bson.encode(document(imgs=imgs)))
