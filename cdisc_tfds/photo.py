@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cdisc_tfds.jpeg import MAX_PIXELS, JpegError, jpeg_fault, walk
+from cdisc_tfds.strict_loading import load_whole
 
 MAX_FILE_BYTES = 256 << 20
 _JPEG_MARK = b"\xff\xd8\xff"
@@ -100,7 +101,7 @@ def _as_png(data: bytes, max_side: int) -> bytes:
                     f"its header claims {image.width} x {image.height} pixels; at most "
                     f"{MAX_PIXELS:,} are decoded"
                 )
-            image.load()  # raises for a picture that was cut short
+            load_whole(image)
             picture = _on_white(ImageOps.exif_transpose(image))
     except PictureError:
         raise

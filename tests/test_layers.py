@@ -83,11 +83,25 @@ def large_functions(text: str) -> list[str]:
     ]
 
 
+def missing_modules(text: str) -> list[str]:
+    """Imports from modules of the project that do not exist; mypy ignores missing modules."""
+    missing = []
+    for name in imported(ast.parse(text)):
+        path = ROOT.joinpath(*name.split("."))
+        places = [place for base in (path, path.parent) for place in (base, base / "__init__")]
+        if name.split(".")[0] in ("trainer", "cdisc_tfds") and not any(
+            place.with_name(f"{place.name}.py").exists() for place in places
+        ):
+            missing.append(name)
+    return missing
+
+
 @pytest.mark.parametrize("path", SOURCES)
 def test_a_module_keeps_to_its_layer(path):
     text = SOURCES[path]
     assert layer_faults(path, text) == []
     assert late_imports(path, text) == []
+    assert missing_modules(text) == []
     assert large_functions(text) == []
     assert len(text.splitlines()) < MAX_FILE
 
@@ -95,6 +109,12 @@ def test_a_module_keeps_to_its_layer(path):
 def test_every_package_of_the_trainer_is_a_layer():
     packages = {path.split("/")[1] for path in SOURCES if path.count("/") > 1}
     assert packages - DATA_PACKAGES == set(LAYERS)
+
+
+def test_missing_modules_are_found():
+    text = "from trainer.reporting.nothing import page\nfrom trainer.data import dataset\n"
+    text += "from trainer.data.dataset import Split\nimport trainer.data\nimport numpy.nothing"
+    assert missing_modules(text) == ["trainer.reporting.nothing.page"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cdisc_tfds.jpeg import FRAMES, MAX_PIXELS, frame_header, jpeg_fault, walk
+from cdisc_tfds.strict_loading import load_whole
 
 DEFAULT_MAX_SIZE = 180  # pixels; the side of the competition's pictures
 MAX_FILE_BYTES = 256 << 20
@@ -97,7 +98,7 @@ def _fitted(data: bytes, max_size: int) -> bytes:
         # the smallest size is enough for a check; a good filter needs twice the final size.
         side = 1 if stays else 2 * max_size
         image.draft(None, (side, side))
-        image.load()  # raises for a picture that was cut short
+        load_whole(image)
         if stays:
             return data
         ImageOps.exif_transpose(image, in_place=True)

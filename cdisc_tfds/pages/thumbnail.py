@@ -7,6 +7,8 @@ import warnings
 
 from PIL import Image
 
+from cdisc_tfds.strict_loading import load_whole
+
 SIDE = 180  # pixels: the size of the competition's pictures
 # Pictures of SIDE pixels are smaller, but for a few with much metadata.
 _MAX_BYTES = 24_000
@@ -23,7 +25,7 @@ def thumbnail(jpeg: bytes) -> bytes | None:
             with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
                 fits = max(image.size) <= SIDE and len(jpeg) <= _MAX_BYTES
                 image.draft("RGB", (SIDE, SIDE))
-                image.load()
+                load_whole(image)
                 if fits:
                     return jpeg
                 small = image.convert("RGB")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.pages.page import page
 from cdisc_tfds.whole_files import whole_file
 from trainer.data.dataset import Split
-from trainer.reporting.page import page
 from trainer.reporting.pictures import pictures_of
 from trainer.reporting.product_card import card, category_path
 from trainer.runs.doubtful_labels import DoubtfulLabels

@@ -7,10 +7,10 @@ import pathlib
 from markupsafe import Markup
 
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.pages.page import page
 from cdisc_tfds.whole_files import whole_file
 from trainer.data.dataset import Split
 from trainer.data.label_map import LabelMap
-from trainer.reporting.page import page
 from trainer.reporting.pictures import pictures_of
 from trainer.reporting.product_card import card, category_path
 from trainer.runs.near_duplicates import NearDuplicates

@@ -11,6 +11,7 @@ import PIL.Image
 import PIL.ImageOps
 import tensorflow as tf
 
+from cdisc_tfds.strict_loading import load_whole
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.service.refusals import RefusalError, too_large, wrong, wrong_media
 
@@ -90,6 +91,7 @@ def as_jpeg(picture: Picture, max_pixels: int) -> Picture:
             turned = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
             if image.format == "JPEG" and not turned:
                 return picture
+            load_whole(image)
             file = io.BytesIO()
             _on_white(PIL.ImageOps.exif_transpose(image)).save(
                 file, "JPEG", quality=95, subsampling="4:4:4"
