@@ -103,8 +103,8 @@ _MARKS = (
     (b"\x89PNG\r\n\x1a\n", FileKind("a PNG picture", _OTHER)),
 )
 _UTF_16_MARK = re.compile(rb"\xff\xfe[^\0]\0|\xfe\xff\0[^\0]|\xff\xfe\0\0|\0\0\xfe\xff")
-# "404" is a message; less may be the length of a document, cut off.
-_LEAST_TEXT = 3
+# "404" is a message; fewer bytes may be the beginning of a document.
+_LEAST_BYTES = 3
 _CONTROL = re.compile(rb"[^\t\n\f\r\x20-\x7e\x80-\xff]")  # bytes that text does not contain
 _TEXT_MARKS = (  # after white space, in upper or lower case
     (b"version https://git-lfs.github.com/spec/", _LFS),
@@ -117,8 +117,9 @@ _TEXT_MARKS = (  # after white space, in upper or lower case
 
 def kind_instead_of_bson(head: bytes) -> FileKind | None:
     """As `kind_of`, or text of any other kind, which a dump cannot be."""
-    is_text = head and not _CONTROL.search(head)
-    return kind_of(head) or (_TEXT if is_text else None)
+    if len(head) < _LEAST_BYTES:
+        return None
+    return kind_of(head) or (None if _CONTROL.search(head) else _TEXT)
 
 
 def kind_instead_of_csv(data: bytes) -> FileKind | None:
@@ -146,7 +147,6 @@ def kind_of(head: bytes) -> FileKind | None:
     if _UTF_16_MARK.match(head):
         return _UTF_16
     text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    # Binary, even if it starts like text; or a document of which a byte or two are left.
-    if _CONTROL.search(text) or len(head) < _LEAST_TEXT:
+    if _CONTROL.search(text):  # binary, even if it starts like text
         return None
     return next((kind for mark, kind in _TEXT_MARKS if text.startswith(mark)), None)

@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 
 import cdisc_tfds
 from cdisc_tfds.bson_file import BsonError, check_ends, read_documents, require_bson
-from cdisc_tfds.file_kinds import WrongKindError, kind_of
+from cdisc_tfds.file_kinds import WrongKindError, kind_instead_of_bson
 from tests.conftest import CATEGORY_NAMES, jpeg, product, write_bson
 
 DUMP = bson.encode(product(1, 1000000010)) + bson.encode(product(2, 1000000010))
@@ -100,9 +100,9 @@ def test_categories_of_another_kind(tmp_path, competition, kind):
         build(tmp_path, competition)
 
 
-@pytest.mark.parametrize("rest", [b"?", b"??"])
-def test_a_byte_or_two_of_a_document_are_no_text(rest):
-    assert kind_of(rest) is None
+@pytest.mark.parametrize("rest", [b"", b"?", b"{?"])
+def test_a_byte_or_two_are_the_rest_of_a_document(rest):
+    assert kind_instead_of_bson(rest) is None
 
 
 @pytest.mark.parametrize("text", [b"Access denied: your token has expired.\n", b"404"])
