@@ -24,9 +24,9 @@ from cdisc_tfds.strict_loading import load_whole
 MAX_FILE_BYTES = 256 << 20
 _JPEG_MARK = b"\xff\xd8\xff"
 _APP1, _EXIF = 0xFFE1, b"Exif\x00\x00"
-_ORIENTATION, _UPRIGHT = 0x0112, 1  # an EXIF tag, and its value for a picture that stays
+ORIENTATION, UPRIGHT = 0x0112, 1  # an EXIF tag, and its value for a picture that stays
 # Pillow reads it by running Ghostscript, an interpreter of programs: never for a stranger's file.
-_RUN_PROGRAMS = ("EPS",)
+RUN_PROGRAMS = ("EPS",)
 
 
 class PictureError(ValueError):
@@ -88,7 +88,7 @@ def _stands_upright(jpeg: bytes) -> bool:
         if not has_exif:
             return True
         with Image.open(io.BytesIO(jpeg), formats=["JPEG", "MPO"]) as image:
-            return image.getexif().get(_ORIENTATION, _UPRIGHT) not in range(2, 9)
+            return image.getexif().get(ORIENTATION, UPRIGHT) not in range(2, 9)
     except (JpegError, OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error):
         return True  # as decoders of JPEG see it, which do not look at EXIF data
 
@@ -126,7 +126,7 @@ def _as_png(data: bytes, max_side: int) -> bytes:
 def _formats() -> list[str]:
     """The formats to try."""
     Image.init()
-    return [name for name in Image.ID if name not in _RUN_PROGRAMS]
+    return [name for name in Image.ID if name not in RUN_PROGRAMS]
 
 
 def _on_white(image: Image.Image) -> Image.Image:

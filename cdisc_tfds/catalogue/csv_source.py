@@ -12,12 +12,12 @@ from cdisc_tfds.catalogue.category_table import CategoryKey
 from cdisc_tfds.catalogue.columns import find_columns
 from cdisc_tfds.catalogue.csv_table import CsvTable, column_places
 from cdisc_tfds.catalogue.encoding import Opener, Picture
-from cdisc_tfds.catalogue.fitted_picture import PictureError
 from cdisc_tfds.catalogue.levels import path_of
 from cdisc_tfds.catalogue.options import CatalogueError, CatalogueOptions
 from cdisc_tfds.catalogue.picture_files import PictureFolder
 from cdisc_tfds.catalogue.plan import Plan, Row
 from cdisc_tfds.catalogue.source import Found, OnRejected
+from cdisc_tfds.photo import PictureError
 
 
 @dataclasses.dataclass(frozen=True)

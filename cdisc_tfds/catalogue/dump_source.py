@@ -15,12 +15,12 @@ from cdisc_tfds.catalogue.category_table import CategoryKey
 from cdisc_tfds.catalogue.csv_source import read_from
 from cdisc_tfds.catalogue.dump_file import DumpFile, RawDocument
 from cdisc_tfds.catalogue.encoding import Opener, Picture
-from cdisc_tfds.catalogue.fitted_picture import PictureError
 from cdisc_tfds.catalogue.levels import path_of
 from cdisc_tfds.catalogue.options import CatalogueError, CatalogueOptions
 from cdisc_tfds.catalogue.picture_files import PictureFolder
 from cdisc_tfds.catalogue.plan import Plan, Row
 from cdisc_tfds.catalogue.source import Found, OnRejected
+from cdisc_tfds.photo import PictureError
 
 # The competition's fields.
 _ID, _CATEGORY, _PICTURES = "_id", "category_id", "imgs.picture"

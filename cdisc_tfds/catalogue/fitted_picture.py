@@ -17,20 +17,18 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cdisc_tfds.jpeg import FRAMES, MAX_PIXELS, frame_header, jpeg_fault, walk
+from cdisc_tfds.photo import (
+    MAX_FILE_BYTES,
+    ORIENTATION,
+    RUN_PROGRAMS,
+    UPRIGHT,
+    PictureError,
+)
 from cdisc_tfds.strict_loading import load_whole
 
 DEFAULT_MAX_SIZE = 180  # pixels; the side of the competition's pictures
-MAX_FILE_BYTES = 256 << 20
 QUALITY = 90
 _JPEG_MARK = b"\xff\xd8\xff"
-_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
-_UPRIGHT = 1
-# Pillow reads it by running Ghostscript, an interpreter of programs: never for a stranger's file.
-_RUN_PROGRAMS = ("EPS",)
-
-
-class PictureError(ValueError):
-    """The picture cannot be used; the message says why."""
 
 
 def read_picture(path: str | os.PathLike[str]) -> bytes:
@@ -86,7 +84,7 @@ def fitted_jpeg(data: bytes, max_size: int) -> bytes:
 
 def _fitted(data: bytes, max_size: int) -> bytes:
     with Image.open(io.BytesIO(data)) as image:
-        if image.format in _RUN_PROGRAMS:
+        if image.format in RUN_PROGRAMS:
             raise PictureError(f"{image.format} files are not read: that would run a program")
         if image.width * image.height > MAX_PIXELS:
             raise PictureError(
@@ -112,7 +110,7 @@ def _fitted(data: bytes, max_size: int) -> bytes:
 
 def _stays(data: bytes, image: Image.Image) -> bool:
     """Whether a picture that fits is a JPEG that every decoder shows as this one does."""
-    if not data.startswith(_JPEG_MARK) or image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT:
+    if not data.startswith(_JPEG_MARK) or image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT:
         return False
     for marker, position, _ in walk(data):
         if marker in FRAMES:

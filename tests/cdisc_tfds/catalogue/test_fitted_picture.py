@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cdisc_tfds.catalogue.fitted_picture import PictureError, fitted_jpeg, read_picture
+from cdisc_tfds.catalogue.fitted_picture import fitted_jpeg, read_picture
 from cdisc_tfds.jpeg import jpeg_fault
+from cdisc_tfds.photo import PictureError
 
 
 def encoded(image, format, **options):

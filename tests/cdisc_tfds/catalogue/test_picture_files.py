@@ -2,8 +2,8 @@
 
 import pytest
 
-from cdisc_tfds.catalogue.fitted_picture import PictureError
 from cdisc_tfds.catalogue.picture_files import PictureFolder
+from cdisc_tfds.photo import PictureError
 from tests.helpers.shop_files import write_files
 
 
