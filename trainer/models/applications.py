@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from trainer.models.fused_batch_norm import fuse_batch_norms
 from trainer.models.model_entry import BaseEntry
 from trainer.models.weight_files import (
     download_timeout,
@@ -38,7 +39,7 @@ def build_base(base: BaseEntry, image_size: int | None) -> keras.Model:
       Scaled pictures [b, s, s, 3] -> the last feature map [b, h, w, c].
     """
     network = _network(base, weights=None, input_shape=(image_size, image_size, 3))
-    return _without_scaling(base, network)
+    return fuse_batch_norms(_without_scaling(base, network))
 
 
 def weights_path(base: BaseEntry, weights: str) -> pathlib.Path | None:

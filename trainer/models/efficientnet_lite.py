@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from trainer.models.fused_batch_norm import BatchNormalization
 from trainer.models.model_entry import BaseEntry
 from trainer.models.torch_file import TorchFileError, read_tensors
 from trainer.models.weight_files import (
@@ -120,7 +121,7 @@ def _apply(block: _Block, x: keras.KerasTensor, drop: float) -> keras.KerasTenso
         depthwise_initializer=_initializer(),
         name=f"{block.name}_dwconv",
     )(x)
-    x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{block.name}_bn")(x)
+    x = BatchNormalization(epsilon=_EPSILON, name=f"{block.name}_bn")(x)
     x = layers.ReLU(6.0, name=f"{block.name}_activation")(x)
     x = _convolution(x, f"{block.name}_project", block.filters, 1, activated=False)
     if block.strides > 1 or block.filters != inputs.shape[-1]:
@@ -147,7 +148,7 @@ def _convolution(
         kernel_initializer=_initializer(),
         name=f"{name}_conv",
     )(x)
-    x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
+    x = BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_activation")(x) if activated else x
 
 

@@ -8,6 +8,7 @@ import h5py
 import keras
 import numpy as np
 
+from trainer.models.fused_batch_norm import fuse_batch_norms
 from trainer.models.model_entry import BaseEntry
 from trainer.models.weight_files import (
     download_timeout,
@@ -29,8 +30,10 @@ _MEAN_COLOURS = {(0.0, 1.0): (0.3, 0.7), (-1.0, 1.0): (-0.4, 0.2)}
 
 def build_base(base: BaseEntry, image_size: int | None) -> keras.Model:
     """InceptionV3 without its top: scaled pictures [b, s, s, 3] -> [b, h, w, 2048]."""
-    return keras.applications.InceptionV3(
-        include_top=False, weights=None, input_shape=(image_size, image_size, 3), name="base"
+    return fuse_batch_norms(
+        keras.applications.InceptionV3(
+            include_top=False, weights=None, input_shape=(image_size, image_size, 3), name="base"
+        )
     )
 
 
