@@ -46,7 +46,7 @@ def make_products(labels, seed=0, first_id=10, unlabelled=False) -> list[Product
 
 
 class SmallData:
-    """Stands in for `trainer.data.dataset.CdiscountData`: splits by name, no sub-splits."""
+    """Stands in for `trainer.data.dataset.CdiscountData`: splits by name and sums of them."""
 
     def __init__(self, folder: pathlib.Path, csv: str = CSV):
         self.folder = folder
@@ -74,9 +74,21 @@ class SmallData:
         return self.splits[spec]
 
     def split(self, spec: str) -> Split:
+        if "+" in spec:
+            return self._sum(spec)
         if spec not in self.splits:
             raise DatasetError(f"A split is one of {', '.join(self.splits)}. Received: {spec!r}.")
         return self.splits[spec]
+
+    def _sum(self, spec: str) -> Split:
+        parts = [self.split(part) for part in spec.split("+")]
+        index = ProductIndex(
+            *(
+                np.concatenate([getattr(part.index, field) for part in parts])
+                for field in ("product_id", "num_pictures", "category")
+            )
+        )
+        return Split(spec, tuple(file for part in parts for file in part.files), index)
 
     def num_products(self, spec: str) -> int:
         return self.split(spec).num_products

@@ -18,14 +18,23 @@ class LabelledSplit:
 
     Products without a label, or whose category is not one of the run's classes, have no class.
     Training and accuracies leave them out.
+
+    Attributes:
+      split: the products.
+      label_map: the run's classes.
+      given_classes: int32 [products of the split], the classes of products (-1: none), if they are
+        not those of the labels.
     """
 
     split: Split
     label_map: LabelMap
+    given_classes: np.ndarray | None = None
 
     @functools.cached_property
     def classes(self) -> np.ndarray:
         """Each product's class, or -1 if it has none: int32 [products of the split]."""
+        if self.given_classes is not None:
+            return self.given_classes
         return self.label_map.classes_of(self.split.index.category).astype(np.int32)
 
     @functools.cached_property

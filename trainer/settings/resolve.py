@@ -93,6 +93,7 @@ def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
         input_range = resolve_input_range(settings.model, weights, settings.input_range)
     return {
         "data_dir": str(data_root(settings.data_dir)),
+        "pseudo_label_after": _pseudo_label_after(settings, begun),
         "trainable": trainable,
         "weights": weights,
         "input_range": input_range,
@@ -104,6 +105,13 @@ def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
         "precision": resolve_precision(settings.precision, depthwise=entry.depthwise),
         "eval_batch_size": settings.eval_batch_size or max(64, settings.batch_size),
     }
+
+
+def _pseudo_label_after(settings: Settings, begun: Config | None) -> int | None:
+    """Half of the epochs with which the run began: more epochs must not change the earlier ones."""
+    if settings.pseudo_label_split is None or settings.pseudo_label_after is not None:
+        return settings.pseudo_label_after
+    return begun.pseudo_label_after if begun is not None else max(1, settings.epochs // 2)
 
 
 def _preset_splits(settings: Settings, data: CdiscountData) -> PresetSplits | None:
@@ -130,6 +138,8 @@ def _require_consistent(settings: Settings) -> None:
         )
     if settings.train_sizes:
         _require_sizes(settings, settings.train_sizes)
+    if settings.pseudo_label_split is not None:
+        _require_place_for_pseudo_labels(settings)
 
 
 def _require_sizes(settings: Settings, sizes: tuple[int, ...]) -> None:
@@ -144,4 +154,19 @@ def _require_sizes(settings: Settings, sizes: tuple[int, ...]) -> None:
         raise ConfigError(
             f"--train_sizes must be at least {entry.min_image_size} for --model={settings.model}. "
             f"Received: {','.join(map(str, sizes))}."
+        )
+
+
+def _require_place_for_pseudo_labels(settings: Settings) -> None:
+    after = settings.pseudo_label_after or max(1, settings.epochs // 2)
+    if after >= settings.epochs:
+        raise ConfigError(
+            "--pseudo_label_after must be less than --epochs: the epochs after it train on pseudo "
+            f"labels. Received: {after} of {settings.epochs} epochs."
+        )
+    if settings.distinct_epochs > after:
+        raise ConfigError(
+            "--distinct_epochs may be at most --pseudo_label_after: which pictures are equal is "
+            f"known of the labelled products alone. Received: {settings.distinct_epochs} and "
+            f"{after}."
         )

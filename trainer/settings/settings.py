@@ -12,6 +12,7 @@ from trainer.settings.data_options import DataOptions
 from trainer.settings.experiments import EXPERIMENTS
 from trainer.settings.machine_options import MachineOptions
 from trainer.settings.network_options import NetworkOptions
+from trainer.settings.pseudo_label_options import PseudoLabelOptions
 from trainer.settings.training_options import TrainingOptions
 from trainer.terminal.option import option, options
 
@@ -31,7 +32,14 @@ class PresetOptions:
 
 # Dataclasses collect the fields of the last base first.
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions(MachineOptions, TrainingOptions, NetworkOptions, DataOptions, PresetOptions):
+class RunOptions(
+    MachineOptions,
+    TrainingOptions,
+    PseudoLabelOptions,
+    NetworkOptions,
+    DataOptions,
+    PresetOptions,
+):
     """The settings that `Settings` (requested) and `Config` (resolved) share.
 
     `trainer.settings.config.Config` narrows the types of those that `resolve` fills in.

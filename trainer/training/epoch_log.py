@@ -10,6 +10,7 @@ from trainer.runs.event_log import EventLog
 from trainer.runs.state import EpochRow, Position
 from trainer.settings.config import Config
 from trainer.terminal.progress import duration
+from trainer.training.pseudo_labels import Labelling
 
 
 class EpochLog:
@@ -38,6 +39,13 @@ class EpochLog:
     def resume(self, position: Position) -> None:
         """Prints where training continues."""
         _say(f"Continuing {self._run_dir} at epoch {position.epoch + 1}, step {position.step}.")
+
+    def labelled(self, labelling: Labelling) -> None:
+        """Prints how many products got pseudo labels."""
+        _say(
+            f"Pseudo labels for {labelling.products:,} products of {labelling.spec} "
+            f"({labelling.pictures:,} pictures), each at least {labelling.least_sure:.3f} sure."
+        )
 
     def epoch(self, row: EpochRow, epochs: int) -> None:
         """Prints an epoch's results, and adds them to the curves."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Sequence
 
+import keras
 import numpy as np
 
-from trainer.data.dataset import CdiscountData, require_disjoint
+from trainer.data.dataset import CdiscountData, Split, require_disjoint
 from trainer.data.input_pipeline import derived_seed
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.picture_selection import PictureSelection, distinct_pictures, select_pictures
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config, ConfigError
+from trainer.training.pseudo_labels import Labelling, PseudoLabels
 
 
 class EpochSplits:
@@ -21,7 +24,7 @@ class EpochSplits:
 
     Raises:
       DatasetError: if there is no such split, or two share products.
-      ConfigError: if there are no pictures to train on.
+      ConfigError: if there are no pictures to train on, or no place for pseudo labels.
     """
 
     def __init__(self, config: Config, data: CdiscountData, label_map: LabelMap):
@@ -45,14 +48,49 @@ class EpochSplits:
                     f"{train.split.spec!r} has none. Choose another --train_split."
                 )
 
+        self.pseudo_labels = self._pseudo_labels(data)
+        self._joined: LabelledSplit | None = None
+
+    def _pseudo_labels(self, data: CdiscountData) -> PseudoLabels | None:
+        config = self._config
+        if config.pseudo_label_split is None:
+            return None
+        if len(self._pairs) > 1 or config.within_level1 is not None:
+            raise ConfigError(
+                "--pseudo_label_split is for runs that train on the same products, of all classes, "
+                "in every epoch. Received: a run in chunks, or within one category of level 1. "
+                "Leave it out."
+            )
+        return PseudoLabels(config, data, *self._pairs[0])
+
     def pair(self, epoch: int) -> tuple[LabelledSplit, LabelledSplit]:
         """The products to train on and those to validate on."""
-        return self._pairs[epoch % len(self._pairs)]
+        train, validation = self._pairs[epoch % len(self._pairs)]
+        if self.pseudo_labels is not None and self.uses_pseudo_labels(epoch):
+            if self._joined is None:
+                self._joined = self.pseudo_labels.joined()
+            train = self._joined
+        return train, validation
+
+    def uses_pseudo_labels(self, epoch: int) -> bool:
+        """Whether the epoch also trains on products that the run labels by itself."""
+        after = self._config.pseudo_label_after
+        return self.pseudo_labels is not None and after is not None and epoch >= after
+
+    def renew_pseudo_labels(
+        self, model: keras.Model, between_batches: Callable[[], None]
+    ) -> Labelling:
+        """Labels products anew for the next epoch; see `PseudoLabels.renew`."""
+        assert self.pseudo_labels is not None
+        found = self.pseudo_labels.renew(model, between_batches)
+        self._joined = None
+        return found
 
     @property
     def selects(self) -> bool:
         """Whether some epochs do not show every picture once."""
-        return bool(self._config.sampling_balance or self._config.distinct_epochs)
+        config = self._config
+        return bool(config.sampling_balance or config.distinct_epochs or config.pseudo_label_split)
 
     def selection(self, epoch: int) -> PictureSelection | None:
         """How often the epoch shows each picture; None: once."""
@@ -74,19 +112,28 @@ class EpochSplits:
 
     def examples(self, epoch: int) -> int:
         """Number of pictures to train on, repetitions included; of products for a fused run."""
+        if self.uses_pseudo_labels(epoch):  # each epoch has its own
+            return self._counted(epoch)
         if epoch not in self._num_examples:
-            selection = self.selection(epoch)
-            train = self.pair(epoch)[0]
-            if self._config.fusion is not None:
-                number = int((train.split.index.num_pictures[train.products] > 0).sum())
-            else:
-                number = train.num_pictures if selection is None else selection.num_pictures
-            self._num_examples[epoch] = number
+            self._num_examples[epoch] = self._counted(epoch)
         return self._num_examples[epoch]
+
+    def _counted(self, epoch: int) -> int:
+        train, selection = self.pair(epoch)[0], self.selection(epoch)
+        if self._config.fusion is not None:
+            return int((train.split.index.num_pictures[train.products] > 0).sum())
+        return train.num_pictures if selection is None else selection.num_pictures
 
     def steps(self, epoch: int) -> int:
         """Number of batches to train on; the last one may be smaller."""
         return math.ceil(self.examples(epoch) / self._config.batch_size)
+
+    def planned_steps(self, epoch: int) -> int:
+        """The most batches to train on, which is known before products get pseudo labels."""
+        if self.pseudo_labels is None or not self.uses_pseudo_labels(epoch):
+            return self.steps(epoch)
+        pictures = self._pairs[0][0].num_pictures + self.pseudo_labels.most_pictures
+        return math.ceil(pictures / self._config.batch_size)
 
     def _distinct_pictures(self, pair: int) -> np.ndarray:
         if pair not in self._distinct:
@@ -104,11 +151,15 @@ class EpochSplits:
     def identity(self) -> DataIdentity:
         """Digests of the indexes of all training and of all validation splits."""
         trains, validations = zip(*self._pairs, strict=True)
-        return DataIdentity(_digest(trains), _digest(validations))
+        others = () if self.pseudo_labels is None else (self.pseudo_labels.split,)
+        return DataIdentity(
+            _digest([*(one.split for one in trains), *others]),
+            _digest([one.split for one in validations]),
+        )
 
 
-def _digest(splits: tuple[LabelledSplit, ...]) -> str:
+def _digest(splits: Sequence[Split]) -> str:
     digest = hashlib.sha256()
-    for labelled in splits:
-        digest.update(labelled.split.index.digest.encode())
+    for split in splits:
+        digest.update(split.index.digest.encode())
     return digest.hexdigest()

@@ -97,8 +97,8 @@ class TrainedNetwork:
                 config.optimizer,
                 learning_rate=factor * stage.learning_rate,
                 schedule=config.schedule,
-                total_steps=sum(splits.steps(epoch) for epoch in range(stage.first, stage.end)),
-                warmup_steps=round(config.warmup_epochs * splits.steps(stage.first)),
+                total_steps=sum(map(splits.planned_steps, range(stage.first, stage.end))),
+                warmup_steps=round(config.warmup_epochs * splits.planned_steps(stage.first)),
                 weight_decay=config.weight_decay,
                 policy=config.precision,
             )

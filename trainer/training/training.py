@@ -170,7 +170,9 @@ class Training:
             restore_variables(self._run.checkpoints / state.file, self._variables())
 
     def _variables(self) -> list[keras.Variable]:
-        return self._step.variables(self._model)
+        pseudo_labels = self._splits.pseudo_labels
+        own = [] if pseudo_labels is None else [pseudo_labels.variable]
+        return [*self._step.variables(self._model), *own]
 
     def _describe(self) -> None:
         """Prints what is about to be trained, and logs its settings and pictures to TensorBoard."""
@@ -185,14 +187,12 @@ class Training:
     # One epoch.
 
     def _train_epoch(self, epoch: int, stage: Stage, stop: StopFlag) -> None:
-        plan = EpochPlan(
-            epoch,
-            self._checkpoint.position.step,
-            self._splits.steps(epoch),
-            self._config.batch_size,
-            self._splits.examples(epoch),
-            self._checkpoint.position.global_step,
-        )
+        self._epoch_began = time.monotonic()
+        try:
+            self._label_products(epoch, stop)
+        except StopAsked:  # the end of the epoch before is the last checkpoint
+            raise self._stopped(self._plan(epoch).place(0)) from None
+        plan = self._plan(epoch)
         self._epoch_began = time.monotonic()
         epoch_hooks = self._hooks(plan, stop)
         try:
@@ -240,6 +240,22 @@ class Training:
                 + self._checkpoint.position.seconds_before,
             ),
         )
+
+    def _plan(self, epoch: int) -> EpochPlan:
+        return EpochPlan(
+            epoch,
+            self._checkpoint.position.step,
+            self._splits.steps(epoch),
+            self._config.batch_size,
+            self._splits.examples(epoch),
+            self._checkpoint.position.global_step,
+        )
+
+    def _label_products(self, epoch: int, stop: StopFlag) -> None:
+        """Gives products their pseudo labels, at the start of an epoch that uses them."""
+        if self._checkpoint.position.step == 0 and self._splits.uses_pseudo_labels(epoch):
+            with self._step.averaged():
+                self._log.labelled(self._splits.renew_pseudo_labels(self._model, stop.check))
 
     def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
         """The hooks of an epoch, in the order in which they run."""
@@ -318,7 +334,10 @@ class Training:
     def _preempt(self, place: hooks.Place) -> NoReturn:
         """Commits the state at `place`, and raises Preempted."""
         self._save(place)
-        raise Preempted(
+        raise self._stopped(place)
+
+    def _stopped(self, place: hooks.Place) -> Preempted:
+        return Preempted(
             f"Stopped as asked at epoch {place.epoch + 1}, step {place.step}; the checkpoint in "
             f"{self._run.path} is complete. The same command continues it."
         )

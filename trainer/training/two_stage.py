@@ -142,7 +142,7 @@ def stage_configs(
       specialist_epochs: number of epochs of the specialists; default: the same.
 
     Raises:
-      TwoStageError: if `--target` was given and is not level1.
+      TwoStageError: if `--target` was given and is not level1, or there are pseudo labels.
       ConfigError: as in `trainer.settings.resolve.resolve`.
     """
     if "target" in settings.given and settings.target != "level1":
@@ -151,6 +151,12 @@ def stage_configs(
             f"each. Received: --target={settings.target}. Leave --target out."
         )
     settings = with_preset(settings)
+    if settings.pseudo_label_split is not None:
+        raise TwoStageError(
+            "A two-stage run has no pseudo labels: a specialist would name every product, also "
+            "those of other level-1 categories. Received: --pseudo_label_split="
+            f"{settings.pseudo_label_split}. Leave it out."
+        )
     level1 = resolve(_with(settings, target="level1"), data)
     specialist = _with(
         dataclasses.replace(settings, experiment=None),
