@@ -84,7 +84,8 @@ def test_products_learn_the_networks_own_guesses_and_not_their_labels(data, monk
     monkeypatch.setattr(
         pseudo_labels.PseudoLabels, "_guesses", lambda *_: (guesses, sureness), raising=True
     )
-    splits = EpochSplits(_config(pseudo_label_split="spare", pseudo_label_share=1.0), data, label_map)
+    config = _config(pseudo_label_split="spare", pseudo_label_share=1.0)
+    splits = EpochSplits(config, data, label_map)
     splits.renew_pseudo_labels(None, lambda: None)
     joined = splits.pair(1)[0]
     at = {number: place for place, number in enumerate(joined.split.index.product_id)}
