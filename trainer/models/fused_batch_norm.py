@@ -57,7 +57,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def fuse_batch_norms(network: keras.Model) -> keras.Model:
-    """A copy of a network with new weights, whose BatchNorms are fused."""
+    """A copy of a network with new weights, whose BatchNorms are fused.
+
+    A network without any is returned as it is.
+    """
+    if not any(isinstance(one, keras.layers.BatchNormalization) for one in network.layers):
+        return network
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config: dict[str, Any] = layer.get_config()
