@@ -90,6 +90,10 @@ class SmallData:
         )
         return Split(spec, tuple(file for part in parts for file in part.files), index)
 
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        return {name: split.num_products for name, split in self.splits.items()}
+
     def num_products(self, spec: str) -> int:
         return self.split(spec).num_products
 

@@ -34,7 +34,7 @@ def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None
       ConfigError: if a setting has an invalid value, or two contradict each other.
       ExperimentError: if the data set is too small for a preset.
     """
-    settings = with_preset(settings)
+    settings = _without_missing_split(with_preset(settings), data)
     _require_consistent(settings)
     splits = _preset_splits(settings, data)
     if splits is not None:
@@ -66,6 +66,19 @@ def with_preset(settings: Settings) -> Settings:
         raise ConfigError(str(options(Settings)["experiment"].error(repr(settings.experiment))))
     left = {name: value for name, value in preset.settings.items() if name not in settings.given}
     return dataclasses.replace(settings, **left)
+
+
+def _without_missing_split(settings: Settings, data: CdiscountData) -> Settings:
+    """Leaves out a preset's pseudo labels if the data set lacks the split that they are for."""
+    split = settings.pseudo_label_split
+    if split is None or "pseudo_label_split" in settings.given or split in data.split_sizes:
+        return settings
+    logging.warning(
+        "The preset also learns from the split %r, which this data set does not have: it trains "
+        "without pseudo labels.",
+        split,
+    )
+    return dataclasses.replace(settings, pseudo_label_split=None)
 
 
 def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
@@ -102,9 +115,16 @@ def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
         "learning_rate": learning_rate,
         "fine_tune_learning_rate": learning_rate / 10 if fine_tune_rate is None else fine_tune_rate,
         "augment": settings.augment or ("flip_shift" if entry.pretrained else "none"),
-        "precision": resolve_precision(settings.precision, depthwise=entry.depthwise),
+        "precision": _precision(settings, begun),
         "eval_batch_size": settings.eval_batch_size or max(64, settings.batch_size),
     }
+
+
+def _precision(settings: Settings, begun: Config | None) -> str:
+    """A run that was begun keeps its arithmetic, also where `auto` would choose another one."""
+    if settings.precision == "auto" and begun is not None and begun.model == settings.model:
+        return begun.precision
+    return resolve_precision(settings.precision, depthwise=MODELS[settings.model].depthwise)
 
 
 def _pseudo_label_after(settings: Settings, begun: Config | None) -> int | None:

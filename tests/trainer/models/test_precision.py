@@ -21,15 +21,19 @@ A100, V100, PASCAL = (8, 0), (7, 0), (6, 1)
             "float32 (the processor computes no 16-bit floats)",
         ),
         (
-            Hardware(cpu_flags=frozenset({"avx512_bf16"})),
+            Hardware(cpu_flags=frozenset({"avx512_bf16"}), cpu_vendor="AuthenticAMD"),
             "mixed_bfloat16 (the processor has avx512_bf16)",
+        ),
+        (
+            Hardware(cpu_flags=frozenset({"avx512_bf16"}), cpu_vendor="GenuineIntel"),
+            "float32 (the processor has avx512_bf16, but is faster without)",
         ),
         (
             Hardware(cpu_flags=frozenset({"amx_bf16", "avx512_bf16"})),
             "mixed_bfloat16 (the processor has amx_bf16)",
         ),
         (
-            Hardware(cpu_flags=frozenset({"avx512_bf16"}), onednn=False),
+            Hardware(cpu_flags=frozenset({"avx512_bf16"}), cpu_vendor="AuthenticAMD", onednn=False),
             "float32 (the processor has avx512_bf16, but TF_ENABLE_ONEDNN_OPTS=0 forbids it)",
         ),
         (Hardware(gpus=(A100,)), "mixed_bfloat16 (GPU of compute capability 8.0)"),
@@ -74,16 +78,19 @@ def test_unknown_precisions_are_refused():
         resolve_precision("float8")
 
 
-def test_the_processors_flags_are_read(tmp_path):
+def test_the_processors_flags_and_maker_are_read(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(
-        "processor\t: 0\nmodel name\t: X flags\nflags\t\t: fpu avx2 avx512_bf16\n"
-        "bugs\t\t: spectre_v1\nprocessor\t: 1\nflags\t\t: fpu\n"
+        "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: X flags\n"
+        "flags\t\t: fpu avx2 avx512_bf16\nbugs\t\t: spectre_v1\nprocessor\t: 1\nflags\t\t: fpu\n"
     )
-    assert detect_hardware(cpuinfo).cpu_flags == {"fpu", "avx2", "avx512_bf16"}
-    assert detect_hardware(tmp_path / "not_linux").cpu_flags == frozenset()
-    cpuinfo.write_text("processor\t: 0\n")
-    assert detect_hardware(cpuinfo).cpu_flags == frozenset()
+    found = detect_hardware(cpuinfo)
+    assert found.cpu_flags == {"fpu", "avx2", "avx512_bf16"}
+    assert found.cpu_vendor == "AuthenticAMD"
+    for path in (tmp_path / "not_linux", cpuinfo):
+        cpuinfo.write_text("processor\t: 0\n")
+        found = detect_hardware(path)
+        assert (found.cpu_flags, found.cpu_vendor) == (frozenset(), "")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from tests.helpers.small_data import SmallData, make_products, small_config
 from trainer.models.precision import resolve_precision
 from trainer.settings.config import ConfigError
+from trainer.settings.experiments import EXPERIMENTS, Experiment
 from trainer.settings.resolve import resolve
 from trainer.settings.settings import Settings
 
@@ -148,3 +149,21 @@ def test_rates_by_depth_and_float16_exclude_each_other(data):
     settings = Settings(model="efficientnet_lite0", layer_decay=0.9, precision="mixed_float16")
     with pytest.raises(ConfigError, match="Received: mixed_float16. Add --precision=float32"):
         resolve(settings, data)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_run_that_was_begun_keeps_its_precision(data, precision):
+    begun = resolve(Settings.of(model="logistic", precision=precision), data)
+    assert resolve(Settings.of(model="logistic"), data, begun).precision == precision
+    given = Settings.of(model="logistic", precision="mixed_float16")
+    assert resolve(given, data, begun).precision == "mixed_float16"
+
+
+def test_a_presets_pseudo_labels_need_their_split(data, monkeypatch, caplog):
+    preset = Experiment("mine", {"pseudo_label_split": "test", "epochs": 4})
+    monkeypatch.setitem(EXPERIMENTS, "mine", preset)
+    found = resolve(Settings.of(experiment="mine"), data)
+    assert (found.pseudo_label_split, found.pseudo_label_after) == (None, None)
+    assert "the split 'test', which this data set does not have" in caplog.text
+    given = Settings.of(experiment="mine", pseudo_label_split="train[:9]")
+    assert resolve(given, data).pseudo_label_split == "train[:9]"
