@@ -40,7 +40,7 @@ STUDY = {
 
 
 def test_the_studys_eight_experiments_come_first_in_order():
-    assert list(EXPERIMENTS) == [*STUDY, "inception_all"]
+    assert list(EXPERIMENTS) == [*STUDY, "best", "inception_all"]
 
 
 @pytest.mark.parametrize("name", STUDY)
@@ -135,6 +135,8 @@ def test_a_recipe_beyond_the_study_uses_all_there_is_silently():
     splits = resolve_splits(EXPERIMENTS["inception_all"], 1000)
     assert (splits.train, splits.validation) == ("train[0:800]", "train[800:1000]")
     assert splits.message == ""
+    splits = resolve_splits(EXPERIMENTS["best"], 1000)
+    assert (splits.train, splits.validation) == ("train[0:950]", "train[950:1000]")
 
 
 @pytest.mark.parametrize(
