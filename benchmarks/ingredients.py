@@ -68,6 +68,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "distinct_epochs 2": {"distinct_epochs": 2},
     "levels 0.2": {"level1_weight": 0.2, "level2_weight": 0.2},
     "train_sizes 48,64": {"train_sizes": (48, 64)},
+    "pseudo_label_split test": {"pseudo_label_split": "test"},
 }
 
 
