@@ -20,7 +20,7 @@ from cdisc_tfds.catalogue.options import CatalogueError, CatalogueOptions
 from cdisc_tfds.catalogue.picture_files import PictureFolder
 from cdisc_tfds.catalogue.plan import Plan, Row
 from cdisc_tfds.catalogue.source import Found, OnRejected
-from cdisc_tfds.photo import PictureError
+from cdisc_tfds.picture_file import PictureError
 
 # The competition's fields.
 _ID, _CATEGORY, _PICTURES = "_id", "category_id", "imgs.picture"

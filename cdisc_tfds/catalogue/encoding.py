@@ -11,7 +11,7 @@ import bson
 from cdisc_tfds.bson_file import MIN_DOCUMENT_BYTES
 from cdisc_tfds.catalogue.fitted_picture import fitted_jpeg
 from cdisc_tfds.catalogue.rejections import CatalogueRejection, shortened
-from cdisc_tfds.photo import PictureError
+from cdisc_tfds.picture_file import PictureError
 from cdisc_tfds.records import MAX_PICTURES
 
 # MongoDB's limit of a document; the build searches for no longer ones.

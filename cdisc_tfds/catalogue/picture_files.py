@@ -7,8 +7,7 @@ import os
 import re
 import unicodedata
 
-from cdisc_tfds.catalogue.fitted_picture import read_picture
-from cdisc_tfds.photo import PictureError
+from cdisc_tfds.picture_file import PictureError, read_picture
 
 USUAL_SEPARATORS = ("|", ";", ",")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

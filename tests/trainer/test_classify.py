@@ -50,7 +50,8 @@ def test_what_cannot_be_used_is_printed(run, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == f"{tmp_path}/a.jpg  (0 photos)\n"
     assert err.splitlines() == [
-        f"{tmp_path}/a.jpg: it is no picture, or a damaged one: it starts with 6e 6f",
+        f"{tmp_path}/a.jpg: it is no picture of a format that is read, or a damaged one: it starts "
+        "with 6e 6f",
         f"{tmp_path}/a.jpg: it has no usable photo",
     ]
 

@@ -22,8 +22,9 @@ import tensorflow as tf
 
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.machine import num_cores
-from cdisc_tfds.photo import PictureError, decodable, read_picture
+from cdisc_tfds.photo import decodable
 from cdisc_tfds.photo_products import PhotoProduct, RejectedPhoto
+from cdisc_tfds.picture_file import PictureError, read_picture
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.records import MAX_PICTURES, UNLABELLED, Product, RecordEncoder
 from cdisc_tfds.tfrecord import frame
@@ -146,6 +147,9 @@ def _load(product: PhotoProduct, max_side: int) -> _Loaded:
             loaded.pictures.append((photo, decodable(read_picture(photo), max_side)))
         except PictureError as error:
             loaded.rejected.append(RejectedPhoto(product.name, photo, str(error)))
+        except MemoryError:
+            reason = "there is too little memory to decode it"
+            loaded.rejected.append(RejectedPhoto(product.name, photo, reason))
     if not loaded.pictures:
         loaded.rejected.append(RejectedPhoto(product.name, None, "it has no usable photo"))
     return loaded

@@ -17,7 +17,7 @@ from trainer.service.batching import Batcher
 from trainer.service.metrics import Metrics
 from trainer.service.neighbours import Neighbour, Neighbours
 from trainer.service.options import ServiceOptions
-from trainer.service.pictures import Picture, PictureDecoder, as_jpeg
+from trainer.service.pictures import Picture, PictureDecoder
 from trainer.service.refusals import overloaded, too_large
 
 # The pictures of a product, decoded: each as size -> uint8 [size, size, 3].
@@ -94,7 +94,8 @@ class Engine:
 
         Args:
           products: their pictures.
-          any_format: whether pictures may be other than JPEGs, or lie on their side; see `as_jpeg`.
+          any_format: whether pictures may be other than JPEGs, or lie on their side; see
+            `PictureDecoder.decode_photo`.
 
         Raises:
           RefusalError: if there are too many pictures for a request, or for now, or one of them
@@ -117,9 +118,7 @@ class Engine:
             return await asyncio.gather(*map(self._batcher.submit, units))
 
     def _decoded(self, picture: Picture, any_format: bool) -> Mapping[int, np.ndarray]:
-        if any_format:
-            picture = as_jpeg(picture, self._options.max_pixels)
-        return self._decoder.decode(picture)
+        return self._decoder.decode_photo(picture) if any_format else self._decoder.decode(picture)
 
     @contextlib.contextmanager
     def _admitted(self, pictures: int) -> Iterator[None]:

@@ -127,8 +127,8 @@ def test_what_cannot_be_used_is_listed(shop):
         ("product", 13, None): "line 15 has 3 cells, the header 4",
         ("picture", 10, "10"): "there is no such file",
         ("product", 11, "11"): (
-            "a product to train on needs a picture (picture 0: it is no picture that Pillow reads: "
-            "it starts with 3c 68 74 6d 6c 3e)"
+            "a product to train on needs a picture (picture 0: it is no picture of a format "
+            "that is read, or a damaged one: it starts with 3c 68 74 6d 6c 3e)"
         ),
         ("product", 14, "13"): "its rows name several categories: A; B",
         ("product", 16, "14"): "a product to train on needs a picture (it has none)",

@@ -1,7 +1,6 @@
 """Pictures of any format become JPEGs that fit; those that fit already stay byte for byte."""
 
 import io
-import os
 import struct
 import zlib
 
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cdisc_tfds.catalogue.fitted_picture import fitted_jpeg, read_picture
+from cdisc_tfds.catalogue.fitted_picture import fitted_jpeg
 from cdisc_tfds.jpeg import jpeg_fault
-from cdisc_tfds.photo import PictureError
+from cdisc_tfds.picture_file import PictureError
 
 
 def encoded(image, format, **options):
@@ -202,7 +201,10 @@ def test_a_jpeg_cut_short_before_an_end_marker():
     ("data", "reason"),
     [
         (b"", "the picture is empty"),
-        (b"<html>not found</html>", "it is no picture that Pillow reads: it starts with 3c 68 74"),
+        (
+            b"<html>not found</html>",
+            "it is no picture of a format that is read, .* starts with 3c 68 74",
+        ),
         (b"\xff\xd8\xff", "the JPEG ends within its headers"),
     ],
 )
@@ -224,19 +226,3 @@ def test_memory_that_is_short_is_no_fault_of_the_picture(monkeypatch):
     monkeypatch.setattr(Image.Image, "thumbnail", short)
     with pytest.raises(MemoryError):
         fitted_jpeg(encoded(halves(), "PNG"), 180)
-
-
-def test_files_that_cannot_be_read(tmp_path, monkeypatch):
-    with pytest.raises(PictureError, match="there is no such file"):
-        read_picture(tmp_path / "none.jpg")
-    with pytest.raises(PictureError, match="it is not a regular file"):
-        read_picture(tmp_path)
-    os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(PictureError, match="it is not a regular file"):
-        read_picture(tmp_path / "pipe.jpg")
-    monkeypatch.setattr("cdisc_tfds.catalogue.fitted_picture.MAX_FILE_BYTES", 3)
-    (tmp_path / "large.jpg").write_bytes(b"1234")
-    with pytest.raises(PictureError, match="the file has 4 bytes; at most 3 are read"):
-        read_picture(tmp_path / "large.jpg")
-    with pytest.raises(PictureError, match="cannot be read"):
-        read_picture(tmp_path / ("x" * 300))

@@ -91,7 +91,7 @@ def test_what_is_no_picture_is_listed_and_leftovers_do_not_count(tmp_path):
     assert summary.rejected == {"picture": 0, "product": 4, "bytes": 0}
     reasons = {line["product"]: line["reason"] for line in rejected(tmp_path / "out")}
     assert reasons["A again"] == "a link to a folder is not followed"
-    assert "it is no picture that Pillow reads" in reasons["notes"]
+    assert "it is no picture of a format that is read" in reasons["notes"]
     assert "cut short" in reasons["cut"] and "it is not a regular file" in reasons["pipe"]
     assert "3 hidden or system files do not count" in summary.notes
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cdisc_tfds.catalogue.picture_files import PictureFolder
-from cdisc_tfds.photo import PictureError
+from cdisc_tfds.picture_file import PictureError
 from tests.helpers.shop_files import write_files
 
 

@@ -129,3 +129,19 @@ def test_products_without_a_usable_photo_make_no_split(categories):
         ("b", "none.jpg", "there is no such file"),
         ("b", None, "it has no usable photo"),
     ]
+
+
+def test_too_little_memory_for_a_photo_does_not_end_the_run(photos, categories, monkeypatch):
+    original, refused = photo_split.decodable, photos[1].photos[0]
+
+    def short(data, max_side):
+        if data == PRODUCTS[1].images[0]:
+            raise MemoryError
+        return original(data, max_side)
+
+    monkeypatch.setattr(photo_split, "decodable", short)
+    with photo_parts(photos[:3], categories, SIZE) as found:
+        (part,) = found
+    assert [(one.photo, one.reason) for one in part.rejected if one.photo is not None] == [
+        (refused, "there is too little memory to decode it")
+    ]

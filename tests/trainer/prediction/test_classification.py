@@ -210,7 +210,8 @@ def test_bad_photos_are_listed_and_never_fatal(data, tmp_path):
         (f"{half}/1.jpg", "the JPEG has no end marker (ff d9): it was cut short"),
         (
             f"{half}/2.txt",
-            "it is no picture, or a damaged one: it starts with 3d 6e 6f 20 70 69 63 74",
+            "it is no picture of a format that is read, or a damaged one: it starts with "
+            "3d 6e 6f 20 70 69 63 74",
         ),
         (f"{bad}/0.png", listed[2]["reason"]),
         (None, "it has no usable photo"),
@@ -252,7 +253,7 @@ def test_only_bad_photos_give_rows_without_a_prediction(data, tmp_path):
         RunSelection(run_dir=str(run.path)), [PhotoProduct("a", (str(tmp_path / "a.jpg"),))]
     )
     assert found.num_pictures.tolist() == [0]
-    assert [one.reason for one in rejected] == ["the file is empty", "it has no usable photo"]
+    assert [one.reason for one in rejected] == ["the picture is empty", "it has no usable photo"]
 
 
 def test_an_interrupted_command_leaves_the_old_file(data, tmp_path, folder, monkeypatch):
