@@ -16,11 +16,9 @@ from collections.abc import Iterator, Sequence
 
 from cdisc_tfds.file_kinds import kind_instead_of_csv
 from cdisc_tfds.photo_products import PhotoProduct, RejectedPhoto
+from cdisc_tfds.table_cells import DELIMITERS, address_fault, is_by_row, names_in, row_name
 
 SUFFIXES = (".csv", ".tsv")
-_DELIMITERS = (",", ";", "\t", "|")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_SEPARATORS = re.compile(r"[|;,\n]")  # between the files of a cell
 _PRODUCT_NAMES = ("productid", "id", "sku", "product", "articleid", "itemid", "ean", "gtin")
 # The usual names of a column of photos, each also with a number after it.
 _PHOTO_NAME = re.compile(
@@ -37,10 +35,11 @@ class TableColumns:
     """Which columns to use, as the user named them.
 
     Attributes:
-      product: the column of the product's id; None: found by its usual names.
+      product: the column of the product's id; None: found by its usual names; `row`: the rows are
+        numbered.
       photos: the columns of the photos' files; empty: found by their usual names.
       delimiter: what stands between cells; None: found out.
-      separator: what stands between several files in a cell; None: one of | ; , and line breaks.
+      separator: what stands between several files in a cell; None: found out (`names_in`).
       folder: the folder that the files' paths start from; None: the table's.
     """
 
@@ -68,13 +67,13 @@ class PhotoTable:
 
     def add(self, name: str, files: Sequence[str], folder: str) -> None:
         """Adds a product with the files in a folder; addresses are rejected."""
-        here = [file for file in files if not _ADDRESS.match(file)]
-        self.products.append(PhotoProduct(name, tuple(os.path.join(folder, one) for one in here)))
-        self.rejected.extend(
-            RejectedPhoto(name, file, "it is an address; download the picture and name its file")
-            for file in files
-            if file not in here
-        )
+        here = []
+        for file in files:
+            if fault := address_fault(file):
+                self.rejected.append(RejectedPhoto(name, file, fault))
+            else:
+                here.append(os.path.join(folder, file))
+        self.products.append(PhotoProduct(name, tuple(here)))
 
 
 def read_photo_table(path: str | os.PathLike[str], wanted: TableColumns) -> PhotoTable:
@@ -96,14 +95,24 @@ def read_photo_table(path: str | os.PathLike[str], wanted: TableColumns) -> Phot
     delimiter = wanted.delimiter or _delimiter(text)
     rows = _rows(text, delimiter, path)
     header = [cell.strip() for cell in next(rows, (1, []))[1]]
-    product = _product_column(header, wanted.product, path)
+    by_row = is_by_row(wanted.product, header)
+    product = None if by_row else _product_column(header, wanted.product, path)
     photos = _photo_columns(header, wanted.photos, product, path)
     folder = os.path.dirname(path) if wanted.folder is None else wanted.folder
-    table = PhotoTable([], [], _described(path, encoding, delimiter, header, product, photos))
-    for number, cells in rows:
+    described = _described(path, encoding, delimiter, header, product, photos, by_row)
+    table = PhotoTable([], [], described)
+
+    def exists(name: str) -> bool:
+        return os.path.exists(os.path.join(folder, name))
+
+    for row, (number, cells) in enumerate(rows, 1):
         cells = _fitted(cells, len(header))
-        files = [file for place in photos for file in _files(cells[place], folder, wanted)]
-        name = cells[product].strip() if product is not None else next(iter(files), "")
+        files = [
+            file for place in photos for file in names_in(cells[place], wanted.separator, exists)
+        ]
+        name = next(iter(files), "") if product is None else cells[product].strip()
+        if by_row:
+            name = row_name(row)
         if len(cells) > len(header):
             fault = f"has {len(cells)} cells, the first row {len(header)}"
         elif not name:
@@ -145,7 +154,7 @@ def _delimiter(text: str) -> str:
         except csv.Error:
             return 0
 
-    return max(_DELIMITERS, key=cells)
+    return max(DELIMITERS, key=cells)
 
 
 def _rows(
@@ -213,18 +222,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", name).lower()
 
 
-def _files(cell: str, folder: str, wanted: TableColumns) -> list[str]:
-    """The files that a cell names."""
-    cell = cell.strip()
-    if wanted.separator is not None:
-        parts = cell.split(wanted.separator)
-    elif _SEPARATORS.search(cell) and not os.path.exists(os.path.join(folder, cell)):
-        parts = _SEPARATORS.split(cell)
-    else:  # one file, whatever its name
-        parts = [cell]
-    return [part.strip() for part in parts if part.strip()]
-
-
 def _described(
     path: str | os.PathLike[str],
     encoding: str,
@@ -232,7 +229,11 @@ def _described(
     header: Sequence[str],
     product: int | None,
     photos: Sequence[int],
+    by_row: bool,
 ) -> str:
-    by = "each row by itself" if product is None else f"products by {header[product]!r}"
+    if by_row:
+        by = "products by the number of their row"
+    else:
+        by = "each row by itself" if product is None else f"products by {header[product]!r}"
     columns = ", ".join(repr(header[place]) for place in photos)
     return f"{path}: {by}, photos from {columns} ({encoding}, {delimiter!r} between cells)"

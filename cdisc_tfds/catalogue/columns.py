@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from cdisc_tfds.catalogue.options import CatalogueError, CatalogueOptions
+from cdisc_tfds.table_cells import is_by_row
 
 # In order of preference. Compared without accents, case and punctuation.
 _IDS = (
@@ -55,19 +56,19 @@ class Columns:
     """The columns, by their names in the table.
 
     Attributes:
-      product_id: the product's id.
+      product_id: the product's id; None: each row is a product, named as its number.
       category_id: the category's id, or None.
       category: columns of the category's levels, or one of its path; may be empty.
       pictures: columns of pictures, at least one.
     """
 
-    product_id: str
+    product_id: str | None
     category_id: str | None
     category: tuple[str, ...]
     pictures: tuple[str, ...]
 
     def __str__(self) -> str:
-        parts = [f"product id = {self.product_id}"]
+        parts = [f"product id = {self.product_id or 'number of the row'}"]
         if self.category_id is not None:
             parts.append(f"category id = {self.category_id}")
         parts.append(f"category = {', '.join(self.category) or 'none'}")
@@ -86,9 +87,12 @@ def find_columns(names: Sequence[str], options: CatalogueOptions, where: str) ->
       CatalogueError: a column is missing; the message says what is there.
     """
     table = _Table(names, where)
-    product_id = table.given("--id", options.product_id) or table.first(_IDS)
-    if product_id is None:
-        raise table.lacks("a column for the product's id", _IDS[:9], "--id=COLUMN")
+    product_id = None
+    if not is_by_row(options.product_id, names):
+        product_id = table.given("--id", options.product_id) or table.first(_IDS)
+        if product_id is None:
+            flag = "--id=COLUMN (or --id=row, which numbers the rows)"
+            raise table.lacks("a column for the product's id", _IDS[:9], flag)
     category_id = table.given("--category_id", options.category_id)
     category = table.all_given("--category", options.category)
     if category_id is None and not category:

@@ -18,6 +18,7 @@ from cdisc_tfds.catalogue.picture_files import PictureFolder
 from cdisc_tfds.catalogue.plan import Plan, Row
 from cdisc_tfds.catalogue.source import Found, OnRejected
 from cdisc_tfds.picture_file import PictureError
+from cdisc_tfds.table_cells import row_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,8 @@ class CsvSource:
         self, plan: Plan, on_rejected: OnRejected, on_progress: Callable[[int], None]
     ) -> None:
         width = len(self._table.columns)
-        (id_place,) = self._places(self._columns.product_id)
+        by = self._columns.product_id
+        id_place = None if by is None else self._places(by)[0]
         pictures = self._places(*self._columns.pictures)
         with self._file.unchanged():
             for count, line in enumerate(self._table.rows()):
@@ -79,9 +81,9 @@ class CsvSource:
                     reason = f"line {line.number} has {len(cells)} cells, the header {width}"
                     on_rejected("product", count, None, None, reason)
                     continue
-                product = cells[id_place].strip()
+                product = row_name(count + 1) if id_place is None else cells[id_place].strip()
                 if not product:
-                    reason = f"line {line.number} has no {self._columns.product_id}"
+                    reason = f"line {line.number} has no {by}"
                     on_rejected("product", count, None, None, reason)
                     continue
                 category = self._category(plan, cells)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from cdisc_tfds.catalogue.options import CatalogueError
 from cdisc_tfds.file_kinds import HEAD_BYTES, kind_of
+from cdisc_tfds.table_cells import DELIMITERS
 
-DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 _SNIFFED_ROWS = 100
 _BLOCK_BYTES = 1 << 20
 _LATIN = ("cp1252", "latin-1")  # Windows writes the first; the second accepts all bytes

@@ -50,7 +50,12 @@ _GROUPS = {
     ),
     "tables and dumps (default: columns with usual names, the competition's fields)": (
         _Flag("images", "FOLDER", "folder of the picture files (default: the table's folder)"),
-        _Flag("id", "NAME", "column or field of the product's id", {"dest": "product_id"}),
+        _Flag(
+            "id",
+            "NAME",
+            "column or field of the product's id; row: number the rows",
+            {"dest": "product_id"},
+        ),
         _Flag("category", "NAMES", "that of the category's path, or LEVEL1,LEVEL2,...", _LIST),
         _Flag("category_id", "NAME", "that of the category's own id; not needed"),
         _Flag("pictures", "NAMES", "those of pictures, such as photo1,photo2", _LIST),

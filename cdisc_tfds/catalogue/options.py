@@ -27,7 +27,8 @@ class CatalogueOptions:
       folders: a folder with a folder per category, or None.
       dump: what mongodump wrote, or None. Exactly one of `csv`, `folders` and `dump` is set.
       collection: the collection to read from an archive, "DB.NAME"; None if there is only one.
-      product_id, category_id: column or field; None: found by its usual names.
+      product_id, category_id: column or field; None: found by its usual names. Of a table, `row` as
+        the first numbers the rows.
       category, pictures: columns or fields; empty: found by their usual names.
       category_separator: what stands between the levels of a category's path.
       picture_separator: what stands between several files in a cell; None: | or ; or a comma.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import unicodedata
 
 from cdisc_tfds.picture_file import PictureError, read_picture
-
-USUAL_SEPARATORS = ("|", ";", ",")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+from cdisc_tfds.table_cells import address_fault, names_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +16,7 @@ class PictureFolder:
 
     Attributes:
       root: absolute path of the folder. No name leads out of it.
-      separator: what stands between several names in a cell; None: the first of
-        `USUAL_SEPARATORS` that the cell contains, unless a file has the whole cell as its name.
+      separator: what stands between several names in a cell; None: found out (`names_in`).
     """
 
     root: str
@@ -28,13 +24,7 @@ class PictureFolder:
 
     def names(self, cell: str) -> list[str]:
         """The names of files in a cell."""
-        separator = self.separator
-        if separator is None:
-            separator = next((one for one in USUAL_SEPARATORS if one in cell), None)
-            if separator is not None and self._found(cell.strip()) is not None:
-                separator = None
-        names = [cell] if separator is None else cell.split(separator)
-        return [name for name in map(str.strip, names) if name]
+        return names_in(cell, self.separator, lambda name: self._found(name) is not None)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.
@@ -42,8 +32,8 @@ class PictureFolder:
         Raises:
           PictureError: there is no such file within the folder, or it cannot be read.
         """
-        if _ADDRESS.match(name):
-            raise PictureError("it is an address; download the picture and name its file")
+        if fault := address_fault(name):
+            raise PictureError(fault)
         path = self._found(name)
         if path is None:
             if not self._is_inside(self._path(name)):

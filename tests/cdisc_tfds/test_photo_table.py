@@ -44,7 +44,7 @@ def test_quotes_line_breaks_and_blank_rows(table):
 def test_a_cell_is_split_unless_it_is_a_file(tmp_path, table):
     (tmp_path / "y, z.jpg").write_bytes(b"")
     path = tmp_path / "t.csv"
-    path.write_text('id,photos\n1,"y, z.jpg"\n2,a.jpg|b.jpg ; c.jpg\n')
+    path.write_text('id,photos\n1,"y, z.jpg"\n2,a.jpg|b.jpg | c.jpg\n')
     found = read_photo_table(path, TableColumns())
     assert [product.photos for product in found.products] == [
         (f"{tmp_path}/y, z.jpg",),
@@ -68,6 +68,22 @@ def test_without_ids_each_row_is_named_as_its_first_photo(table):
         PhotoProduct("b.jpg", ("b.jpg", "c.jpg")),
     ]
     assert "each row by itself" in found.described
+
+
+def test_rows_that_are_numbered(table, tmp_path):
+    found = table("id,file\n7,a.jpg\n\n,b.jpg|c.jpg\n8,\n9,d.jpg,x\n7,a.jpg\n", product="row")
+    assert found.products == [
+        PhotoProduct("1", ("a.jpg",)),
+        PhotoProduct("2", ("b.jpg", "c.jpg")),
+        PhotoProduct("3", ()),
+        PhotoProduct("5", ("a.jpg",)),
+    ]
+    assert [one.reason for one in found.rejected] == [
+        f"row 6 of {tmp_path}/p.csv has 3 cells, the first row 2"
+    ]
+    assert "products by the number of their row" in found.described
+    found = table("id,row,file\n7,x,a.jpg\n", product="row")
+    assert found.products == [PhotoProduct("x", ("a.jpg",))]
 
 
 def test_bad_rows_are_listed(table, tmp_path):

@@ -34,7 +34,8 @@ class PhotoOptions:
     id: str | None = option(
         None,
         "A table's column of product ids. Default: found by its usual names (product_id, id, sku, "
-        "ean, ...); without one, each row is a product, named as its first photo.",
+        "ean, ...); without one, each row is a product, named as its first photo. row: number "
+        "the rows.",
         group=_PHOTOS,
     )
     pictures: str | None = option(
@@ -57,8 +58,8 @@ class PhotoOptions:
     )
     picture_separator: str | None = option(
         None,
-        "What stands between several files in a cell. Default: | or ; or a comma or a line break, "
-        "unless the whole cell is a file.",
+        "What stands between several files in a cell. Default: a line break, |, ; or a comma, the "
+        "first of these that is there, unless the whole cell is a file.",
         group=_PHOTOS,
     )
 

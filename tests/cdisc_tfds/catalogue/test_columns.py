@@ -66,6 +66,11 @@ def test_missing_columns(names, options, message):
         found(*names, **options)
 
 
+def test_numbered_rows():
+    assert found("id", "image", product_id="row") == Columns(None, None, (), ("image",))
+    assert found("id", "row", "image", product_id="row").product_id == "row"  # a column comes first
+
+
 def test_they_are_told():
     assert str(found("id", "category_id", "category", "photo1", "photo2")) == (
         "product id = id; category id = category_id; category = category; pictures = photo1, photo2"

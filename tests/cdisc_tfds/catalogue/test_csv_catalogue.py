@@ -84,6 +84,18 @@ def test_ids_that_are_no_numbers_get_numbers_and_a_table(shop):
     assert found[3] == (2, [PHOTOS["4.jpg"]]) and found[4][1] == [PHOTOS["5.jpg"], PHOTOS["6.jpg"]]
 
 
+def test_rows_that_are_numbered(shop):
+    rows = [("category", "image"), ("A", "0.jpg"), ("B", "1.jpg\n2.jpg"), ("A", "none.jpg")]
+    summary = shop([*rows, ("A", "3.jpg")], product_id="row")
+    assert documents(shop.out / "train.bson") == {
+        1: (1, [PHOTOS["0.jpg"]]),
+        2: (2, [PHOTOS["1.jpg"], PHOTOS["2.jpg"]]),
+        4: (1, [PHOTOS["3.jpg"]]),
+    }
+    assert "columns: product id = number of the row; category" in summary.notes[0]
+    assert not (shop.out / "product_ids.csv").exists()
+
+
 def test_products_without_a_category_are_to_be_predicted(shop):
     rows = [("id", "category", "image"), (5, "A", "0.jpg"), (6, "", "1.jpg"), (7, " ", "no.jpg")]
     summary = shop(rows)
