@@ -9,7 +9,6 @@ Writes the list, and a page with the pictures of the first ones beside it (OUTPU
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 
 from trainer.prediction.embedding_options import SEARCHES
 from trainer.prediction.options import SourceOptions
@@ -49,9 +48,9 @@ def main(options: Options) -> None:
     from trainer.prediction.doubt_search import find_doubts
     from trainer.prediction.prediction_files import without_formula
     from trainer.reporting.doubtful_page import write_doubtful_page
-    from trainer.runs.run_weights import write_made_from
+    from trainer.runs.output_file import checked_output, write_made_from
 
-    path = checked_output(options.output)
+    path = checked_output(options.output, "--output", (".csv",), OptionError)
     found = find_doubts(
         options, options, options.split, options.neighbours, options.search, options.features
     )
@@ -71,16 +70,6 @@ def main(options: Options) -> None:
             "what it has learnt by heart less often than it should, so the neighbours count more "
             "for these. A run that was trained on other products finds more."
         )
-
-
-def checked_output(output: str) -> pathlib.Path:
-    """Returns `output`; raises OptionError if no list can be written there."""
-    from trainer.prediction.prediction_files import check_output
-
-    path = check_output(output)
-    if path.suffix != ".csv":
-        raise OptionError(f"--output must end in .csv. Received: {path}.")
-    return path
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def main(options: Options) -> None:
     from trainer.prediction.saved_model import check_output, export
     from trainer.prediction.served_runs import load_served
     from trainer.prediction.serving_batches import write_batching
-    from trainer.runs.run_weights import write_made_from
+    from trainer.runs.output_file import write_made_from
 
     output = check_output(options.output)
     served, made_from = load_served(options, options, options.precision)

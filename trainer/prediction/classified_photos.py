@@ -13,7 +13,7 @@ from cdisc_tfds.whole_files import whole_file
 from trainer.prediction.classification import Classifier
 from trainer.prediction.photo_inputs import PhotoInputs
 from trainer.prediction.prediction_files import as_text, check_output, prediction_file
-from trainer.runs.run_weights import write_made_from
+from trainer.runs.output_file import write_made_from
 
 
 @dataclasses.dataclass(frozen=True)

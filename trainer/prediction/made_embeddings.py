@@ -15,7 +15,7 @@ from trainer.prediction.picture_features import FeatureReader
 from trainer.prediction.product_embeddings import embed, load_bases
 from trainer.runs.embedding_file import Embeddings, check_output
 from trainer.runs.folder import RunFolder
-from trainer.runs.run_weights import write_made_from
+from trainer.runs.output_file import write_made_from
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ import pyarrow.parquet
 from cdisc_tfds.whole_files import whole_file
 from trainer.prediction.ranked_products import ClassNames, RankedProducts
 from trainer.runs.checkpoint import sha256_of
-from trainer.runs.run_weights import LONGEST_NAME, fits_beside
+from trainer.runs.output_file import checked_output
 
 # What Excel, LibreOffice and Google Sheets may run (OWASP, "CSV Injection").
 _FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -226,22 +226,7 @@ def prediction_file(path: pathlib.Path, names: ClassNames, top: int) -> Iterator
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
     """Returns `output`; raises PredictionFileError if no predictions can be written there."""
-    path = pathlib.Path(output)
-    if path.suffix not in _WRITERS:
-        raise PredictionFileError(
-            f"A file of predictions must end in {', '.join(_WRITERS)}. Received: --output={path}."
-        )
-    if not fits_beside(path):
-        raise PredictionFileError(
-            f"--output's name may have at most {LONGEST_NAME} bytes, so that the name of "
-            f"OUTPUT.made_from.json fits as well. Received: {path}."
-        )
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise PredictionFileError(
-            "--output must be a file in an existing folder that can be written to. Received: "
-            f"{path}."
-        )
-    return path
+    return checked_output(output, "A file of predictions", tuple(_WRITERS), PredictionFileError)
 
 
 def as_text(name: str) -> str:

@@ -38,7 +38,7 @@ from trainer.data.label_map import LabelMap
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.joining_rules import SMALLEST
 from trainer.prediction.predictor import Predictor
-from trainer.runs.run_weights import LONGEST_NAME, fits_beside
+from trainer.runs.output_file import require_short_name
 
 # More than any product picture has; decoding that many takes 100 MB.
 MAX_PIXELS = 1 << 25
@@ -217,11 +217,7 @@ def decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
     """Returns `output`; raises ServingError if the SavedModel cannot be written there."""
     output = pathlib.Path(output)
-    if not fits_beside(output):
-        raise ServingError(
-            f"--output's name may have at most {LONGEST_NAME} bytes, so that the name of "
-            f"OUTPUT.made_from.json fits as well. Received: {output}."
-        )
+    require_short_name(output, ServingError)
     if output.exists():
         raise ServingError(
             f"--output must be a folder that does not exist yet. Received: {output}, which does. "

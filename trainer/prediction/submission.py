@@ -29,7 +29,7 @@ from trainer.prediction.selected_runs import select_runs, selected_folders
 from trainer.prediction.sources import Source
 from trainer.prediction.trained_products import TrainedProducts, known_classes
 from trainer.runs.checkpoint import sha256_of
-from trainer.runs.run_weights import LONGEST_NAME, fits_beside, write_made_from
+from trainer.runs.output_file import checked_output, write_made_from
 from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"
@@ -119,23 +119,13 @@ def _read_csv(path: pathlib.Path, compressed: bool) -> tuple[str, np.ndarray]:
 
 def check_output(path: str | os.PathLike[str]) -> pathlib.Path:
     """Returns `path`; raises SubmissionError if no submission can be written there."""
-    path = pathlib.Path(path)
-    if not path.name.endswith((".csv", ".csv.gz")):
-        raise SubmissionError(
-            "A submission's name must end in .csv or .csv.gz, which Kaggle goes by. Received: "
-            f"--output={path}."
-        )
-    if not fits_beside(path):
-        raise SubmissionError(
-            f"--output's name may have at most {LONGEST_NAME} bytes, so that the name of "
-            f"OUTPUT.made_from.json fits as well. Received: {path}."
-        )
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise SubmissionError(
-            "--output must be a file in an existing folder that can be written to. Received: "
-            f"{path}."
-        )
-    return path
+    return checked_output(
+        path,
+        "A submission's name",
+        (".csv", ".csv.gz"),
+        SubmissionError,
+        why=", which Kaggle goes by",
+    )
 
 
 def check_products(

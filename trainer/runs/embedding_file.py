@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from cdisc_tfds.whole_files import whole_file
 from trainer.runs.checkpoint import sha256_of
-from trainer.runs.run_weights import LONGEST_NAME, fits_beside
+from trainer.runs.output_file import checked_output
 
 SUFFIXES = (".npz", ".parquet")
 _ROWS = 65536  # of a row group in Parquet
@@ -109,19 +109,4 @@ def _read_parquet(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
     """Returns `output`; raises EmbeddingFileError if no features can be written there."""
-    path = pathlib.Path(output)
-    if path.suffix not in SUFFIXES:
-        raise EmbeddingFileError(
-            f"A file of features must end in {' or '.join(SUFFIXES)}. Received: --output={path}."
-        )
-    if not fits_beside(path):
-        raise EmbeddingFileError(
-            f"--output's name may have at most {LONGEST_NAME} bytes, so that the names of the "
-            f"files beside it fit as well. Received: {path}."
-        )
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise EmbeddingFileError(
-            "--output must be a file in an existing folder that can be written to. Received: "
-            f"{path}."
-        )
-    return path
+    return checked_output(output, "A file of features", SUFFIXES, EmbeddingFileError)

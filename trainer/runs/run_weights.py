@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import pathlib
-from collections.abc import Mapping
 
-from cdisc_tfds.whole_files import write_json
 from trainer.runs.folder import RunFolder
 from trainer.runs.state import DataIdentity
 from trainer.runs.two_stage_file import TwoStageParts
-
-LONGEST_NAME = 200  # bytes of a file's name; file systems allow 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,19 +51,3 @@ class RunWeights:
                 return None
             digest.update(weights.sha256.encode())
         return cls(name, checkpoint, None, digest.hexdigest(), trained_on)
-
-
-def write_made_from(path: pathlib.Path, facts: Mapping[str, object]) -> pathlib.Path:
-    """Writes PATH.made_from.json, which says what the file or folder `path` was made of.
-
-    Returns:
-      The path of the JSON file.
-    """
-    beside = path.with_name(f"{path.name}.made_from.json")
-    write_json(beside, facts)
-    return beside
-
-
-def fits_beside(path: pathlib.Path) -> bool:
-    """Whether the name of `path` leaves room for that of the file beside it."""
-    return len(os.fsencode(path.name)) <= LONGEST_NAME

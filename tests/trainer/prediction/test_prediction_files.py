@@ -115,7 +115,7 @@ def test_names_that_are_no_unicode():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("p.txt", r"must end in .csv, .jsonl, .parquet. Received: --output=.*p.txt"),
+        ("p.txt", r"must end in .csv, .jsonl or .parquet. Received: --output=.*p.txt"),
         (f"{'x' * 200}.csv", "may have at most 200 bytes"),
         ("none/p.csv", "a file in an existing folder"),
         (".csv", "must end in"),

@@ -4,7 +4,8 @@ import json
 from tests.helpers.fake_runs import WEIGHTS_SHA256, history, write_run, write_two_stage
 from tests.helpers.small_data import SmallData
 from trainer.runs.folder import RunFolder
-from trainer.runs.run_weights import RunWeights, write_made_from
+from trainer.runs.output_file import write_made_from
+from trainer.runs.run_weights import RunWeights
 from trainer.runs.state import DataIdentity, RunState
 
 
