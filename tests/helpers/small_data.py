@@ -7,10 +7,11 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.categories import Categories
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.records import Product, RecordEncoder
-from trainer.data.dataset import DatasetError, FilePart, Split
+from trainer.data.dataset import FilePart, Split
 from trainer.settings.config import Config
 
 SIZE = 16

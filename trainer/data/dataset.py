@@ -12,8 +12,7 @@ import re
 
 import numpy as np
 
-from cdisc_tfds.built_dataset import BUILD, BuiltDataset, newest_version
-from cdisc_tfds.built_dataset import DatasetError as DatasetError
+from cdisc_tfds.built_dataset import BUILD, BuiltDataset, DatasetError, newest_version
 from cdisc_tfds.product_index import ProductIndex
 from trainer.data.label_map import LabelMap
 

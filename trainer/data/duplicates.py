@@ -16,10 +16,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from cdisc_tfds.machine import num_cores
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import Split
 from trainer.data.pipeline_threads import pipeline_options
 from trainer.data.record_reading import clear_record_errors, numbered_records, picture_parser
-from trainer.terminal.progress import ProgressLine
 
 _RECORDS_PER_STEP = 1024
 _NONE, _CONFLICT = -1, -2  # categories of a picture

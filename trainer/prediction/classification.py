@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 
 from cdisc_tfds.photo_products import PhotoProduct, RejectedPhoto
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import CdiscountData, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.photo_split import PhotoPart, photo_parts, undecodable
@@ -21,7 +22,6 @@ from trainer.prediction.ranked_products import ClassNames, RankedProducts, ranke
 from trainer.prediction.run_selection import FIT, RunSelection
 from trainer.prediction.selected_runs import SelectedRuns, select_runs, selected_folders
 from trainer.prediction.temperature import tempered_batch
-from trainer.terminal.progress import ProgressLine
 
 
 @dataclasses.dataclass(frozen=True)

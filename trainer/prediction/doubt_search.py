@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import CdiscountData, Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.labelled_split import LabelledSplit
@@ -21,7 +22,6 @@ from trainer.prediction.run_selection import RunSelection
 from trainer.prediction.selected_runs import SelectedRuns, select_runs, selected_folders
 from trainer.runs.doubtful_labels import DoubtfulLabels
 from trainer.runs.embedding_file import Embeddings
-from trainer.terminal.progress import ProgressLine
 
 
 class DoubtError(ValueError):

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import pathlib
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.labelled_split import LabelledSplit
@@ -26,7 +27,6 @@ from trainer.runs.evaluation_file import (
 )
 from trainer.runs.folder import RunFolder
 from trainer.runs.prediction_method import Method
-from trainer.terminal.progress import ProgressLine
 
 
 def evaluate(source: Source, split: Split, background: Background | None = None) -> Evaluation:

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from trainer.data.dataset import CdiscountData, DatasetError, Split
+from cdisc_tfds.built_dataset import DatasetError
+from trainer.data.dataset import CdiscountData, Split
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.record_reading import clear_record_errors
 from trainer.prediction.format_table import FormatOptions

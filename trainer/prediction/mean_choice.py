@@ -7,13 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import Split
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import Pictures, groups_of, whole_products
 from trainer.prediction.joining_rules import MEANS, join
 from trainer.prediction.predictor import PredictionError
 from trainer.runs.prediction_method import MeanChoice
-from trainer.terminal.progress import ProgressLine
 
 DEFAULT = "arithmetic"
 AUTO = "auto"

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.prediction.embedding_options import SEARCHES
-from trainer.terminal.progress import ProgressLine
 
 # Up to here, exact search takes minutes on a few cores. It grows with the square of the number.
 EXACT_PRODUCTS = 100_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from absl import logging
 
-from trainer.data.dataset import CdiscountData, DatasetError, Split
+from cdisc_tfds.built_dataset import DatasetError
+from trainer.data.dataset import CdiscountData, Split
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.settings.config import Config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import Split
 from trainer.prediction.averaging import groups_of, whole_products
 from trainer.prediction.loading import require_both_stages
@@ -12,7 +13,6 @@ from trainer.prediction.picture_features import FeatureBases, FeatureReader
 from trainer.prediction.views import Views
 from trainer.runs.embedding_file import Embeddings
 from trainer.runs.folder import RunFolder
-from trainer.terminal.progress import ProgressLine
 
 
 class EmbeddingError(ValueError):

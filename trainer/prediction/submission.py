@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 from absl import logging
 
+from cdisc_tfds.progress_line import ProgressLine
 from cdisc_tfds.whole_files import whole_file
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
@@ -30,7 +31,6 @@ from trainer.prediction.sources import Source
 from trainer.prediction.trained_products import TrainedProducts, known_classes
 from trainer.runs.checkpoint import sha256_of
 from trainer.runs.output_file import checked_output, write_made_from
-from trainer.terminal.progress import ProgressLine
 
 HEADER = "_id,category_id"
 COMPETITION = "cdiscount-image-classification-challenge"

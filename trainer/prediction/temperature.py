@@ -12,6 +12,7 @@ import math
 
 import numpy as np
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.joining_rules import logarithms
@@ -19,7 +20,6 @@ from trainer.prediction.likelihood import sampled_products
 from trainer.prediction.predictor import PredictionError
 from trainer.prediction.sources import Source
 from trainer.runs.calibration_file import Calibration
-from trainer.terminal.progress import ProgressLine
 
 LOWEST, HIGHEST = 0.05, 20.0
 _ROWS = 3  # of a product and its pictures: 2.7 on average in the competition, 5 at most

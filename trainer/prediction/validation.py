@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 import keras
 import tensorflow as tf
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
 from trainer.prediction.scores import ProductTally
 from trainer.settings.config import Config
-from trainer.terminal.progress import ProgressLine
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.joining_rules import SMALLEST, logarithms
 from trainer.prediction.likelihood import sampled_products
@@ -13,7 +14,6 @@ from trainer.prediction.mixture import aligned
 from trainer.prediction.simplex import Objective, minimise_on_simplex
 from trainer.prediction.sources import Source
 from trainer.runs.prediction_method import WeightFit
-from trainer.terminal.progress import ProgressLine
 
 
 def fit_weights(

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.pages.shots import Shot, shots
 from cdisc_tfds.pages.thumbnail import thumbnail
-from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMapError
 from trainer.reporting.chosen_examples import chosen_examples, examples_by_class
 from trainer.reporting.pictures import DataSets

@@ -7,17 +7,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.records import Product
 from cdisc_tfds.stored_record import StoredRecordError, product_in
 from cdisc_tfds.tfrecord import TFRecordError, read_record, skip_record
-from trainer.data.dataset import (
-    OTHER_RECORDS,
-    CdiscountData,
-    DatasetError,
-    Split,
-    damaged_shard,
-    open_dataset,
-)
+from trainer.data.dataset import OTHER_RECORDS, CdiscountData, Split, damaged_shard, open_dataset
 from trainer.data.label_map import LabelMapError
 from trainer.reporting.reported_runs import ReportedRun
 

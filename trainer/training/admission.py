@@ -15,9 +15,10 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.file_lock import locked
 from cdisc_tfds.whole_files import can_create, whole_file, write_json
-from trainer.data.dataset import CdiscountData, DatasetError
+from trainer.data.dataset import CdiscountData
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
 from trainer.runs.folder import RunFolder, RunFolderError, settings_digest

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 import sys
 
+from cdisc_tfds.progress_line import duration
 from trainer.data.labelled_split import LabelledSplit
 from trainer.runs.event_log import EventLog
 from trainer.runs.state import EpochRow, Position
 from trainer.settings.config import Config
-from trainer.terminal.progress import duration
 from trainer.training.pseudo_labels import Labelling
 
 

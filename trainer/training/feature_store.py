@@ -19,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
@@ -27,7 +28,6 @@ from trainer.models.fusion import features_of
 from trainer.prediction.ahead import ahead
 from trainer.runs.picture_files import PictureIndex, digest_of, folder_of
 from trainer.settings.config import Config
-from trainer.terminal.progress import ProgressLine
 from trainer.training.feature_files import Features, write_features
 
 # Fixed, because the last bits of a feature depend on how many pictures are computed together.

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.runs.event_log import EventLog
 from trainer.runs.state import CurveWindow
-from trainer.terminal.progress import ProgressLine
 from trainer.terminal.signals import StopFlag
 from trainer.training.step import MetricValues
 

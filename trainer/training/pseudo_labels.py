@@ -14,12 +14,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import CdiscountData, require_disjoint
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.views import Views
 from trainer.settings.config import Config
-from trainer.terminal.progress import ProgressLine
 
 _NONE = -1
 _VIEWS = Views(flip=True)

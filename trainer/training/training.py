@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import keras
 
+from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
@@ -28,7 +29,6 @@ from trainer.runs.history import write_history
 from trainer.runs.state import Checkpoint, CheckpointFile, EpochRow, Position, WeightsFile
 from trainer.settings.config import Config
 from trainer.terminal.command import Preempted
-from trainer.terminal.progress import ProgressLine
 from trainer.terminal.signals import StopAsked, StopFlag, stop_signals
 from trainer.training import devices, hooks
 from trainer.training.admission import require_same_data

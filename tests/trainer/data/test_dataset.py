@@ -10,14 +10,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 import cdisc_tfds
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.product_index import ProductIndex, ProductIndexError
 from tests.conftest import CATEGORY_IDS, CATEGORY_NAMES, write_competition
-from trainer.data.dataset import (
-    DatasetError,
-    open_dataset,
-    products_in_common,
-    require_disjoint,
-)
+from trainer.data.dataset import open_dataset, products_in_common, require_disjoint
 from trainer.data.label_map import LabelMap
 
 SPECS = [

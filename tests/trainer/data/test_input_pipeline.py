@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.records import Product
 from tests.helpers.small_data import SIZE, SmallData, make_products, picture
 from trainer.data import tf_decoding
 from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
-from trainer.data.dataset import DatasetError
 from trainer.data.input_pipeline import inference_dataset, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.network_runs import write_network_run
 from tests.helpers.small_data import SmallData, make_products
-from trainer.data.dataset import DatasetError
 from trainer.data.duplicates import unseen_products
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.records import Product
 from tests.helpers.network_runs import write_network_run
 from tests.helpers.small_data import SIZE, SmallData, make_products
-from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMapError
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.format_pictures import file_pictures, first_pictures

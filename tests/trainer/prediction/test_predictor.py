@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.records import Product
 from tests.helpers.network_runs import write_network_run, write_state
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
-from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.tf_decoding import decode_jpeg

@@ -8,9 +8,9 @@ import types
 import numpy as np
 import pytest
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.network_runs import write_network_run
 from tests.helpers.small_data import SIZE, SmallData, make_products
-from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.prediction import submission
 from trainer.prediction.options import PredictionOptions

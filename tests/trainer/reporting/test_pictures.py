@@ -2,10 +2,11 @@ import pathlib
 
 import pytest
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.tfrecord import frame
 from tests.helpers.fake_runs import write_run
 from tests.helpers.small_data import SmallData, make_products
-from trainer.data.dataset import DatasetError, FilePart, Split
+from trainer.data.dataset import FilePart, Split
 from trainer.reporting import pictures
 from trainer.reporting.pictures import DataSets, pictures_of
 from trainer.reporting.reported_runs import load_runs

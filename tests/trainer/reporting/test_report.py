@@ -8,6 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.fake_runs import (
     WEIGHTS_SHA256,
     evaluation_of,
@@ -22,7 +23,6 @@ from tests.helpers.html_checks import assert_well_formed
 from tests.helpers.mixed_evaluations import mixture_of
 from tests.helpers.small_data import SmallData, make_products
 from trainer import report
-from trainer.data.dataset import DatasetError
 from trainer.reporting import pictures
 from trainer.reporting.options import ReportOptions
 from trainer.reporting.report import ReportError, write_report

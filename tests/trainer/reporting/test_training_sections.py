@@ -2,10 +2,10 @@ import re
 
 import pytest
 
+from cdisc_tfds.built_dataset import DatasetError
 from cdisc_tfds.pages.page_figures import Figures
 from tests.helpers.fake_runs import history, write_evaluation, write_run, write_two_stage
 from tests.helpers.small_data import SmallData, make_products
-from trainer.data.dataset import DatasetError
 from trainer.reporting import pictures, training_sections
 from trainer.reporting.pictures import DataSets
 from trainer.reporting.reported_runs import by_target, load_runs

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.killing import Do, KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
-from trainer.data.dataset import DatasetError
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.settings.config import ConfigError
 from trainer.training.admission import sole_writer

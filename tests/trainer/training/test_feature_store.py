@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.decoded_pictures import count_decoded
 from tests.helpers.small_data import SIZE, SmallData, make_products, small_config
-from trainer.data.dataset import DatasetError
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit

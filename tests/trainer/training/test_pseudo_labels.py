@@ -7,10 +7,10 @@ import signal
 import numpy as np
 import pytest
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.finished_runs import assert_same_run
 from tests.helpers.killing import Do, KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
-from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.settings.config import ConfigError

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.finished_runs import assert_same_run, curves_of
 from tests.helpers.killing import Do, KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
-from trainer.data.dataset import DatasetError
 from trainer.data.label_map import LabelMapError
 from trainer.models.losses import SparseCrossentropy
 from trainer.prediction import validation
