@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trainer.prediction import neighbours
-from trainer.prediction.neighbours import NeighbourError, chosen, exact, nearest
+from trainer.prediction.neighbours import ExactIndex, NeighbourError, chosen, nearest, nearest_among
 from trainer.prediction.product_embeddings import unit
 
 
@@ -52,14 +52,43 @@ def test_copies_of_a_product_leave_it_out_all_the_same():
 
 def test_queries_of_others():
     features = _features()
-    places, _ = exact(features[7:9], features, 1)
-    assert places.tolist() == [[7], [8]]
+    index = ExactIndex(features)
+    for one in (index, index.on_device()):
+        places, cosines = one.nearest(features[7:9].astype(np.float32), 1)
+        assert places.tolist() == [[7], [8]]
+        np.testing.assert_allclose(cosines, 1, atol=2e-3)
+    assert index.on_device().features.dtype == "float32"
+
+
+def test_neighbours_among_others():
+    features = _features()
+    queries, others = features[:10], features[10:]
+    places, cosines = nearest_among(queries, others, np.full(10, -1), 40)
+    products = queries.astype(np.float32) @ others.astype(np.float32).T
+    expected = np.argsort(-products, axis=1, kind="stable")
+    assert np.array_equal(places, expected)
+    assert (np.diff(cosines, axis=1) <= 0).all()
+    with pytest.raises(NeighbourError, match="from 1 to 40 for 40 products. Received: 41"):
+        nearest_among(queries, others, np.full(10, -1), 41)
+
+
+def test_a_query_that_is_among_them_is_not_its_own_neighbour():
+    features = _features()
+    itself = np.array([30, -1, 7])
+    places, _ = nearest_among(features[[30, 40, 7]], features, itself, 5)
+    for row, place in zip(places.tolist(), itself.tolist(), strict=True):
+        assert place not in row and len(set(row)) == 5
+    assert places[1, 0] == 40  # nothing says that it is there
+    expected, _ = _by_hand(features, 5)
+    assert np.array_equal(places[[0, 2]], expected[[30, 7]])
 
 
 def test_the_number_of_products_chooses():
     assert chosen("auto", 100_000) == "exact"
     assert chosen("auto", 100_001) == "approximate"
     assert chosen("exact", 10**9) == "exact"
+    assert chosen("auto", 10**6, queries=10**4) == "exact"
+    assert chosen("auto", 10**6, queries=10**4 + 1) == "approximate"
 
 
 def test_an_unknown_search():
