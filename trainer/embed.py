@@ -3,6 +3,8 @@
     python -m trainer.embed --run_dir=runs/a --split=train --output=train.parquet --neighbours=10
     python -m trainer.embed --run_dir=runs/a --split=train+test --output=all.npz --neighbours=10 \\
         --duplicates=0.98
+    python -m trainer.embed --run_dir=runs/a --split=test --among=train --output=test.parquet \\
+        --neighbours=10
 
 The file has a row for each product with a readable picture: its id, its features and its
 neighbours. With --duplicates, OUTPUT.duplicates.csv lists the pairs of neighbours that look nearly
@@ -65,14 +67,17 @@ def main(options: Options) -> None:
     print(f"{path}: {number:,} products of {made.split.spec}, {size:,} features each.")
     if without := made.split.num_products - number:
         print(f"{without:,} products have no readable picture, and so no features.")
+    if made.among is not None:
+        others = len(made.among.embeddings.features)
+        print(f"Neighbours are among {others:,} products of {made.among.split.spec}.")
     if options.duplicates is None:
         return
-    pairs = NearDuplicates.of(made.embeddings, options.duplicates)
+    among = None if made.among is None else made.among.embeddings
+    pairs = NearDuplicates.of(made.embeddings, options.duplicates, among)
     listed, page = beside(path, ".csv"), beside(path, ".html")
     pairs.write(listed)
-    write_duplicates_page(
-        page, pairs, made.split, made.categories, options.duplicates, options.shown
-    )
+    splits = [made.split] if made.among is None else [made.split, made.among.split]
+    write_duplicates_page(page, pairs, splits, made.categories, options.duplicates, options.shown)
     print(f"{len(pairs):,} pairs look nearly the same: {listed}, {page}")
 
 

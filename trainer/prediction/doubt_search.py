@@ -12,6 +12,7 @@ from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import CdiscountData, Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.product_places import ProductPlaces
 from trainer.prediction.embedding_options import EmbeddingOptions
 from trainer.prediction.label_doubts import VerdictCounter, Verdicts, doubtful_labels
 from trainer.prediction.made_embeddings import make_embeddings
@@ -148,8 +149,8 @@ def _neighbour_labels(
             f"--features must have neighbours. {features} has none. Write it with `python -m "
             "trainer.embed --neighbours=10`."
         )
-    rows = _places(embeddings.product_id, ids[ordinals])
-    others = _places(ids, embeddings.neighbour_id[rows].reshape(-1))
+    rows = ProductPlaces(embeddings.product_id).of(ids[ordinals])
+    others = ProductPlaces(ids).of(embeddings.neighbour_id[rows])
     if (missing := int((rows < 0).sum())) or (others < 0).any():
         raise DoubtError(
             f"--features must be of the products of {labelled.split.spec}. {features} lacks "
@@ -157,13 +158,6 @@ def _neighbour_labels(
             "`python -m trainer.embed` and the same --split."
         )
     return labelled.classes[others].reshape(len(ordinals), -1).astype(np.int64)
-
-
-def _places(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The place in `ids`, which are distinct, of each wanted one: int64; -1 if it is not there."""
-    order = np.argsort(ids)
-    places = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
-    return np.where(ids[places] == wanted, places, -1)
 
 
 def _trained(selected: SelectedRuns, data: CdiscountData, split: Split) -> np.ndarray:

@@ -6,7 +6,7 @@ import dataclasses
 
 from trainer.prediction.options import InputOptions
 from trainer.runs.state import CHECKPOINTS
-from trainer.terminal.option import option
+from trainer.terminal.option import OptionError, option
 
 SEARCHES = ("auto", "exact", "approximate")
 
@@ -33,6 +33,13 @@ class EmbeddingOptions(InputOptions):
         group="Neighbours",
         at_least=0,
     )
+    among: str | None = option(
+        None,
+        "Find the neighbours among the products of this split, e.g. --split=test --among=train, or "
+        "of a file that `python -m trainer.embed` wrote with the same weights. Default: among "
+        "those of --split.",
+        group="Neighbours",
+    )
     search: str = option(
         "auto",
         "Compare all products with all (exact), or search a graph, which misses some "
@@ -40,3 +47,11 @@ class EmbeddingOptions(InputOptions):
         group="Neighbours",
         choices=SEARCHES,
     )
+
+    def require_consistent(self) -> None:
+        """Raises OptionError if flags contradict each other."""
+        if self.among is not None and not self.neighbours:
+            raise OptionError(
+                "--among says where neighbours are looked for. Name their number as well, such as "
+                f"--neighbours=10. Received: --among={self.among} alone."
+            )

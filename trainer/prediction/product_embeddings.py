@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import Split
 from trainer.prediction.averaging import groups_of, whole_products
+from trainer.prediction.joining_rules import Groups
 from trainer.prediction.loading import require_both_stages
 from trainer.prediction.member_bases import load_base, load_members
 from trainer.prediction.picture_features import FeatureBases, FeatureReader
@@ -45,11 +48,9 @@ def load_bases(run: RunFolder, checkpoint: str, flip: bool) -> FeatureBases:
 
 
 def embed(reader: FeatureReader, split: Split, category_ids: np.ndarray) -> Embeddings:
-    """The features of all products of a split with a readable picture.
+    """The features of all products of a split with a readable picture, as `product_features`.
 
-    Each base's features of a picture get the length 1, so that none outweighs the others; the
-    product's are the mean over its pictures, again with the length 1. Memory: 2 bytes for each
-    feature and product.
+    Memory: 2 bytes for each feature and product.
 
     Args:
       reader: computes the features of pictures.
@@ -62,20 +63,13 @@ def embed(reader: FeatureReader, split: Split, category_ids: np.ndarray) -> Embe
     """
     parts, ordinals, counts = [], [], []
     line, done = ProgressLine(f"embedding {split.spec}", split.num_pictures, "pictures"), 0
-    ends = np.cumsum([member.base.output_shape[-1] for member in reader.bases.members])[:-1]
+    sizes = [member.base.output_shape[-1] for member in reader.bases.members]
     pictures = reader.pictures(split, np.arange(split.num_products))
     for owners, rows in whole_products(pictures):
         if not len(owners):
             continue
-        rows = np.concatenate([unit(part) for part in np.split(rows, ends, axis=1)], axis=1)
-        if not np.isfinite(rows).all():
-            raise EmbeddingError(
-                "Features must be finite numbers. This network gives NaN: its weights have "
-                "diverged. Use the best checkpoint (--checkpoint=best)."
-            )
         groups = groups_of(owners)
-        means = np.add.reduceat(rows, groups.starts) / groups.counts[:, None]
-        parts.append(unit(means).astype(np.float16))
+        parts.append(product_features(rows, groups, sizes).astype(np.float16))
         ordinals.append(owners[groups.starts])
         counts.append(groups.counts)
         done += len(owners)
@@ -93,6 +87,33 @@ def embed(reader: FeatureReader, split: Split, category_ids: np.ndarray) -> Embe
         num_pictures=np.concatenate(counts),
         features=np.concatenate(parts),
     )
+
+
+def product_features(rows: np.ndarray, groups: Groups, sizes: Sequence[int]) -> np.ndarray:
+    """The features of products from those of their pictures.
+
+    Each base's features of a picture get the length 1, so that none outweighs the others; the
+    product's are the mean over its pictures, again with the length 1.
+
+    Args:
+      rows: float32 [pictures, f], from all bases side by side.
+      groups: the pictures of each product.
+      sizes: number of features of each base; f in all.
+
+    Returns:
+      float32 [products, f].
+
+    Raises:
+      EmbeddingError: if features are not finite.
+    """
+    parts = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
+    rows = np.concatenate([unit(part) for part in parts], axis=1)
+    if not np.isfinite(rows).all():
+        raise EmbeddingError(
+            "Features must be finite numbers. This network gives NaN: its weights have "
+            "diverged. Use the best checkpoint (--checkpoint=best)."
+        )
+    return unit(np.add.reduceat(rows, groups.starts) / groups.counts[:, None])
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -19,7 +20,7 @@ from trainer.runs.near_duplicates import NearDuplicates
 def write_duplicates_page(
     path: pathlib.Path,
     pairs: NearDuplicates,
-    split: Split,
+    splits: Sequence[Split],
     categories: Categories,
     least: float,
     most: int,
@@ -29,7 +30,7 @@ def write_duplicates_page(
     Args:
       path: the page.
       pairs: the pairs.
-      split: the split that they are in.
+      splits: the splits that they are in; with two of them, each pair is of one and the other.
       categories: the categories of the data set.
       least: the least similarity of a pair.
       most: how many pairs to show of different categories, and as many of the same one.
@@ -45,7 +46,9 @@ def write_duplicates_page(
         for place in shown
         for column in (pairs.product_id, pairs.other_product_id)
     }
-    pictures = pictures_of(split, ids)
+    pictures: dict[int, list[bytes]] = {}
+    for split in splits:
+        pictures |= pictures_of(split, ids)
     names = _names(categories)
     sections = [
         (
@@ -57,11 +60,12 @@ def write_duplicates_page(
         )
         for anchor, heading, places in groups
     ]
+    where = " and ".join(split.spec for split in splits)
     introduction = Markup(
         "<p>{} pairs of products in {} whose features have a cosine of at least {}: {} in "
         "different categories, {} in the same one. The most similar first; the list beside this "
         "page has all of them.</p>"
-    ).format(f"{len(pairs):,}", split.spec, least, f"{different:,}", f"{len(pairs) - different:,}")
+    ).format(f"{len(pairs):,}", where, least, f"{different:,}", f"{len(pairs) - different:,}")
     with whole_file(path, "w", encoding="utf-8") as file:
         file.write(page("Near duplicates", introduction, sections))
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
 from cdisc_tfds.built_dataset import DatasetError
-from cdisc_tfds.records import Product
-from cdisc_tfds.stored_record import StoredRecordError, product_in
-from cdisc_tfds.tfrecord import TFRecordError, read_record, skip_record
-from trainer.data.dataset import OTHER_RECORDS, CdiscountData, Split, damaged_shard, open_dataset
+from trainer.data.dataset import CdiscountData, Split, open_dataset
 from trainer.data.label_map import LabelMapError
+from trainer.data.stored_products import StoredProducts
 from trainer.reporting.reported_runs import ReportedRun
 
 
@@ -83,33 +81,6 @@ def pictures_of(split: Split, product_ids: Iterable[int]) -> dict[int, list[byte
     Raises:
       DatasetError: if a record is damaged, or is of another product than the index says.
     """
+    stored = StoredProducts(split)
     wanted = np.flatnonzero(np.isin(split.index.product_id, list(product_ids)))
-    found, start = {}, 0
-    for part in split.files:
-        inside = wanted[(wanted >= start) & (wanted < start + part.take)]
-        try:
-            products = list(_products(part.path, inside - start + part.skip))
-        except (TFRecordError, StoredRecordError, FileNotFoundError) as error:
-            raise damaged_shard(split, error) from error
-        for place, product in zip(inside, products, strict=True):
-            if product.product_id != split.index.product_id[place]:
-                raise damaged_shard(split, ValueError(OTHER_RECORDS))
-            found[product.product_id] = product.images
-        start += part.take
-    return found
-
-
-def _products(path: str, places: np.ndarray) -> Iterator[Product]:
-    """The products of a TFRecord file at `places` (int64 [n], ascending)."""
-    if not len(places):
-        return
-    with open(path, "rb") as file:
-        done = 0
-        for place in places:
-            for _ in range(place - done):
-                skip_record(file)
-            record = read_record(file)
-            if record is None:
-                raise TFRecordError(f"a truncated record at {file.tell()}")
-            yield product_in(record)
-            done = place + 1
+    return {product.product_id: product.images for product in map(stored.product, wanted.tolist())}

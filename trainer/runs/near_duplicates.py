@@ -9,6 +9,7 @@ import pathlib
 import numpy as np
 
 from cdisc_tfds.whole_files import whole_file
+from trainer.data.product_places import ProductPlaces
 from trainer.runs.embedding_file import Embeddings
 
 COLUMNS = (
@@ -34,26 +35,30 @@ class NearDuplicates:
     similarity: np.ndarray
 
     @classmethod
-    def of(cls, embeddings: Embeddings, least: float) -> NearDuplicates:
-        """The pairs among neighbours that are at least this similar; each pair once.
+    def of(
+        cls, embeddings: Embeddings, least: float, among: Embeddings | None = None
+    ) -> NearDuplicates:
+        """The pairs of neighbours that are at least this similar; each pair once.
 
         Args:
           embeddings: with neighbours.
           least: the least cosine.
+          among: the products that the neighbours are; default: those of `embeddings`. With them,
+            `other_product_id` is always one of them.
         """
         assert embeddings.neighbour_id is not None and embeddings.similarity is not None
-        ids = embeddings.product_id
+        others = embeddings if among is None else among
         rows, columns = np.nonzero(embeddings.similarity >= np.float32(least))
         similarity = embeddings.similarity[rows, columns]
-        others = embeddings.neighbour_id[rows, columns]
-        order = np.argsort(ids)
-        places = order[np.searchsorted(ids, others, sorter=order)]  # of the others
-        low, high = np.minimum(rows, places), np.maximum(rows, places)
-        _, once = np.unique(np.stack([low, high], axis=1), axis=0, return_index=True)
-        low, high, similarity = low[once], high[once], similarity[once]
-        own, other = embeddings.category_id[low], embeddings.category_id[high]
-        best = np.lexsort([high, low, -similarity, own == other])
-        return cls(ids[low][best], ids[high][best], own[best], other[best], similarity[best])
+        places = ProductPlaces(others.product_id).of(embeddings.neighbour_id[rows, columns])
+        if among is None:
+            rows, places = np.minimum(rows, places), np.maximum(rows, places)
+        ids = np.stack([embeddings.product_id[rows], others.product_id[places]], axis=1)
+        _, once = np.unique(np.sort(ids, axis=1), axis=0, return_index=True)
+        own, other = embeddings.category_id[rows], others.category_id[places]
+        order = [column[once] for column in (places, rows, -similarity, own == other)]
+        best = once[np.lexsort(order)]
+        return cls(ids[best, 0], ids[best, 1], own[best], other[best], similarity[best])
 
     def __len__(self) -> int:
         return len(self.similarity)

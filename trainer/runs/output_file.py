@@ -64,6 +64,11 @@ def write_made_from(path: pathlib.Path, facts: Mapping[str, object]) -> pathlib.
     Returns:
       The path of the JSON file.
     """
-    beside = path.with_name(f"{path.name}.made_from.json")
+    beside = made_from_path(path)
     write_json(beside, facts)
     return beside
+
+
+def made_from_path(path: pathlib.Path) -> pathlib.Path:
+    """PATH.made_from.json, beside `path`."""
+    return path.with_name(f"{path.name}.made_from.json")

@@ -89,7 +89,7 @@ def test_a_fused_run_has_the_features_of_its_members_side_by_side(data, tmp_path
     # Not exactly: the mean over pictures was scaled as a whole, not each part by itself.
     cosines = (unit(expected) * made.embeddings.features).sum(axis=1)
     np.testing.assert_allclose(cosines, 1, atol=1e-3)
-    assert [row["run"] for row in made.made_from["runs"]] == ["member0", "member1"]
+    assert [row["run"] for row in made.origin.runs] == ["member0", "member1"]
 
 
 def data_validation():
