@@ -223,6 +223,12 @@ def split_at_features(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     )
 
 
+def with_features(model: keras.Model) -> keras.Model:
+    """A network of one pass for both: pictures -> (features, logits); shares its layers."""
+    features = model.get_layer("features").output
+    return keras.Model(model.input, [features, model.output], name=f"{model.name}_both")
+
+
 def with_probabilities(model: keras.Model) -> keras.Model:
     """Adds a float32 softmax after the network's logits; shares its layers."""
     softmax = layers.Softmax(dtype="float32", name="probabilities")

@@ -11,7 +11,7 @@ set.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,6 +58,10 @@ class LoadedRun(Protocol):
     def mean(self) -> str:
         """What joins the pictures of a product."""
 
+    @property
+    def feature_weights(self) -> tuple[RunWeights, ...]:
+        """The weights of each network that gives features of pictures; empty if none does."""
+
     def predict(self, pictures: PicturesBySize, ordinals: np.ndarray) -> ProductBatch:
         """As in LoadedRuns."""
 
@@ -83,6 +87,12 @@ class LoadedNetwork:
     def image_sizes(self) -> tuple[int, ...]:
         """As in LoadedRun."""
         return (self.predictor.image_size,)
+
+    @property
+    def feature_weights(self) -> tuple[RunWeights, ...]:
+        """As in LoadedRun. The networks of a two-stage run see products differently."""
+        weights = self.weights
+        return () if weights is None or weights.epoch is None else (weights,)
 
     def predict(self, pictures: PicturesBySize, ordinals: np.ndarray) -> ProductBatch:
         """As in LoadedRuns."""
@@ -111,6 +121,11 @@ class LoadedFusion:
     def image_sizes(self) -> tuple[int, ...]:
         """As in LoadedRun."""
         return self.network.image_sizes
+
+    @property
+    def feature_weights(self) -> tuple[RunWeights, ...]:
+        """As in LoadedRun."""
+        return tuple(member.weights for member in self.network.members)
 
     def predict(self, pictures: PicturesBySize, ordinals: np.ndarray) -> ProductBatch:
         """As in LoadedRuns."""
@@ -173,7 +188,10 @@ class LoadedRuns:
         Raises:
           PredictionError: if a prediction is not finite.
         """
-        batches = [member.predict(pictures, ordinals) for member in self.members]
+        return self.joined([member.predict(pictures, ordinals) for member in self.members])
+
+    def joined(self, batches: Sequence[ProductBatch]) -> ProductBatch:
+        """The members' predictions of the same products as one, with the temperatures."""
         if len(batches) == 1:
             (batch,) = batches
         else:

@@ -8,7 +8,7 @@ Memory holds only a few batches, for any number of products.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -77,16 +77,19 @@ class Predictor:
 
     def forward(self, images: tf.Tensor) -> tf.Tensor:
         """uint8 [b, size, size, 3] -> float32 [b, classes], as TensorFlow operations."""
-        total = tf.add_n([self._softmax(view_of(images, *view)) for view in self.views])
+        return self.joined(
+            [self.model(view_of(images, *view), training=False) for view in self.views]
+        )
+
+    def joined(self, logits: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The logits [b, classes] of each view -> float32 [b, classes], with the temperature."""
+        # Softmax over thousands of classes needs float32.
+        total = tf.add_n([tf.nn.softmax(tf.cast(one, tf.float32)) for one in logits])
         probabilities = total / len(self.views)
         if self.temperature != 1:
             powers = tf.math.log(tf.maximum(probabilities, SMALLEST)) / self.temperature
             probabilities = tf.nn.softmax(powers)
         return probabilities
-
-    def _softmax(self, images: tf.Tensor) -> tf.Tensor:
-        # Softmax over thousands of classes needs float32.
-        return tf.nn.softmax(tf.cast(self.model(images, training=False), tf.float32))
 
     def probabilities(self, images: tf.Tensor) -> np.ndarray:
         """uint8 [b, size, size, 3] -> float32 [b, classes], each row summing to 1.
@@ -94,15 +97,19 @@ class Predictor:
         Raises:
           PredictionError: if they are not finite.
         """
-        probabilities = self.function(images).numpy()
-        # One NaN or infinite logit makes its whole row NaN.
-        if not np.isfinite(probabilities[:, 0]).all():
-            raise PredictionError(
-                "Predictions must be finite numbers. This network gives NaN: its weights have "
-                "diverged. Use the best checkpoint (--checkpoint=best), or train again with a "
-                "smaller --learning_rate or --precision=float32."
-            )
-        return probabilities
+        return finite(self.function(images).numpy())
+
+
+def finite(probabilities: np.ndarray) -> np.ndarray:
+    """Returns float32 [b, classes]; raises PredictionError if they are not finite."""
+    # One NaN or infinite logit makes its whole row NaN.
+    if not np.isfinite(probabilities[:, 0]).all():
+        raise PredictionError(
+            "Predictions must be finite numbers. This network gives NaN: its weights have "
+            "diverged. Use the best checkpoint (--checkpoint=best), or train again with a "
+            "smaller --learning_rate or --precision=float32."
+        )
+    return probabilities
 
 
 def view_of(images: tf.Tensor, scale: float, mirrored: bool) -> tf.Tensor:
