@@ -2,9 +2,11 @@
 
     python -m trainer.serve --run_dir=runs/cnn-adam --port=8501
     curl -F picture=@photo.jpg http://127.0.0.1:8501/classify
+    python -m trainer.serve --run_dir=runs/cnn-adam --similar=train.parquet
 
 Open http://127.0.0.1:8501/ in a browser, and drop the photos of a product there. Programs post to
-/classify or to /v1/models/NAME:predict; docs/serving.md describes both. SIGTERM or Ctrl-C end the
+/classify or to /v1/models/NAME:predict; docs/serving.md describes both. With --similar, answers and
+page show the most similar products of a file that `trainer.embed` wrote. SIGTERM or Ctrl-C end the
 service when the requests in work are answered.
 """
 
@@ -15,12 +17,13 @@ import dataclasses
 from trainer.prediction.options import NetworkOptions
 from trainer.prediction.run_selection import RunSelection
 from trainer.service.options import ServiceOptions, name_of
+from trainer.service.similar_options import SimilarOptions
 from trainer.terminal import command
 from trainer.terminal.option import OptionError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(NetworkOptions, ServiceOptions, RunSelection):
+class Options(NetworkOptions, SimilarOptions, ServiceOptions, RunSelection):
     """The flags of the command."""
 
 
@@ -37,17 +40,22 @@ def main(options: Options) -> int:
         ) from None
     import asyncio
     import pathlib
+    import sys
 
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.prediction.loaded_runs import load_runs
+    from trainer.runs.embedding_origin import EmbeddingFile
     from trainer.service.application import Model, Service
     from trainer.service.engine import Engine
     from trainer.service.metrics import Metrics
     from trainer.service.page import page
     from trainer.service.server import Server, bound_socket, serve, url_of
+    from trainer.service.similar import load_similar
 
     sock = bound_socket(options.host, options.port)
+    file = None if options.similar is None else EmbeddingFile.open(options.similar)
     runs = load_runs(options, options, options.mean)
+    similar = None if file is None else load_similar(file, options, runs, options.folders[0])
     folders = [pathlib.Path(folder).absolute().name for folder in options.folders]
     weights = runs.members[0].weights
     epoch = weights.epoch if len(folders) == 1 and weights is not None else None
@@ -57,11 +65,12 @@ def main(options: Options) -> int:
 
     async def run() -> bool:
         metrics = Metrics()
-        engine = Engine(runs, options, metrics)
+        engine = Engine(runs, options, metrics, similar)
         engine.warm_up()
         about = page(
             f"Categories by {' + '.join(folders)}",
             f"A network that tells {classes} apart looks at the photos of a product.",
+            None if similar is None else similar.description,
         )
         service = Service(engine, model, options, metrics, about)
 
@@ -73,8 +82,10 @@ def main(options: Options) -> int:
                 f"  products  {url}classify\n"
                 f"  pictures  {url}v1/models/{name}:predict\n"
                 f"  metrics   {url}metrics",
-                flush=True,
             )
+            if similar is not None:
+                print(f"Similar products are {similar.description}")
+            sys.stdout.flush()
 
         return await serve(Server(sock, engine, service, options, metrics), ready)
 

@@ -17,10 +17,10 @@ from trainer.prediction.loaded_runs import LoadedRuns
 from trainer.service.application import Model, Service
 from trainer.service.engine import Engine
 from trainer.service.metrics import Metrics
-from trainer.service.neighbours import Neighbours
 from trainer.service.options import ServiceOptions
 from trainer.service.page import page
 from trainer.service.server import Server, bound_socket
+from trainer.service.similar import Similar
 
 _SECONDS = 60.0
 
@@ -113,22 +113,22 @@ def instances(pictures: Sequence[bytes]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running_service(
-    runs: LoadedRuns, neighbours: Neighbours | None = None, **options: Any
+    runs: LoadedRuns, similar: Similar | None = None, **options: Any
 ) -> Iterator[Client]:
     """A service of these runs, whose model is called `run`, on a free port."""
     settings = ServiceOptions(**options)
     settings.require_consistent()
     metrics = Metrics()
-    engine = Engine(runs, settings, metrics, neighbours)
+    engine = Engine(runs, settings, metrics, similar)
     engine.warm_up()
     sock = bound_socket("127.0.0.1", 0)
     port, ready = sock.getsockname()[1], threading.Event()
     stop: list[Any] = []
 
     async def serve() -> bool:
-        service = Service(
-            engine, Model("run", "7"), settings, metrics, page("A <run>", "Looks at photos.")
-        )
+        described = None if similar is None else similar.description
+        about = page("A <run>", "Looks at photos.", described)
+        service = Service(engine, Model("run", "7"), settings, metrics, about)
         server, asked = Server(sock, engine, service, settings, metrics), asyncio.Event()
         stop.extend([asyncio.get_running_loop(), asked])
         await server.start()

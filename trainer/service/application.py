@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from absl import logging
 from aiohttp import web
 
+from cdisc_tfds.built_dataset import DatasetError
 from trainer.prediction.predictor import PredictionError
 from trainer.service import classify_api, predict_api
 from trainer.service.bodies import Body, HeldBytes
@@ -29,6 +30,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Result = TypeVar("_Result")
 _MODEL = re.compile(r"(?P<name>[^/:]+)(/versions/(?P<version>[^/:]+))?(?P<verb>/metadata|:\w+)?")
 _CLIENT_GONE = 499  # nobody reads it; nginx's number, for the metrics
+# Another service at the same address may have other products.
+_PICTURE_HEADERS = {
+    "Cache-Control": "private, max-age=600",
+    "X-Content-Type-Options": "nosniff",
+}
 _INTERNAL = (
     "This service failed to answer, which is not the client's fault. Its log has the details."
 )
@@ -71,6 +77,7 @@ class Service:
         )
         self._held = HeldBytes(options.max_memory_mb * MEGABYTE)
         self._json_thread = concurrent.futures.ThreadPoolExecutor(1, "json")
+        self._picture_thread = concurrent.futures.ThreadPoolExecutor(1, "pictures")
         self._is_stopping, self._active = False, 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -80,6 +87,9 @@ class Service:
         app = web.Application(middlewares=[self._around])
         app.router.add_get("/", self._show_page)
         app.router.add_post("/classify", self._classify)
+        if self._engine.similar is not None:
+            pattern = classify_api.picture_path("{product:-?[0-9]{1,19}}")
+            app.router.add_get(f"/{pattern}", self._show_similar)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/metrics", self._show_metrics)
         app.router.add_get("/v1/models/{rest:.+}", self._describe)
@@ -158,6 +168,9 @@ class Service:
         except PredictionError as error:
             logging.error("%s", error)
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except DatasetError as error:  # names folders of this machine
+            logging.error("%s", error)
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
         except Exception:
             logging.exception("A request to %s failed.", request.path)
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, _INTERNAL)
@@ -169,6 +182,22 @@ class Service:
             charset="utf-8",
             headers=self._page.headers,
         )
+
+    async def _show_similar(self, request: web.Request) -> web.Response:
+        """The picture of a product that others may be similar to."""
+        similar, product_id = self._engine.similar, int(request.match_info["product"])
+        assert similar is not None
+        # One at a time: whoever asks for many waits, and predictions do not.
+        picture = await asyncio.get_running_loop().run_in_executor(
+            self._picture_thread, similar.thumbnails.of, product_id
+        )
+        if picture is None:
+            raise RefusalError(
+                HTTPStatus.NOT_FOUND,
+                f"{similar.spec} has no product {product_id} with a picture that can be read.",
+                reason="picture",
+            )
+        return web.Response(body=picture, content_type="image/jpeg", headers=_PICTURE_HEADERS)
 
     async def _health(self, request: web.Request) -> web.Response:
         if self._is_stopping:
@@ -217,7 +246,7 @@ class Service:
                     f"{request.content_type}."
                 )
             pictures = [product.pictures for product in products]
-            answers = await self._engine.answers(pictures, any_format=True)
+            answers = await self._engine.answers(pictures, any_format=True, asks_similar=True)
             runs = self._engine.runs
             return _json_bytes(
                 await self._in_thread(
@@ -254,6 +283,8 @@ class Service:
 
 def _endpoint(request: web.Request) -> str:
     """The name of an address in the metrics: a few words, whatever clients ask for."""
+    if request.path.startswith("/similar/"):
+        return "similar"
     if not request.path.startswith("/v1/models/"):
         known = {"/": "page", "/classify": "classify", "/healthz": "health", "/metrics": "metrics"}
         return known.get(request.path, "other")

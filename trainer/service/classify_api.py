@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.data.label_map import LabelMap
+from trainer.prediction.similar_products import SimilarProduct
 from trainer.service.engine import Answer
 from trainer.service.pictures import Picture
 from trainer.service.predict_api import parsed_json, parsed_picture
@@ -64,10 +65,26 @@ def classified(
         row: dict[str, Any] = {} if product.id is None else {"id": product.id}
         row["num_pictures"] = len(product.pictures)
         row["categories"] = _categories(answer, label_map, top)
-        if answer.neighbours is not None:
-            row["neighbours"] = [dataclasses.asdict(one) for one in answer.neighbours]
+        if answer.similar is not None:
+            row["similar"] = [_similar(one) for one in answer.similar]
         rows.append(row)
     return json.dumps({"products": rows}).encode()
+
+
+def picture_path(product_id: object) -> str:
+    """Where the service has the picture of a similar product, relative to its root."""
+    return f"similar/{product_id}.jpg"
+
+
+def _similar(product: SimilarProduct) -> dict[str, Any]:
+    row: dict[str, Any] = {"product_id": product.product_id}
+    if product.category_id is not None:
+        row["category_id"] = product.category_id
+    return row | {
+        "path": list(product.path),
+        "similarity": product.similarity,
+        "picture": picture_path(product.product_id),
+    }
 
 
 def _categories(answer: Answer, label_map: LabelMap, top: int) -> list[dict[str, Any]]:

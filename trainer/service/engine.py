@@ -13,12 +13,13 @@ import numpy as np
 
 from cdisc_tfds.machine import num_cores
 from trainer.prediction.loaded_runs import LoadedRuns
+from trainer.prediction.similar_products import SimilarProduct
 from trainer.service.batching import Batcher
 from trainer.service.metrics import Metrics
-from trainer.service.neighbours import Neighbour, Neighbours
 from trainer.service.options import ServiceOptions
 from trainer.service.pictures import Picture, PictureDecoder
 from trainer.service.refusals import overloaded, too_large
+from trainer.service.similar import Similar
 
 # The pictures of a product, decoded: each as size -> uint8 [size, size, 3].
 _Decoded = Sequence[Mapping[int, np.ndarray]]
@@ -31,19 +32,25 @@ class Answer:
     Attributes:
       probabilities: float32 [classes], over all its pictures.
       picture_probabilities: float32 [pictures, classes].
-      neighbours: similar products; None without an index.
+      similar: similar products; None if there are none to compare with, or nobody asked.
     """
 
     probabilities: np.ndarray
     picture_probabilities: np.ndarray
-    neighbours: tuple[Neighbour, ...] | None = None
+    similar: tuple[SimilarProduct, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Product:
-    """A product that waits for its batch."""
+    """A product that waits for its batch.
+
+    Attributes:
+      decoded: its pictures.
+      asks_similar: whether its client asks for similar products as well.
+    """
 
     decoded: _Decoded
+    asks_similar: bool
 
     @property
     def pictures(self) -> int:
@@ -57,7 +64,7 @@ class Engine:
       runs: what predicts.
       options: the service's limits.
       metrics: what is counted.
-      neighbours: an index of similar products; None: answers have none.
+      similar: finds similar products; None: answers have none.
     """
 
     def __init__(
@@ -65,10 +72,10 @@ class Engine:
         runs: LoadedRuns,
         options: ServiceOptions,
         metrics: Metrics,
-        neighbours: Neighbours | None = None,
+        similar: Similar | None = None,
     ):
-        self.runs = runs
-        self._options, self._metrics, self._neighbours = options, metrics, neighbours
+        self.runs, self.similar = runs, similar
+        self._options, self._metrics = options, metrics
         self._decoder = PictureDecoder(runs.image_sizes, options.max_pixels)
         self._threads = concurrent.futures.ThreadPoolExecutor(num_cores(), "decode")
         self._batcher = Batcher(self._predict, options.max_batch, options.max_wait_ms / 1000)
@@ -78,7 +85,8 @@ class Engine:
         """Predicts white pictures: the first call with a number of pictures is slow."""
         for number in sorted({1, self._options.max_batch}):
             white = {size: np.full([size, size, 3], 255, np.uint8) for size in self._sizes}
-            self._compute([_Product([white])] * number)
+            for asks_similar in {False, self.similar is not None}:
+                self._compute([_Product([white], asks_similar)] * number)
 
     async def run(self) -> None:
         """Forms batches until it is cancelled."""
@@ -88,7 +96,11 @@ class Engine:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def answers(
-        self, products: Sequence[Sequence[Picture]], *, any_format: bool = False
+        self,
+        products: Sequence[Sequence[Picture]],
+        *,
+        any_format: bool = False,
+        asks_similar: bool = False,
     ) -> list[Answer]:
         """Predicts products, each of at least one picture.
 
@@ -96,6 +108,7 @@ class Engine:
           products: their pictures.
           any_format: whether pictures may be other than JPEGs, or lie on their side; see
             `PictureDecoder.decode_photo`.
+          asks_similar: whether to find similar products as well, if there are any.
 
         Raises:
           RefusalError: if there are too many pictures for a request, or for now, or one of them
@@ -114,7 +127,9 @@ class Engine:
             finally:
                 for one in decoding:
                     one.cancel()  # after an error, or when the client has gone
-            units = [_Product([next(decoded) for _ in product]) for product in products]
+            units = [
+                _Product([next(decoded) for _ in product], asks_similar) for product in products
+            ]
             return await asyncio.gather(*map(self._batcher.submit, units))
 
     def _decoded(self, picture: Picture, any_format: bool) -> Mapping[int, np.ndarray]:
@@ -158,9 +173,11 @@ class Engine:
         pictures = {size: np.stack([one[size] for one in flat]) for size in self._sizes}
         counts = [product.pictures for product in products]
         ordinals = np.repeat(np.arange(len(products)), counts)
-        batch = self.runs.predict(pictures, ordinals)
-        near: Sequence[tuple[Neighbour, ...] | None] = [None] * len(products)
-        if self._neighbours is not None:
-            near = self._neighbours.near(pictures, ordinals)
+        asking = np.array([product.asks_similar for product in products])
+        found: Sequence[tuple[SimilarProduct, ...] | None] = [None] * len(products)
+        if self.similar is not None and asking.any():
+            batch, found = self.similar.predict(pictures, ordinals, asking)
+        else:
+            batch = self.runs.predict(pictures, ordinals)
         by_picture = np.split(batch.picture_probabilities, np.cumsum(counts)[:-1])
-        return [Answer(*one) for one in zip(batch.probabilities, by_picture, near, strict=True)]
+        return [Answer(*one) for one in zip(batch.probabilities, by_picture, found, strict=True)]

@@ -1,4 +1,4 @@
-"""The page for people: drop the photos of a product, see its categories."""
+"""The page for people: drop the photos of a product, see its categories and similar products."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import re
 from markupsafe import escape
 
 MOST_PHOTOS = 4  # of a product, as in the competition
+# What the page has only with similar products.
+_SIMILAR = re.compile(r"<!-- similar -->\n(.*?)<!-- /similar -->\n", re.DOTALL)
 _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
 
@@ -27,24 +29,28 @@ class Page:
     headers: dict[str, str]
 
 
-def page(title: str, description: str) -> Page:
+def page(title: str, description: str, similar: str | None = None) -> Page:
     """Fills in the page's template.
 
     Args:
       title, description: plain text; it is escaped.
+      similar: what the similar products are taken from, plain text; None: there are none.
     """
     template = importlib.resources.files("trainer.service").joinpath("page.html")
     text = template.read_text(encoding="utf-8")
     hashes = {tag: _csp_hash(content) for tag, content in _INLINE.findall(text)}
+    text = _SIMILAR.sub("" if similar is None else r"\1", text)
     for name, value in (
         ("title", title),
         ("description", description),
         ("most_photos", str(MOST_PHOTOS)),
+        ("similar", similar or ""),
     ):
         text = text.replace(f"[[{name}]]", str(escape(value)))
+    pictures = "blob: data:" if similar is None else "blob: data: 'self'"
     policy = (
         f"default-src 'none'; script-src {hashes['script']}; style-src {hashes['style']}; "
-        "img-src blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"img-src {pictures}; connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )
     headers = {
