@@ -15,12 +15,14 @@ from tests.helpers.network_runs import write_network_run
 from tests.helpers.small_data import SIZE, SmallData, make_products
 from trainer import embed as command
 from trainer.data.tf_decoding import decode_jpeg
-from trainer.models.networks import split_at_features
+from trainer.models.networks import build_model, split_at_features
 from trainer.prediction.embedding_options import EmbeddingOptions
 from trainer.prediction.loading import load_network
 from trainer.prediction.made_embeddings import make_embeddings
+from trainer.prediction.neighbours import NeighbourError
 from trainer.prediction.product_embeddings import EmbeddingError, unit
 from trainer.runs.embedding_file import EmbeddingFileError, Embeddings, check_output
+from trainer.runs.embedding_origin import EmbeddingFile
 from trainer.terminal.option import OptionError
 from trainer.training.train import train
 
@@ -179,3 +181,78 @@ def test_files_that_are_no_features(tmp_path):
 def test_duplicates_need_neighbours():
     with pytest.raises(OptionError, match="among neighbours. Name their number"):
         command.main(command.Options(run_dir="x", output="f.npz", duplicates=0.9))
+
+
+def test_neighbours_among_another_split(data, tmp_path, capsys):
+    run = write_network_run(tmp_path / "run", data)
+    # The first product of `validation` has the pictures of one of `train`.
+    copied = data.products[4]
+    products = data_validation()
+    products[0] = products[0]._replace(images=list(copied.images), category=-1)
+    data.add("validation", products)
+    whole = make_embeddings(run.path, "train", EmbeddingOptions())
+    whole.write(tmp_path / "train.npz")
+    found = {}
+    for number, among in enumerate(("train", str(tmp_path / "train.npz"))):
+        output = tmp_path / f"f{number}.npz"
+        options = command.Options(
+            run_dir=str(run.path),
+            output=str(output),
+            split="validation",
+            neighbours=11,
+            among=among,
+            duplicates=0.9999,
+        )
+        command.main(options)
+        assert "Neighbours are among 11 products of train." in capsys.readouterr().out
+        found[number] = Embeddings.read(output)
+        with open(f"{output}.duplicates.csv", newline="") as file:
+            first, *_ = csv.DictReader(file)
+        assert int(first["product_id"]) == products[0].product_id
+        assert int(first["other_product_id"]) == copied.product_id
+        origin = EmbeddingFile.open(output).origin
+        assert (origin.split, origin.among["split"]) == ("validation", "train")
+        assert (origin.among["file_sha256"] is None) == (number == 0)
+    for name, value in found[0].columns().items():
+        np.testing.assert_array_equal(value, found[1].columns()[name])
+    assert found[0].product_id.tolist() == [product.product_id for product in products]
+    rows = found[0].features.astype(np.float32) @ whole.embeddings.features.astype(np.float32).T
+    order = np.argsort(-rows, axis=1, kind="stable")
+    np.testing.assert_array_equal(found[0].neighbour_id, whole.embeddings.product_id[order])
+
+
+def test_a_product_of_both_splits_is_not_its_own_neighbour(data, tmp_path):
+    run = write_network_run(tmp_path / "run", data)
+    options = EmbeddingOptions(neighbours=10, among="train+validation")
+    found = make_embeddings(run.path, "train", options).embeddings
+    assert not (found.neighbour_id == found.product_id[:, None]).any()
+
+
+def test_what_neighbours_cannot_be_among(data, tmp_path):
+    run = write_network_run(tmp_path / "run", data)
+    file = tmp_path / "f.npz"
+    make_embeddings(run.path, "train", EmbeddingOptions()).write(file)
+
+    def made(path=run.path, **options):
+        values = {"neighbours": 1, "among": str(file)} | options
+        return make_embeddings(path, "validation", EmbeddingOptions(**values))
+
+    with pytest.raises(OptionError, match="--among says where neighbours.*such as --neighbours=10"):
+        made(neighbours=0)
+    with pytest.raises(EmbeddingFileError, match="without --flip; here they are made with --flip"):
+        made(flip=True)
+    with pytest.raises(NeighbourError, match="--neighbours must be from 1 to 12 for 12 products"):
+        made(neighbours=13)
+    other = write_network_run(
+        tmp_path / "other", data, best=build_model("logistic", 6, image_size=SIZE, seed=9)
+    )
+    with pytest.raises(EmbeddingFileError, match="of run .weights .*; here are other .weights"):
+        made(other.path)
+    content = file.read_bytes()
+    make_embeddings(run.path, "validation", EmbeddingOptions()).embeddings.write(file)
+    with pytest.raises(EmbeddingFileError, match="SHA-256 is another than it says"):
+        made()
+    file.write_bytes(content)
+    data.add("train", data_validation())
+    with pytest.raises(EmbeddingFileError, match="train has other products: it is another data"):
+        made()
