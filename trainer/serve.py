@@ -30,14 +30,7 @@ class Options(NetworkOptions, SimilarOptions, ServiceOptions, RunSelection):
 def main(options: Options) -> int:
     """Loads the networks, and answers until a signal comes."""
     options.require_consistent()
-    try:
-        import aiohttp  # noqa: F401
-        import prometheus_client  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise OptionError(
-            f"The service needs the package {error.name}. Install what belongs to it: "
-            "pip install 'cdiscount-image-classification[serve]'."
-        ) from None
+    require_packages()
     import asyncio
     import pathlib
     import sys
@@ -75,14 +68,8 @@ def main(options: Options) -> int:
         service = Service(engine, model, options, metrics, about)
 
         def ready() -> None:
-            url = url_of(sock)
-            print(
-                f"Serving {' + '.join(folders)}, {classes}. Ctrl-C or SIGTERM ends it.\n"
-                f"  page      {url}\n"
-                f"  products  {url}classify\n"
-                f"  pictures  {url}v1/models/{name}:predict\n"
-                f"  metrics   {url}metrics",
-            )
+            print(f"Serving {' + '.join(folders)}, {classes}. Ctrl-C or SIGTERM ends it.")
+            print_addresses(url_of(sock), name)
             if similar is not None:
                 print(f"Similar products are {similar.description}")
             sys.stdout.flush()
@@ -94,6 +81,33 @@ def main(options: Options) -> int:
         return 0
     print(f"Stopped. Requests that took longer than --grace={options.grace:g} s were cut off.")
     return 1
+
+
+def require_packages() -> None:
+    """Raises OptionError if a package of the extra `serve` is missing."""
+    try:
+        import aiohttp  # noqa: F401
+        import prometheus_client  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise OptionError(
+            f"The service needs the package {error.name}. Install what belongs to it: "
+            "pip install 'cdiscount-image-classification[serve]'."
+        ) from None
+
+
+def print_addresses(url: str, name: str) -> None:
+    """Prints where the service answers.
+
+    Args:
+      url: of its root.
+      name: of the model.
+    """
+    print(
+        f"  page      {url}\n"
+        f"  products  {url}classify\n"
+        f"  pictures  {url}v1/models/{name}:predict\n"
+        f"  metrics   {url}metrics"
+    )
 
 
 if __name__ == "__main__":
