@@ -71,7 +71,7 @@ def main(options: Options) -> int:
             print(f"Serving {' + '.join(folders)}, {classes}. Ctrl-C or SIGTERM ends it.")
             print_addresses(url_of(sock), name)
             if similar is not None:
-                print(f"Similar products are {similar.description}")
+                print(f"Similar products: {similar.description}")
             sys.stdout.flush()
 
         return await serve(Server(sock, engine, service, options, metrics), ready)

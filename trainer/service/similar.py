@@ -42,7 +42,7 @@ class Similar:
     @property
     def description(self) -> str:
         """What the products are, for people."""
-        return f"the most similar of the {len(self.products):,} products of {self.spec}."
+        return f"The most similar of the {len(self.products):,} products of {self.spec}."
 
     def predict(
         self, pictures: PicturesBySize, ordinals: np.ndarray, asking: np.ndarray
