@@ -49,7 +49,8 @@ class DataOptions:
     zoom: tuple[float, float] | None = option(
         None,
         "Enlarge each training picture by a random factor between these two, and show a random "
-        "part of it; below 1, show it small, somewhere on white.",
+        "part of it; below 1, show it small, somewhere on white. "
+        "0.6,1.6 gained 3.7 points on photos from other stores (docs/recipes.md).",
         group=_AUGMENTATION,
         above=0,
         example="0.75,1.15",
@@ -57,7 +58,8 @@ class DataOptions:
     )
     rotate: float = option(
         0.0,
-        "Rotate each training picture by up to this many degrees, on white.",
+        "Rotate each training picture by up to this many degrees, on white. "
+        "15, with a zoom to 2 and colours of 0.3, lost 3.7 points on photos from other stores.",
         group=_AUGMENTATION,
         since="0.3",
         at_least=0,
@@ -66,7 +68,8 @@ class DataOptions:
     colour: float = option(
         0.0,
         "Multiply brightness, contrast and saturation of each training picture by random factors "
-        "between 1 minus this and 1 plus this.",
+        "between 1 minus this and 1 plus this. "
+        "0.2 made no difference on photos from other stores.",
         group=_AUGMENTATION,
         since="0.3",
         at_least=0,
@@ -75,7 +78,8 @@ class DataOptions:
     rand_augment: int = option(
         0,
         "Number of random changes per training picture that RandAugment chooses among moves and "
-        "colours.",
+        "colours. "
+        "2 lost 2.3 points on photos from other stores, in 8 epochs.",
         group=_AUGMENTATION,
         since="0.3",
         at_least=0,
@@ -99,7 +103,8 @@ class DataOptions:
     cutmix: float = option(
         0.0,
         "Like --mixup, but paste a rectangle of the other picture. With both, each picture gets "
-        "one of the two.",
+        "one of the two. "
+        "1 lost 7.0 points on photos from other stores, in 8 epochs: it needs far more.",
         group=_AUGMENTATION,
         since="0.3",
         at_least=0,

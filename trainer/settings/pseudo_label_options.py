@@ -16,7 +16,8 @@ class PseudoLabelOptions:
     pseudo_label_split: str | None = option(
         None,
         "Also train on these products, with the network's own guesses for labels: `test`, for "
-        "example. Labels that they have are not used. Default: none.",
+        "example. Labels that they have are not used. Gained 2.4 points on photos from other "
+        "stores (docs/recipes.md). Default: none.",
         group=_GROUP,
         since="0.3",
     )
