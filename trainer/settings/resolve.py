@@ -69,8 +69,10 @@ def with_preset(settings: Settings) -> Settings:
 
 
 def _without_missing_split(settings: Settings, data: CdiscountData) -> Settings:
-    """Leaves out a preset's pseudo labels if the data set lacks the split that they are for."""
+    """Leaves out pseudo labels for `none`, and a preset's if the data set lacks their split."""
     split = settings.pseudo_label_split
+    if split == "none":
+        return dataclasses.replace(settings, pseudo_label_split=None)
     if split is None or "pseudo_label_split" in settings.given or split in data.split_sizes:
         return settings
     logging.warning(

@@ -167,3 +167,7 @@ def test_a_presets_pseudo_labels_need_their_split(data, monkeypatch, caplog):
     assert "the split 'test', which this data set does not have" in caplog.text
     given = Settings.of(experiment="mine", pseudo_label_split="train[:9]")
     assert resolve(given, data).pseudo_label_split == "train[:9]"
+    assert resolve(dataclasses.replace(given, pseudo_label_split="none"), data) == resolve(
+        Settings.of(experiment="mine", pseudo_label_split="none"), data
+    )
+    assert resolve(Settings.of(pseudo_label_split="none"), data).pseudo_label_split is None
