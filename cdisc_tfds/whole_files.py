@@ -36,9 +36,7 @@ def whole_file(
       mode, **kwargs: as for `open`.
     """
     path = pathlib.Path(path)
-    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
-    # Random: processes in containers that share a disk may have the same number.
-    partial = path.with_name(f".{name}.{secrets.token_hex(4)}.partial")
+    partial = partial_path(path)
     try:
         with open(partial, mode, **kwargs) as file:
             yield file
@@ -49,6 +47,16 @@ def whole_file(
         sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    """A new name beside `path` for a file that is not whole yet: `.NAME.RANDOM.partial`.
+
+    It is random, because processes in containers that share a disk may have the same number.
+    """
+    path = pathlib.Path(path)
+    name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
+    return path.with_name(f".{name}.{secrets.token_hex(4)}.partial")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -13,6 +13,7 @@ repeats pieces that are missing, unreadable or of the wrong size.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 
@@ -49,42 +50,84 @@ def build_split(job: SplitJob, pool: Pool, on_progress: OnProgress) -> BuiltSpli
       BuildError: all of its products are unusable.
     """
     with job.file.unchanged():
-        tasks = job.prepare(pool.num_processes)
+        plan = job.prepare(pool.num_processes)
         if (built := BuiltSplit.load(job)) is not None:
             on_progress(2 * job.file.num_bytes, built.facts.num_products)
             return built
+        ordered = OrderedSplit.read(job, plan.tasks(), pool, on_progress)
+        ordered.shards.write(pool, on_progress)
+        built = ordered.built()
+    ordered.finish(built)
+    return built
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OrderedSplit:
+    """A split whose parts are finished, so that the place of each record is known.
+
+    Attributes:
+      job: the split's job.
+      tasks: those of the parts that the split needs.
+      order: the order of its products.
+      rejected: number of rejected items by kind.
+      shards: the shards, and where their records are.
+    """
+
+    job: SplitJob
+    tasks: list[PartTask]
+    order: SplitOrder
+    rejected: dict[str, int]
+    shards: ShardPlan
+
+    @classmethod
+    def read(
+        cls, job: SplitJob, tasks: list[PartTask], pool: Pool, on_progress: OnProgress
+    ) -> OrderedSplit:
+        """Makes the parts that are missing, and lists the rejected items; raises as `build_split`.
+
+        Args:
+          job, pool, on_progress: as for `build_split`.
+          tasks: those of all parts.
+        """
         parts = _make_parts(job, tasks, pool, on_progress)
         tasks = tasks[: len(parts)]
         tables = [task.table for task in tasks]
         order = SplitOrder.of(tables, parts, job.limit)
         rejected = _rejections(job, tables, parts, order)
-        plan = ShardPlan.of(job, tasks, parts, order)
-        if short := plan.short_parts():
+        shards = ShardPlan.of(job, tasks, parts, order)
+        if short := shards.short_parts():
             for number in short:
                 os.unlink(tables[number])
             _make_parts(job, tasks, pool, lambda num_bytes, products: None)
-        plan.write(pool, on_progress)
-        index = order.index(tables)
-        index.save(job.index_path)
-        built = BuiltSplit(
-            shard_names=[os.path.basename(shard.path) for shard in plan.shards],
-            shard_lengths=[shard.end - shard.begin for shard in plan.shards],
-            num_bytes=plan.num_bytes,
-            rejections_bytes=os.path.getsize(job.folder / REJECTIONS),
+        return cls(job, tasks, order, rejected, shards)
+
+    def built(self) -> BuiltSplit:
+        """The split, once its shards are finished. Writes its index."""
+        tables = [task.table for task in self.tasks]
+        index = self.order.index(tables)
+        index.save(self.job.index_path)
+        shards = self.shards.shards
+        return BuiltSplit(
+            shard_names=[os.path.basename(shard.path) for shard in shards],
+            shard_lengths=[shard.end - shard.begin for shard in shards],
+            num_bytes=self.shards.num_bytes,
+            rejections_bytes=os.path.getsize(self.job.folder / REJECTIONS),
             facts=SplitFacts(
                 len(index),
                 index.total_pictures,
-                rejected,
-                [shard.num_bytes for shard in plan.shards],
+                self.rejected,
+                [shard.num_bytes for shard in shards],
                 index.digest,
-                records_digest(index, order.contents(tables)),
+                records_digest(index, self.order.contents(tables)),
             ),
         )
-    built.save(job)
-    for task in tasks:
-        if task.records:
-            pathlib.Path(task.records).unlink(missing_ok=True)
-    return built
+
+    def finish(self, built: BuiltSplit) -> None:
+        """Saves the result, then deletes the copies of the records."""
+        built.save(self.job)
+        for task in self.tasks:
+            if task.records:
+                pathlib.Path(task.records).unlink(missing_ok=True)
 
 
 def _make_parts(

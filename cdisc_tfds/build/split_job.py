@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cdisc_tfds.build.identity import SplitFacts
+from cdisc_tfds.build.part_plan import PartPlan
 from cdisc_tfds.build.rejections import FILE as REJECTIONS
-from cdisc_tfds.build.sorted_parts import PartTask
 from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.manual_files import Source
 from cdisc_tfds.product_index import ProductIndex, ProductIndexError
@@ -66,7 +66,7 @@ class SplitJob:
     def index_path(self) -> pathlib.Path:
         return ProductIndex.path_in(self.folder, self.source.split)
 
-    def prepare(self, num_processes: int) -> list[PartTask]:
+    def prepare(self, num_processes: int) -> PartPlan:
         """The parts to make. Clears the folder if its contents are from another job."""
         description = self.folder / "job.json"
         found = _read_json(description)
@@ -77,21 +77,15 @@ class SplitJob:
             self.folder.mkdir(parents=True)
             part_bytes, reread = _part_bytes(self.file.num_bytes, num_processes), self.reread
             write_json(description, wanted | {"part_bytes": part_bytes, "reread": reread})
-        size = self.file.num_bytes
-        return [
-            PartTask(
-                path=self.file.path,
-                begin=begin,
-                end=min(begin + part_bytes, size),
-                split=self.source.split,
-                labelled=self.source.labelled,
-                keep_going=self.keep_going,
-                categories_csv=self.categories_csv,
-                records=None if reread else os.fspath(self.folder / f"part-{number:05d}.records"),
-                table=os.fspath(self.folder / f"part-{number:05d}.npz"),
-            )
-            for number, begin in enumerate(range(0, size, part_bytes))
-        ]
+        return PartPlan(
+            source=self.source,
+            file=self.file,
+            categories_csv=self.categories_csv,
+            folder=os.fspath(self.folder),
+            keep_going=self.keep_going,
+            part_bytes=part_bytes,
+            reread=reread,
+        )
 
     def _description(self) -> dict[str, Any]:
         """Everything that the folder's contents depend on."""

@@ -1,0 +1,56 @@
+"""How a split's file is divided into parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from cdisc_tfds.build.sorted_parts import PartTask
+from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.manual_files import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class PartPlan:
+    """The parts of a split. It is small, so that it can travel to other machines.
+
+    Attributes:
+      source: the split, its file, and whether it is labelled.
+      file: the identity of that file.
+      categories_csv: path of the build's own copy of category_names.csv.
+      folder: the split's own folder.
+      keep_going: skip damaged stretches instead of stopping.
+      part_bytes: bytes of the file in each part; the last one may have fewer.
+      reread: parts have a table only, because the shards are written from the file itself.
+    """
+
+    source: Source
+    file: SourceFile
+    categories_csv: str
+    folder: str
+    keep_going: bool
+    part_bytes: int
+    reread: bool
+
+    def __len__(self) -> int:
+        return -(-self.file.num_bytes // self.part_bytes)
+
+    def task(self, number: int) -> PartTask:
+        """The task to make a part, counted from 0 in the order of the file."""
+        begin = number * self.part_bytes
+        path = os.path.join(self.folder, f"part-{number:05d}")
+        return PartTask(
+            path=self.file.path,
+            begin=begin,
+            end=min(begin + self.part_bytes, self.file.num_bytes),
+            split=self.source.split,
+            labelled=self.source.labelled,
+            keep_going=self.keep_going,
+            categories_csv=self.categories_csv,
+            records=None if self.reread else f"{path}.records",
+            table=f"{path}.npz",
+        )
+
+    def tasks(self) -> list[PartTask]:
+        """All tasks, in the order of the file."""
+        return [self.task(number) for number in range(len(self))]
