@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.data import SPLITS, competition, num_bytes, without_room
@@ -50,8 +50,17 @@ _ONE_RUN = (
 _FLAT = 1.1  # two runs of the same build differ by up to a tenth
 
 
-def build_once(manual_dir: str, data_dir: str, **options: int | bool | None) -> float:
-    """Builds in this process and its children; returns the seconds to write all splits."""
+def build_once(
+    manual_dir: str, data_dir: str, beam: Sequence[str] = (), **options: int | bool | None
+) -> float:
+    """Builds in this process and its children; returns the seconds to write all splits.
+
+    Args:
+      manual_dir: folder of the competition's files.
+      data_dir: folder of the data set.
+      beam: options of Beam's pipeline, to build with it.
+      **options: options of the builder.
+    """
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -75,16 +84,22 @@ def build_once(manual_dir: str, data_dir: str, **options: int | bool | None) -> 
     builder._build = timed(builder._build)
     builder._build_with_tfds = timed(builder._build_with_tfds)
     config = tfds.download.DownloadConfig(manual_dir=manual_dir)
+    if beam:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        config.beam_options = PipelineOptions(flags=[f"--{option}" for option in beam])
     builder.download_and_prepare(download_config=config)
     return seconds[0]
 
 
-def measure_build(manual_dir: pathlib.Path, **options: int | bool | None) -> tuple[float, int]:
+def measure_build(
+    manual_dir: pathlib.Path, **options: int | bool | Sequence[str] | None
+) -> tuple[float, int]:
     """Builds in a fresh process; returns (seconds, peak bytes of that process and its children).
 
     Args:
       manual_dir: folder of the competition's files.
-      **options: options of the builder.
+      **options: those of `build_once`.
     """
     _read_all(manual_dir)
     with tempfile.TemporaryDirectory(dir=manual_dir.parent) as data_dir:

@@ -38,7 +38,18 @@ from benchmarks.table import Row, table
 from cdisc_tfds.machine import num_cores
 
 # In the order of the table.
-PARTS = ("build", "input", "steps", "precision", "inference", "serve", "start", "memory", "head")
+PARTS = (
+    "build",
+    "beam",
+    "input",
+    "steps",
+    "precision",
+    "inference",
+    "serve",
+    "start",
+    "memory",
+    "head",
+)
 _LIBRARIES = ("tensorflow", "keras", "tensorflow-datasets", "simplejpeg", "torch", "pillow")
 
 

@@ -527,7 +527,7 @@ def test_a_part_that_fails_is_told_and_the_others_run(tmp_path, capsys):
 
 
 def test_an_unknown_part_is_refused_by_name():
-    with pytest.raises(PartError, match="build, input, .*Received also: speed"):
+    with pytest.raises(PartError, match="build, beam, input, .*Received also: speed"):
         main(["--only=speed,input"])
 
 

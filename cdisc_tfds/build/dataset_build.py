@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from tensorflow_datasets.core.utils import shard_utils
 
+from cdisc_tfds.build.beam_build import build_on_beam, folder_of
+from cdisc_tfds.build.beam_runner import BeamRunner
 from cdisc_tfds.build.categories_file import CategoriesFile
 from cdisc_tfds.build.folder import BuildFolder
 from cdisc_tfds.build.options import BuildOptions
@@ -20,6 +22,7 @@ from cdisc_tfds.build.progress import BuildProgress
 from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.build.split_build import BuildError, build_split
 from cdisc_tfds.build.split_job import MIN_PART_BYTES, BuiltSplit, SplitJob
+from cdisc_tfds.build.unpacked_file import FOLDER as UNPACKED
 from cdisc_tfds.manual_files import Source
 
 # Records are slightly larger than documents. In addition, each process writes shards before the
@@ -37,8 +40,9 @@ def build_splits(
     limit: int | None,
     shard_config: shard_utils.ShardConfig,
     shard_name: Callable[[str, int, int], str],
-) -> dict[str, BuiltSplit]:
-    """Builds each split in `folder`, or the missing pieces of it; returns the splits by name.
+    beam: BeamRunner | None = None,
+) -> list[tuple[SplitJob, BuiltSplit]]:
+    """Builds each split in `folder`, or the missing pieces of it; returns jobs and results.
 
     Args:
       files: the `.bson` file of each split, and its identity.
@@ -48,13 +52,15 @@ def build_splits(
       limit: as in `SplitJob`.
       shard_config: TFDS's rule for the number of shards.
       shard_name: (split, shard number, number of shards) -> file name.
+      beam: the runner of a build on Beam; None builds with processes of this machine.
     """
     total = sum(file.num_bytes for file in files.values())
     wanted = max(1, min(options.num_processes, total // MIN_PART_BYTES))
-    space = space_for(total, wanted) + _bytes_within(files.values(), folder.path)
-    if limit is None:
-        folder.require_space(space)
-    reread = stays_in_page_cache(total) if options.reread is None else options.reread
+    space = space_for(total, wanted if beam is None else None)
+    space += _bytes_within(files.values(), folder.path)
+    reread = options.reread
+    if reread is None:  # other machines have none of the file in their memory
+        reread = beam is None and stays_in_page_cache(total)
     jobs = [
         SplitJob(
             source=source,
@@ -72,24 +78,42 @@ def build_splits(
         )
         for source, file in files.items()
     ]
+    if beam is not None:
+        jobs = [folder_of(job) for job in jobs]
+    folder.keep_only([job.folder.name for job in jobs] + [UNPACKED])
+    if limit is None:
+        folder.require_space(space)
     with (
         folder.clear_disk_errors(space),
-        Pool(wanted) as pool,
         BuildProgress(", ".join(source.split for source in files), total) as progress,
     ):
+        if beam is not None:
+            return list(zip(jobs, build_on_beam(jobs, beam, progress)))
+        return list(zip(jobs, _build_here(jobs, wanted, progress)))
+
+
+def _build_here(
+    jobs: list[SplitJob], num_processes: int, progress: BuildProgress
+) -> list[BuiltSplit]:
+    """Builds all splits with processes of this machine."""
+    with Pool(num_processes) as pool:
         try:
-            built = _build_all(jobs, pool, progress)
+            return _build_all(jobs, pool, progress)
         except concurrent.futures.process.BrokenProcessPool as error:
             raise BuildError(
                 "A process of the build was ended from outside: by a user, or by the system "
-                f"because memory was short. The build used {wanted}; use fewer with "
+                f"because memory was short. The build used {num_processes}; use fewer with "
                 "CDISCOUNT_NUM_PROCESSES. Started again, it continues."
             ) from error
-    return {source.split: one for source, one in zip(files, built)}
 
 
-def space_for(total: int, num_processes: int) -> int:
-    """Bytes that a build of files with `total` bytes needs in its folder."""
+def space_for(total: int, num_processes: int | None) -> int:
+    """Bytes that a build of files with `total` bytes needs in its folder.
+
+    On Beam (None), it holds all parts and all shards at the end: they are finished in any order.
+    """
+    if num_processes is None:
+        return int(2 * total * _SPACE_FACTOR)
     return int(total * _SPACE_FACTOR) + min(total, num_processes * _SPACE_PER_PROCESS)
 
 

@@ -11,7 +11,7 @@ import errno
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cdisc_tfds.file_lock import locked
 from cdisc_tfds.whole_files import can_create, sync_file, sync_folder, write_json
@@ -68,6 +68,12 @@ class BuildFolder:
         for pattern in (".*.partial", "*.written"):
             for path in self.path.rglob(pattern):
                 path.unlink()
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Removes all folders in it but those with these names: the work of other builds."""
+        for path in self.path.iterdir():
+            if path.is_dir() and path.name not in names:
+                shutil.rmtree(path)
 
     def require_space(self, needed: int) -> None:
         """Raises DiskFullError unless free space and finished files add up to `needed` bytes."""

@@ -95,6 +95,12 @@ class Merge:
             begin = last
         return MergeTask(path, pieces, whole.stretches)
 
+    def slice(self, begin: int, end: int) -> Merge:
+        """The locations of records `begin` to `end` alone."""
+        return Merge(
+            self.records, self.part[begin:end], self.offset[begin:end], self.size[begin:end]
+        )
+
     def release(self, begin: int, end: int) -> None:
         """Frees the disk space of records `begin` to `end`, and of all later ones.
 

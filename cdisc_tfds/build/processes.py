@@ -57,7 +57,7 @@ class Pool:
         if self._executor is None:
             return _Now(function, argument)
         with self._lock, _light_children():
-            return self._executor.submit(_without_collector, function, argument)
+            return self._executor.submit(without_collector, function, argument)
 
 
 def _executor(num_processes: int) -> concurrent.futures.ProcessPoolExecutor | None:
@@ -86,11 +86,11 @@ class _Now(concurrent.futures.Future[Any]):
 
     def result(self, timeout: float | None = None) -> Any:
         if not self.done():
-            self.set_result(_without_collector(self._function, self._argument))
+            self.set_result(without_collector(self._function, self._argument))
         return super().result(timeout)
 
 
-def _without_collector(function: Callable[[Any], Any], argument: Any) -> Any:
+def without_collector(function: Callable[[Any], Any], argument: Any) -> Any:
     """Calls the function with Python's garbage collector off.
 
     Products create no reference cycles, but so many objects that the collector took a tenth of the

@@ -103,6 +103,15 @@ class Reread:
             self.num_pictures[begin:end],
         )
 
+    def slice(self, begin: int, end: int) -> Reread:
+        """The locations of records `begin` to `end` alone."""
+        return dataclasses.replace(
+            self,
+            offset=self.offset[begin:end],
+            size=self.size[begin:end],
+            num_pictures=self.num_pictures[begin:end],
+        )
+
     def release(self, begin: int, end: int) -> None:
         """Does nothing: rereading takes no disk space."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -86,6 +87,12 @@ class SplitJob:
             part_bytes=part_bytes,
             reread=reread,
         )
+
+    def digest(self, num_processes: int) -> str:
+        """16 hexadecimal digits that depend on the input, and on all parts and shards."""
+        part_bytes = _part_bytes(self.file.num_bytes, num_processes)
+        values = self._description() | {"part_bytes": part_bytes, "reread": self.reread}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
     def _description(self) -> dict[str, Any]:
         """Everything that the folder's contents depend on."""

@@ -14,6 +14,7 @@ from absl import logging
 
 from cdisc_tfds import manual_files, product_grid
 from cdisc_tfds.build import rejections
+from cdisc_tfds.build.beam_runner import BeamRunner
 from cdisc_tfds.build.categories_file import digest_of
 from cdisc_tfds.build.dataset_build import build_splits, join_files
 from cdisc_tfds.build.folder import BuildFolder
@@ -192,6 +193,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     self._require_same_origin(download_config, download_dir)
                 prepare(**arguments)
                 return
+            self._require_beam(download_config)
             with folder.locked():
                 if folder.has_unproven_dataset:
                     folder.remove_unproven()
@@ -199,6 +201,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     self._require_usable(self._manual_dir(download_config, download_dir))
                 prepare(**arguments)
                 folder.finish()
+
+    def _require_beam(self, download_config: tfds.download.DownloadConfig | None) -> None:
+        """Raises BeamOptionsError if a build on Beam is asked for, but not possible."""
+        config = download_config or tfds.download.DownloadConfig()
+        beam = BeamRunner.of(config.beam_runner, config.beam_options)
+        if beam is not None:
+            beam.require_usable(alone=self._needs_stock_writer(config))
 
     def _require_same_origin(
         self,
@@ -269,7 +278,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         super()._download_and_prepare(dl_manager, download_config)
 
     def _build(self, download_config: tfds.download.DownloadConfig) -> dict[str, SplitFacts]:
-        """Builds with several processes."""
+        """Builds with several processes, or on a runner of Beam."""
         folder = self._build_folder
         templates = {source.split: self._template(source.split) for source in self._inputs.files}
         built = build_splits(
@@ -282,26 +291,26 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             shard_name=lambda split, shard, shards: (
                 templates[split].sharded_filepath(shard_index=shard, num_shards=shards).name
             ),
+            beam=BeamRunner.of(download_config.beam_runner, download_config.beam_options),
         )
-        for split, result in built.items():
-            index = ProductIndex.path_in(folder.path / split, split)
-            for path in [index, *(folder.path / split / name for name in result.shard_names)]:
+        for job, result in built:
+            for path in [job.index_path, *(job.folder / name for name in result.shard_names)]:
                 folder.link(path, pathlib.Path(self.data_path / path.name))
         join_files(
-            [folder.path / split / rejections.FILE for split in built],
+            [job.folder / rejections.FILE for job, _ in built],
             pathlib.Path(self.data_path / rejections.FILE),
         )
         split_infos = [
             tfds.core.SplitInfo(
-                name=split,
+                name=job.source.split,
                 shard_lengths=result.shard_lengths,
                 num_bytes=result.num_bytes,
-                filename_template=templates[split],
+                filename_template=templates[job.source.split],
             )
-            for split, result in built.items()
+            for job, result in built
         ]
         self.info.set_splits(tfds.core.SplitDict(split_infos))
-        return {split: result.facts for split, result in built.items()}
+        return {job.source.split: result.facts for job, result in built}
 
     def _template(self, split: str) -> tfds.core.ShardedFileTemplate:
         return tfds.core.ShardedFileTemplate(
@@ -316,8 +325,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             self._options.stock_writer
             or self.info.file_format != tfds.core.FileFormat.TFRECORD
             or download_config.nondeterministic_order
-            or download_config.beam_runner
-            or download_config.beam_options
             or download_config.max_examples_per_split == 0
         )
 

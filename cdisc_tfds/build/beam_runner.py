@@ -1,0 +1,149 @@
+"""Runs the pieces of a build on a runner of Apache Beam."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+# What `tfds build` reads on its command line.
+_FLAG = "--beam_pipeline_options"
+
+
+class BeamOptionsError(ValueError):
+    """Beam, or its runner, cannot be used as asked."""
+
+
+class BeamRunError(RuntimeError):
+    """The runner did not finish its work."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamRunner:
+    """A runner and its options, as TFDS's `DownloadConfig` holds them.
+
+    Attributes:
+      runner: a `PipelineRunner`, the name of one, or None: the one that the options name.
+      options: `PipelineOptions`, or None.
+    """
+
+    runner: Any
+    options: Any
+
+    @classmethod
+    def of(cls, runner: Any, options: Any) -> BeamRunner | None:
+        """None if neither is given: the build then runs on this machine, without Beam."""
+        return None if runner is None and options is None else cls(runner, options)
+
+    def require_usable(self, alone: bool = False) -> None:
+        """Raises BeamOptionsError if Beam is missing, or refuses the runner or an option.
+
+        Args:
+          alone: whether other options of the build need TFDS's own writer in one process.
+        """
+        pipeline = self._pipeline()
+        if alone:
+            raise BeamOptionsError(
+                "A build on Beam writes TFRecord files in TFDS's order. Received, with runner "
+                "options of Beam: another --file_format, --nondeterministic_order, "
+                "CDISCOUNT_STOCK_WRITER=1 or a limit of 0 products. Leave out one or the other."
+            )
+        if unknown := _unknown(pipeline):
+            raise BeamOptionsError(
+                f"{_FLAG} must hold options that Beam knows with its "
+                f"{type(pipeline.runner).__name__}. Received also: {', '.join(unknown)}. Check "
+                "their names; a value cannot contain a comma."
+            )
+
+    def run(self, name: str, function: Callable[[Any], None], pieces: Sequence[Any]) -> None:
+        """Calls the function with each of the pieces, on the runner's workers.
+
+        A worker may call it several times with the same piece.
+
+        Args:
+          name: what the pieces are; it is shown by the runner's own pages.
+          function: a function of a module, or a `functools.partial` of one.
+          pieces: small values; they travel in the pipeline's description.
+
+        Raises:
+          BeamOptionsError: as for `require_usable`.
+          BeamRunError: the runner fails.
+        """
+        pipeline = self._pipeline()
+        beam = _beam()
+        # Create spreads its values over the workers by a shuffle: of these pieces, not of pictures.
+        _ = pipeline | f"{name} to make" >> beam.Create(pieces) | name >> beam.Map(function)
+        runner = type(pipeline.runner).__name__
+        try:
+            result = pipeline.run()
+            try:
+                state = result.wait_until_finish()
+            except KeyboardInterrupt:
+                with contextlib.suppress(NotImplementedError):
+                    result.cancel()
+                raise
+        except Exception as error:  # whatever the runner raises
+            raise BeamRunError(f"Beam's {runner} failed: {_gist(error)}") from error
+        state = state or result.state
+        if state != beam.runners.runner.PipelineState.DONE:
+            raise BeamRunError(f"Beam's {runner} ended in the state {state}.")
+
+    def _pipeline(self) -> Any:
+        beam = _beam()
+        options = self.options
+        if options is None:
+            options = beam.options.pipeline_options.PipelineOptions(flags=[])
+        with _refused():
+            options.get_all_options()  # parses them: the values may be of other types
+            return beam.Pipeline(runner=self.runner, options=options)
+
+
+def _beam() -> Any:
+    try:
+        import apache_beam
+        import apache_beam.options.pipeline_options
+        import apache_beam.runners.runner
+    except ImportError as error:
+        raise BeamOptionsError(
+            f"A build on Beam needs Apache Beam, which cannot be imported here ({error}). Install "
+            "it: pip install 'apache-beam>=2.70,<3'. Without runner options, the build needs none."
+        ) from error
+    return apache_beam
+
+
+@contextlib.contextmanager
+def _refused() -> Iterator[None]:
+    """Turns a refusal of Beam into BeamOptionsError. Its parser prints and exits."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            yield
+    except SystemExit as error:
+        raise BeamOptionsError(_refusal(printed.getvalue())) from error
+    except (ValueError, TypeError, ImportError, AttributeError, NotImplementedError) as error:
+        raise BeamOptionsError(_refusal(str(error))) from error
+
+
+def _refusal(text: str) -> str:
+    told = text.rpartition(" error: ")[2].strip()
+    return f"{_FLAG} must name a runner of Beam and its options. Beam refuses them: {told}"
+
+
+def _unknown(pipeline: Any) -> list[str]:
+    """Names of options that no part of Beam knows. It would only drop them, with a warning."""
+    from apache_beam.runners.portability.portable_runner import PortableRunner
+
+    if isinstance(pipeline.runner, PortableRunner):
+        return []  # its job server may know more
+    options = pipeline.options
+    known = options.get_all_options()
+    given = options.get_all_options(drop_default=True, retain_unknown_options=True)
+    return sorted(set(given) - set(known))
+
+
+def _gist(error: Exception) -> str:
+    """The last line of a message, which may be a whole trace."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
