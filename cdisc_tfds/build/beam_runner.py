@@ -122,12 +122,17 @@ def _refused() -> Iterator[None]:
             yield
     except SystemExit as error:
         raise BeamOptionsError(_refusal(printed.getvalue())) from error
-    except (ValueError, TypeError, ImportError, AttributeError, NotImplementedError) as error:
+    except ImportError as error:
+        raise BeamOptionsError(
+            f"{_refusal(str(error))}. Install what this runner needs; for Dask: pip install "
+            "'cdiscount-image-classification[dask]'."
+        ) from error
+    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise BeamOptionsError(_refusal(str(error))) from error
 
 
 def _refusal(text: str) -> str:
-    told = text.rpartition(" error: ")[2].strip()
+    told = text.rpartition(" error: ")[2].strip()  # the parser's last line, or all of another text
     return f"{_FLAG} must name a runner of Beam and its options. Beam refuses them: {told}"
 
 
