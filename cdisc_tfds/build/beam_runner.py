@@ -5,11 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 # What `tfds build` reads on its command line.
 _FLAG = "--beam_pipeline_options"
+_POLL = 0.2  # seconds
+# How the error of Beam's `SubprocessSdkWorker` begins.
+_LOST = "Worker subprocess exited"
 
 
 class BeamOptionsError(ValueError):
@@ -76,19 +80,21 @@ class BeamRunner:
         # Create spreads its values over the workers by a shuffle: of these pieces, not of pictures.
         _ = pipeline | f"{name} to make" >> beam.Create(pieces) | name >> beam.Map(function)
         runner = type(pipeline.runner).__name__
-        try:
-            result = pipeline.run()
+        run = _Run(pipeline)
+        with _lost_workers() as lost:
+            run.start()
             try:
-                state = result.wait_until_finish()
+                while run.is_alive() and not lost:
+                    run.join(_POLL)
             except KeyboardInterrupt:
-                with contextlib.suppress(NotImplementedError):
-                    result.cancel()
+                run.cancel()
                 raise
-        except Exception as error:  # whatever the runner raises
-            raise BeamRunError(f"Beam's {runner} failed: {_gist(error)}") from error
-        state = state or result.state
-        if state != beam.runners.runner.PipelineState.DONE:
-            raise BeamRunError(f"Beam's {runner} ended in the state {state}.")
+        if lost:
+            raise BeamRunError(f"Beam's {runner} lost a worker and does not replace it: {lost[0]}.")
+        if run.error is not None:
+            raise BeamRunError(f"Beam's {runner} failed: {_gist(run.error)}") from run.error
+        if run.state != beam.runners.runner.PipelineState.DONE:
+            raise BeamRunError(f"Beam's {runner} ended in the state {run.state}.")
 
     def _pipeline(self) -> Any:
         beam = _beam()
@@ -98,6 +104,56 @@ class BeamRunner:
         with _refused():
             options.get_all_options()  # parses them: the values may be of other types
             return beam.Pipeline(runner=self.runner, options=options)
+
+
+class _Run(threading.Thread):
+    """Runs a pipeline. Its thread does not keep the process alive: a runner may wait forever.
+
+    Attributes:
+      state: the state in which the pipeline ended; None if it failed.
+      error: what the runner raised, whatever that is; None if it did not.
+    """
+
+    def __init__(self, pipeline: Any):
+        super().__init__(daemon=True)
+        self._pipeline, self._result = pipeline, None
+        self.state: str | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._result = result = self._pipeline.run()
+            self.state = result.wait_until_finish() or result.state
+        except Exception as error:
+            self.error = error
+
+    def cancel(self) -> None:
+        """Asks the runner to stop, if it can."""
+        if self._result is not None:
+            with contextlib.suppress(NotImplementedError):
+                self._result.cancel()
+
+
+@contextlib.contextmanager
+def _lost_workers() -> Iterator[list[str]]:
+    """What Beam's own runner says of its worker processes that end; it then waits for them forever.
+
+    It says so in an exception of a thread, which nobody handles.
+    """
+    lost: list[str] = []
+    usual = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if _LOST in str(args.exc_value):
+            lost.append(str(args.exc_value))
+        else:
+            usual(args)
+
+    threading.excepthook = hook
+    try:
+        yield lost
+    finally:
+        threading.excepthook = usual
 
 
 def _beam() -> Any:

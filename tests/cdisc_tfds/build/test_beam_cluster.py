@@ -1,17 +1,16 @@
-"""The build on a cluster that consists of several processes: Beam's Dask runner."""
+"""The build on Beam in several processes, and with some of them killed."""
 
 import functools
-import os
-import signal
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from cdisc_tfds.build import beam_build, merged_shards, split_job
+from cdisc_tfds.build.split_build import BuildError
 from tests.cdisc_tfds.build.test_split_build import files, odd_competition
 from tests.cdisc_tfds.test_dataset_builder import build
+from tests.helpers.dying_workers import dies_once
 
-distributed = pytest.importorskip("distributed", reason="needs the extra `dask`")
 __all__ = ["odd_competition"]
 CONFIG = {"num_shards": 3}
 
@@ -27,6 +26,7 @@ def small_parts(monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     """A scheduler, and two workers in processes of their own; a killed one is replaced."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra `dask`")
     options = {"host": "127.0.0.1", "dashboard_address": None, "threads_per_worker": 1}
     with distributed.LocalCluster(n_workers=2, processes=True, **options) as cluster:
         yield cluster
@@ -41,14 +41,6 @@ def on(cluster):
     return CONFIG | {"beam_options": PipelineOptions(flags=flags)}
 
 
-def dies_once(mark, function, plans, piece):
-    """Runs in a worker: the first one that gets there is gone just before it renames its file."""
-    if piece[0] == "train" and not mark.exists():
-        mark.touch()
-        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-    function(plans, piece)
-
-
 @pytest.mark.parametrize("killed", [False, True], ids=["undisturbed", "killed in each stage"])
 def test_equal_to_the_local_build(tmp_path, odd_competition, cluster, monkeypatch, killed):
     """Nothing is doubled or lost, whichever worker ends."""
@@ -60,3 +52,20 @@ def test_equal_to_the_local_build(tmp_path, odd_competition, cluster, monkeypatc
     there = build(tmp_path / "there", odd_competition, config=on(cluster))
     assert [mark.exists() for mark in marks] == [killed, killed]
     assert files(there) == files(here)
+
+
+@pytest.mark.parametrize("stage", ["make_one_part", "write_one_shard"])
+def test_beams_own_runner_does_not_replace_a_killed_worker(
+    tmp_path, odd_competition, monkeypatch, stage
+):
+    """It would wait forever: the build ends, keeps what is finished, and can be repeated."""
+    flags = ["--runner=DirectRunner", "--direct_running_mode=multi_processing"]
+    config = CONFIG | {"beam_options": PipelineOptions(flags=[*flags, "--direct_num_workers=2"])}
+    with monkeypatch.context() as patch:
+        function = functools.partial(dies_once, tmp_path / stage, getattr(beam_build, stage))
+        patch.setattr(beam_build, stage, function)
+        with pytest.raises(BuildError, match=r"lost a worker and does not replace it: .*continues"):
+            build(tmp_path / "there", odd_competition, config=config)
+    assert (tmp_path / "there" / "cdiscount" / "1.0.0.building").exists()
+    there = build(tmp_path / "there", odd_competition, config=config)
+    assert files(there) == files(build(tmp_path / "here", odd_competition, config=CONFIG))
