@@ -188,7 +188,8 @@ def _refused() -> Iterator[None]:
 
 
 def _refusal(text: str) -> str:
-    told = text.rpartition(" error: ")[2].strip()  # the parser's last line, or all of another text
+    # The parser's last line, or all of another text.
+    told = " ".join(text.rpartition(" error: ")[2].split())
     return f"{_FLAG} must name a runner of Beam and its options. Beam refuses them: {told}"
 
 

@@ -223,7 +223,7 @@ def test_a_worker_says_what_it_does_not_see(tmp_path, competition, monkeypatch):
         (["runner=Nothing"], r"Beam refuses them: Unexpected pipeline runner: Nothing\."),
         (["direct_num_workers=x"], r"Beam refuses them: argument --direct_num_workers: invalid"),
         (["runner=nothing.at.All"], r"Beam refuses them: .*Install what this runner needs; for"),
-        (["runner=DataflowRunner", "region=x"], r"Beam refuses them: .*project"),
+        (["runner=DataflowRunner", "region=x"], r"Beam refuses them: Pipeline has validations e"),
         (["runner=DirectRunner", "direct_workers=2"], r"Received also: direct_workers\. Check"),
     ],
 )
