@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import time
 import types
 from typing import Protocol
 
@@ -11,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
-from cdisc_tfds.progress_line import ProgressLine
+from cdisc_tfds.progress_line import ProgressLine, duration
 from trainer.prediction.embedding_options import SEARCHES
 
 # Up to here, exact search takes minutes on a few cores. It grows with the square of the number.
 EXACT_PRODUCTS = 100_000
 _QUERIES = 1024
 _BLOCK = 65536  # products that queries are compared with at a time
+_ADDED = 4096  # products that a graph gets at a time: seconds of a few cores
 _INSTALL = "pip install 'cdiscount-image-classification[neighbours]'"
 # Of the graph (HNSW): links of a node, and how many nodes are looked at. BUILD_NOTES has recalls.
 _LINKS, _LOOK_BUILDING, _LOOK_SEARCHING = 16, 128, 128
@@ -208,12 +210,14 @@ class GraphIndex:
             expansion_add=_LOOK_BUILDING,
             expansion_search=_LOOK_SEARCHING,
         )
-        line = ProgressLine("indexing", len(features), "products")
-        for start in range(0, len(features), _BLOCK):
-            part = features[start : start + _BLOCK]
+        begun = time.monotonic()
+        line = ProgressLine("building the graph", len(features), "products")
+        for start in range(0, len(features), _ADDED):
+            part = features[start : start + _ADDED]
             self._index.add(np.arange(start, start + len(part)), part, threads=num_cores())
             line.update(start + len(part))
-        line.close()
+        took = duration(time.monotonic() - begun)
+        line.close(f"Built the graph of {len(features):,} products in {took}.")
 
     def nearest(
         self, queries: np.ndarray, k: int, *, progress: bool = False
