@@ -30,6 +30,7 @@ class Options(NetworkOptions, SimilarOptions, ServiceOptions, RunSelection):
 def main(options: Options) -> int:
     """Loads the networks, and answers until a signal comes."""
     options.require_consistent()
+    options.require_file()
     require_packages()
     import asyncio
     import pathlib
@@ -37,7 +38,7 @@ def main(options: Options) -> int:
 
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
     from trainer.prediction.loaded_runs import load_runs
-    from trainer.runs.embedding_origin import EmbeddingFile
+    from trainer.runs.embedding_origin import EmbeddingFile, FeatureRun
     from trainer.service.application import Model, Service
     from trainer.service.engine import Engine
     from trainer.service.metrics import Metrics
@@ -48,7 +49,8 @@ def main(options: Options) -> int:
     sock = bound_socket(options.host, options.port)
     file = None if options.similar is None else EmbeddingFile.open(options.similar)
     runs = load_runs(options, options, options.mean)
-    similar = None if file is None else load_similar(file, options, runs, options.folders[0])
+    named = [FeatureRun(one, options.checkpoint, options.data_dir) for one in options.folders]
+    similar = None if file is None else load_similar(file, options, runs, named)
     folders = [pathlib.Path(folder).absolute().name for folder in options.folders]
     weights = runs.members[0].weights
     epoch = weights.epoch if len(folders) == 1 and weights is not None else None

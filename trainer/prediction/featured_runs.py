@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from trainer.prediction.picture_features import FeatureBases
 from trainer.prediction.predictor import finite, view_of
 from trainer.prediction.product_embeddings import product_features
 from trainer.prediction.views import Views
-from trainer.runs.embedding_origin import EmbeddingFile
+from trainer.runs.embedding_origin import EmbeddingFile, FeatureRun
 
 
 class Featured(Protocol):
@@ -160,13 +161,20 @@ class FeaturedRuns:
         return self.runs.joined(batches), features
 
 
-def featured_runs(runs: LoadedRuns, file: EmbeddingFile) -> FeaturedRuns:
+def featured_runs(
+    runs: LoadedRuns, file: EmbeddingFile, named: Sequence[FeatureRun]
+) -> FeaturedRuns:
     """The runs with the features of a file's weights, traced in the thread that loaded them.
+
+    Args:
+      runs: the runs.
+      file: the file.
+      named: the same runs, as their user names them.
 
     Raises:
       EmbeddingFileError: if no run has the weights that the file was made from.
     """
-    place = file.place_of_weights([member.feature_weights for member in runs.members])
+    place = file.place_of_weights(named, [member.feature_weights for member in runs.members])
     member = runs.members[place]
     featured: FeaturedNetwork | FeaturedFusion
     if isinstance(member, LoadedFusion):

@@ -16,7 +16,7 @@ from trainer.prediction.neighbours import chosen, nearest_among, require_searcha
 from trainer.prediction.picture_features import FeatureReader
 from trainer.prediction.product_embeddings import embed, load_bases
 from trainer.runs.embedding_file import SUFFIXES, Embeddings, check_output
-from trainer.runs.embedding_origin import EmbeddingFile, EmbeddingOrigin
+from trainer.runs.embedding_origin import EmbeddingFile, EmbeddingOrigin, FeatureRun
 from trainer.runs.folder import RunFolder
 
 
@@ -80,11 +80,12 @@ def make_embeddings(
     data = open_dataset(options.data_dir or config.data_dir)
     run.require_categories(data.categories)
     split = data.split(spec)
-    searched = _searched(data, options, split)  # before the long work
+    named = FeatureRun(os.fspath(run_dir), options.checkpoint, options.data_dir)
+    searched = _searched(data, options, split, named)  # before the long work
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     bases = load_bases(run, options.checkpoint, options.flip)
     if searched.file is not None:
-        searched.file.place_of_weights([[member.weights for member in bases.members]])
+        searched.file.place_of_weights([named], [[member.weights for member in bases.members]])
     reader = FeatureReader(bases, options.batch_size or config.eval_batch_size, decoder)
     category_ids = data.categories.category_ids
     embeddings = embed(reader, split, category_ids)
@@ -100,7 +101,7 @@ def make_embeddings(
         others = (
             embed(reader, searched.split, category_ids)
             if searched.file is None
-            else searched.file.read()
+            else searched.file.read(named)
         )
         among = OtherProducts(others, searched.split)
     if options.neighbours:
@@ -132,14 +133,16 @@ class _Searched:
         }
 
 
-def _searched(data: CdiscountData, options: EmbeddingOptions, split: Split) -> _Searched:
+def _searched(
+    data: CdiscountData, options: EmbeddingOptions, split: Split, run: FeatureRun
+) -> _Searched:
     """The products to search, after a check that enough of them can be found."""
     searched = _Searched(split)
     if options.among is not None:
         if pathlib.Path(options.among).suffix in SUFFIXES:
             file = EmbeddingFile.open(options.among)
             file.require_flip(options.flip)
-            searched = _Searched(file.split_in(data), file)
+            searched = _Searched(file.split_in(data, run), file)
         else:
             searched = _Searched(data.split(options.among))
     if options.neighbours:

@@ -14,8 +14,22 @@ from trainer.runs.checkpoint import sha256_of
 from trainer.runs.embedding_file import EmbeddingFileError, Embeddings
 from trainer.runs.output_file import made_from_path, write_made_from
 from trainer.runs.run_weights import RunWeights
+from trainer.terminal.command import quoted
 
-_WRITE = "`python -m trainer.embed --run_dir={run} --split={split} --output={path}{flip}`"
+
+@dataclasses.dataclass(frozen=True)
+class FeatureRun:
+    """A run as its user names it to `trainer.embed`.
+
+    Attributes:
+      folder: of the run, plain or fused.
+      checkpoint: `best` or `last`; the members of a fused run have their best in any case.
+      data_dir: where the data set is; None: where the run found it.
+    """
+
+    folder: str
+    checkpoint: str = "best"
+    data_dir: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +99,11 @@ class EmbeddingFile:
             ) from error
         return cls(path, origin, sha256)
 
-    def read(self) -> Embeddings:
+    def read(self, run: FeatureRun) -> Embeddings:
         """The features.
+
+        Args:
+          run: what could write the file again.
 
         Raises:
           EmbeddingFileError: if the file cannot be read, or is not the one that was written.
@@ -96,28 +113,43 @@ class EmbeddingFile:
             raise EmbeddingFileError(
                 f"{made_from_path(self.path)} must have been written with {self.path}. The file's "
                 "SHA-256 is another than it says: one of them was changed or replaced. Copy both "
-                f"again, or write them again with {self._command(self.origin.runs)}."
+                f"again, or write them again with `{self.command(run)}`."
             )
         return features
 
-    def place_of_weights(self, candidates: Sequence[Sequence[RunWeights]]) -> int:
-        """Which of these are the weights that the features were made with.
+    def place_of_weights(
+        self, runs: Sequence[FeatureRun], weights: Sequence[Sequence[RunWeights]]
+    ) -> int:
+        """Which of these runs has the weights that the features were made with.
 
         Args:
-          candidates: for each run, the weights of each network that gives features.
+          runs: the runs.
+          weights: of each run, those of each network that gives features; empty if none does.
 
         Raises:
-          EmbeddingFileError: if none of them are.
+          EmbeddingFileError: if none has them.
         """
         wanted = [one["sha256"] for one in self.origin.runs]
-        for place, weights in enumerate(candidates):
-            if [one.sha256 for one in weights] == wanted:
+        for place, own in enumerate(weights):
+            if own and [one.sha256 for one in own] == wanted:
                 return place
-        own = [[dataclasses.asdict(one) for one in weights] for weights in candidates]
+        able = [
+            (run, [dataclasses.asdict(one) for one in own])
+            for run, own in zip(runs, weights, strict=True)
+            if own
+        ]
+        if not able:
+            folders = ", ".join(run.folder for run in runs)
+            raise EmbeddingFileError(
+                f"The features of {self.path} can be compared only with those of a plain or a "
+                "fused run: the networks of a run of two stages see products differently. "
+                f"Received: {folders}. Leave the file out, or choose another run."
+            )
+        received = ", or ".join(_named(own) for _, own in able)
         raise EmbeddingFileError(
             f"Features can be compared only with those of the same weights. {self.path} has those "
-            f"of {_named(self.origin.runs)}; here are {', or '.join(map(_named, own))}. Write the "
-            f"file again with {self._command(own[0])}."
+            f"of {_named(self.origin.runs)}; here are {received}. Write the file again with "
+            f"`{self.command(able[0][0])}`."
         )
 
     def require_flip(self, flip: bool) -> None:
@@ -130,8 +162,12 @@ class EmbeddingFile:
                 f"command {ways[self.origin.flip]}."
             )
 
-    def split_in(self, data: CdiscountData) -> Split:
+    def split_in(self, data: CdiscountData, run: FeatureRun) -> Split:
         """The split of the products, with the data set's records.
+
+        Args:
+          data: the data set.
+          run: what could write the file again.
 
         Raises:
           EmbeddingFileError: if the split is of other products there.
@@ -143,18 +179,22 @@ class EmbeddingFile:
                 f"The products of {self.path} must be those of {split.spec} in the data set. In "
                 f"{os.path.dirname(split.files[0].path)}, {split.spec} has other products: it is "
                 "another data set, or was built anew. Name the right one with --data_dir, or "
-                f"write the file again with {self._command(self.origin.runs)}."
+                f"write the file again with `{self.command(run)}`."
             )
         return split
 
-    def _command(self, runs: Sequence[Mapping[str, Any]]) -> str:
-        """The command that writes the file."""
-        run = runs[0]["run"] if len(runs) == 1 else "RUN"  # a fused run has several
-        flip = " --flip" if self.origin.flip else ""
-        return _WRITE.format(run=run, split=self.origin.split, path=self.path, flip=flip)
+    def command(self, run: FeatureRun) -> str:
+        """The command line that writes the file of this run's features, without neighbours."""
+        words = ["python", "-m", "trainer.embed", f"--run_dir={run.folder}"]
+        words += [f"--split={self.origin.split}", f"--output={self.path}"]
+        if run.checkpoint != "best":
+            words.append(f"--checkpoint={run.checkpoint}")
+        if run.data_dir is not None:
+            words.append(f"--data_dir={run.data_dir}")
+        if self.origin.flip:
+            words.append("--flip")
+        return quoted(*words)
 
 
 def _named(runs: Sequence[Mapping[str, Any]]) -> str:
-    if not runs:
-        return "no network that has features"
     return " and ".join(f"{one['run']} (weights {str(one['sha256'])[:12]})" for one in runs)

@@ -6,7 +6,7 @@ The service works without them: its answers and its page then do not mention the
 from __future__ import annotations
 
 import dataclasses
-import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.featured_runs import FeaturedRuns, featured_runs
 from trainer.prediction.loaded_runs import LoadedRuns, PicturesBySize
 from trainer.prediction.similar_products import SimilarProduct, SimilarProducts
-from trainer.runs.embedding_origin import EmbeddingFile
+from trainer.runs.embedding_origin import EmbeddingFile, FeatureRun
 from trainer.runs.folder import RunFolder
 from trainer.service.similar_options import SimilarOptions
 from trainer.service.thumbnails import Thumbnails
@@ -66,7 +66,7 @@ class Similar:
 
 
 def load_similar(
-    file: EmbeddingFile, options: SimilarOptions, runs: LoadedRuns, folder: str | os.PathLike[str]
+    file: EmbeddingFile, options: SimilarOptions, runs: LoadedRuns, named: Sequence[FeatureRun]
 ) -> Similar:
     """Loads the products of a file of features.
 
@@ -74,17 +74,19 @@ def load_similar(
       file: the file.
       options: how they are searched, and where the data set is.
       runs: what predicts.
-      folder: of the first run, which knows where the data set is.
+      named: the same runs, as their user names them; the one that gives the features knows where
+        the data set is.
 
     Raises:
       EmbeddingFileError: if the file is damaged, or is of other weights or another data set.
       NeighbourError: if the library for an approximate search is missing.
       DatasetError, LabelMapError: if the data set is not there, or has other categories.
     """
-    featured = featured_runs(runs, file)
-    run = RunFolder(folder)
+    featured = featured_runs(runs, file, named)
+    own = named[featured.place]
+    run = RunFolder(own.folder)
     data = open_dataset(options.data_dir or run.config.data_dir)
     run.require_categories(data.categories)
-    split = file.split_in(data)
-    products = SimilarProducts(file.read(), data.categories, options.search)
-    return Similar(featured, products, Thumbnails(split), options.neighbours, split.spec)
+    split = file.split_in(data, own)
+    products = SimilarProducts(file.read(own), data.categories, options.method)
+    return Similar(featured, products, Thumbnails(split), options.number, split.spec)

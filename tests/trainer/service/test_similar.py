@@ -17,7 +17,7 @@ from trainer.prediction.loaded_runs import load_runs
 from trainer.prediction.options import NetworkOptions
 from trainer.prediction.run_selection import RunSelection
 from trainer.runs.embedding_file import EmbeddingFileError
-from trainer.runs.embedding_origin import EmbeddingFile, EmbeddingOrigin
+from trainer.runs.embedding_origin import EmbeddingFile, EmbeddingOrigin, FeatureRun
 from trainer.service.page import page
 from trainer.service.thumbnails import Thumbnails
 
@@ -37,7 +37,7 @@ def products(data):
 @pytest.fixture(scope="module")
 def similar(runs, run_folder, data, products, tmp_path_factory):
     output = tmp_path_factory.mktemp("features") / "f.parquet"
-    return small_similar(runs, run_folder.path, data, "similar", output)
+    return small_similar(runs, [run_folder.path], data, "similar", output)
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +116,12 @@ def test_files_of_other_weights_or_products_are_refused(similar, runs, data, tmp
     file = EmbeddingFile(tmp_path / "f.npz", origin, "")
     weights = [member.feature_weights for member in runs.members]
     with pytest.raises(EmbeddingFileError, match="those of other .weights 000000000000.; here are"):
-        file.place_of_weights(weights)
+        file.place_of_weights([FeatureRun("run")], weights)
     own = EmbeddingFile(tmp_path / "f.npz", _origin(runs), "")
-    assert own.place_of_weights([(), *weights]) == 1
+    named = [FeatureRun("two_stage"), FeatureRun("run")]
+    assert own.place_of_weights(named, [(), *weights]) == 1
     with pytest.raises(EmbeddingFileError, match="similar has other products: it is another data"):
-        own.split_in(data)
+        own.split_in(data, named[1])
     with pytest.raises(EmbeddingFileError, match="which cannot be read so .FileNotFoundError"):
         EmbeddingFile.open(tmp_path / "none.npz")
 
