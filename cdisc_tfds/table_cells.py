@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 # In place of a column of ids: each row is a product, named as its number. A column of this name
 # comes first.
 BY_ROW = "row"
-DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 # Between the files of a cell: only the first of these that it contains, for names may hold the
 # others.
 USUAL_SEPARATORS = ("\n", "|", ";", ",")

@@ -10,7 +10,6 @@ from typing import Any
 from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.catalogue.category_table import CategoryKey
 from cdisc_tfds.catalogue.columns import find_columns
-from cdisc_tfds.catalogue.csv_table import CsvTable, column_places
 from cdisc_tfds.catalogue.encoding import Opener, Picture
 from cdisc_tfds.catalogue.levels import path_of
 from cdisc_tfds.catalogue.options import CatalogueError, CatalogueOptions
@@ -19,6 +18,7 @@ from cdisc_tfds.catalogue.plan import Plan, Row
 from cdisc_tfds.catalogue.source import Found, OnRejected
 from cdisc_tfds.picture_file import PictureError
 from cdisc_tfds.table_cells import row_name
+from cdisc_tfds.table_file import TableFile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,15 @@ def read_from(folder: PictureFolder, name: str) -> Picture:
         return Picture(name, error)
 
 
+def _opened(path: str, delimiter: str | None) -> TableFile:
+    try:
+        return TableFile.open(path, CatalogueError, delimiter, certain=True)
+    except OSError as error:
+        raise CatalogueError(
+            f"--csv must be a file that can be read. Received: {path} ({error.strerror})."
+        ) from None
+
+
 class CsvSource:
     """Rows with the same product id are one product, whose pictures are those of all rows."""
 
@@ -48,7 +57,7 @@ class CsvSource:
         """Raises CatalogueError, WrongKindError: the table cannot be read, or lacks columns."""
         assert options.csv is not None
         self.path = options.csv
-        self._table = CsvTable.open(self.path, options.delimiter)
+        self._table = _opened(self.path, options.delimiter)
         self._file = SourceFile.of(self.path)
         self._columns = find_columns(self._table.columns, options, self.path)
         self._separator = options.category_separator
@@ -77,7 +86,7 @@ class CsvSource:
         with self._file.unchanged():
             for count, line in enumerate(self._table.rows()):
                 cells = line.cells
-                if len(cells) != width:
+                if len(cells) > width:
                     reason = f"line {line.number} has {len(cells)} cells, the header {width}"
                     on_rejected("product", count, None, None, reason)
                     continue
@@ -94,7 +103,7 @@ class CsvSource:
             raise CatalogueError(f"{self.path} must have rows of products. Received: none.")
 
     def _places(self, *names: str) -> list[int]:
-        return column_places(self._table.columns, names)
+        return [self._table.columns.index(name) for name in names]
 
     def _category(self, plan: Plan, cells: list[str]) -> int | None:
         """The index of a row's category in the plan."""

@@ -56,9 +56,9 @@ def test_a_cell_is_split_unless_it_is_a_file(tmp_path, table):
 
 def test_several_columns_and_those_that_the_user_names(table):
     text = "ean,photo_1,photo-2,ref,pfad\n1,a,b,r1,p\n2,,c,r2,\n"
-    assert table(text).products == [PhotoProduct("1", ("a", "b")), PhotoProduct("2", ("c",))]
-    found = table(text, product="ref", photos=("pfad",))
-    assert found.products == [PhotoProduct("r1", ("p",)), PhotoProduct("r2", ())]
+    assert table(text).products == [PhotoProduct("r1", ("a", "b")), PhotoProduct("r2", ("c",))]
+    found = table(text, product="EAN", photos=("pfad",))
+    assert found.products == [PhotoProduct("1", ("p",)), PhotoProduct("2", ())]
 
 
 def test_without_ids_each_row_is_named_as_its_first_photo(table):
@@ -79,7 +79,7 @@ def test_rows_that_are_numbered(table, tmp_path):
         PhotoProduct("5", ("a.jpg",)),
     ]
     assert [one.reason for one in found.rejected] == [
-        f"row 6 of {tmp_path}/p.csv has 3 cells, the first row 2"
+        f"line 6 of {tmp_path}/p.csv has 3 cells, the header 2"
     ]
     assert "products by the number of their row" in found.described
     found = table("id,row,file\n7,x,a.jpg\n", product="row")
@@ -94,8 +94,8 @@ def test_bad_rows_are_listed(table, tmp_path):
         PhotoProduct("5", ("e.jpg",)),
     ]
     assert found.rejected == [
-        RejectedPhoto(None, None, f"row 2 of {tmp_path}/p.csv has 3 cells, the first row 2"),
-        RejectedPhoto(None, None, f"row 3 of {tmp_path}/p.csv names no product"),
+        RejectedPhoto(None, None, f"line 2 of {tmp_path}/p.csv has 3 cells, the header 2"),
+        RejectedPhoto(None, None, f"line 3 of {tmp_path}/p.csv names no product"),
         RejectedPhoto(
             "5", "http://shop/d.jpg", "it is an address; download the picture and name its file"
         ),
@@ -105,11 +105,11 @@ def test_bad_rows_are_listed(table, tmp_path):
 @pytest.mark.parametrize(
     ("text", "wanted", "message"),
     [
-        ("", {}, "needs a column with the files of the photos.*has no columns"),
-        ("id,price\n1,2\n", {}, "has the columns id, price. Name it with --pictures=COLUMN"),
-        ("id,image\n", {"product": "ID"}, "--id must name a column.*columns id, image. .*: ID"),
-        ("id,image\n", {"photos": ("x",)}, "--pictures must name a column of .* Received: x"),
-        ('id,image\n1,"a\n', {}, "Row 2 of .*a quote that is opened must be closed"),
+        ("", {}, "must have a header and rows. Received: an empty file"),
+        ("id,price\n1,2\n", {}, "as --pictures=COLUMN,.* Received the columns: id, price[.]"),
+        ("id,image\n", {"product": "nr"}, "--id must be a column.*: nr. The columns are: id, im"),
+        ("id,image\n", {"photos": ("x",)}, "--pictures must be a column of .* Received: x"),
+        ('id,image\n1,"a\n', {}, "The row at line 2 of .* quote that is opened must be closed"),
     ],
 )
 def test_tables_that_cannot_be_used(table, text, wanted, message):

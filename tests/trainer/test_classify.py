@@ -92,7 +92,7 @@ def test_all_files_are_right(run, photos, tmp_path, capsys):
         (["none.jpg"], {}, "must exist. Received: none.jpg, which does not"),
         (["s3://x/y"], {}, "a path of this machine, without a scheme"),
         (["{tmp}/empty"], {}, "There must be at least one photo. .*empty holds none"),
-        (["{tmp}/t.csv"], {}, "holds none; row 2 of .*t.csv names no product"),
+        (["{tmp}/t.csv"], {}, "holds none; line 2 of .*t.csv names no product"),
         (["{tmp}/many"], {}, "at most 20 products are printed. Received: 21. Name a file"),
         (["{tmp}/t.csv"], {"delimiter": ";;"}, "--delimiter must be one character"),
         (["{tmp}/t.csv"], {"picture_separator": ""}, "--picture_separator must have a character"),

@@ -34,7 +34,7 @@ class PhotoOptions:
     id: str | None = option(
         None,
         "A table's column of product ids. Default: found by its usual names (product_id, id, sku, "
-        "ean, ...); without one, each row is a product, named as its first photo. row: number "
+        "ref, ean, ...); without one, each row is a product, named as its first photo. row: number "
         "the rows.",
         group=_PHOTOS,
     )
@@ -52,8 +52,8 @@ class PhotoOptions:
     )
     delimiter: str | None = option(
         None,
-        "What stands between a table's cells. Default: the comma, semicolon, tab or | that cuts "
-        "the first row into the most cells.",
+        "What stands between a table's cells. Default: a comma, a semicolon, a tab or |, whichever "
+        "divides the first rows; if that is not certain, what cuts the header into the most cells.",
         group=_PHOTOS,
     )
     picture_separator: str | None = option(

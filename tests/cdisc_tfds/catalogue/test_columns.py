@@ -36,6 +36,13 @@ USUAL = {
         "Handle", None, ("Product Type",), ("Image Src",)
     ),
     ("id", "photo"): Columns("id", None, (), ("photo",)),
+    # The shop's own id comes before the maker's; underscores may be left out.
+    ("EAN", "Ref", "CategoryPath", "path", "photosPath2", "photosPath1"): Columns(
+        "Ref", None, ("CategoryPath",), ("photosPath1", "photosPath2")
+    ),
+    ("articleId", "Sousfamille", "Famille", "Rayon", "Univers", "fileNames"): Columns(
+        "articleId", None, ("Univers", "Rayon", "Famille", "Sousfamille"), ("fileNames",)
+    ),
 }
 
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_listed(shop):
         (10, "A", "none.jpg", "1.jpg"),
         (11, "A", "text.jpg", ""),
         ("", "A", "1.jpg", ""),
-        (12, "A", "1.jpg"),
+        (12, "A", "1.jpg", "", "2.jpg"),
         (13, "A", "1.jpg", ""),
         (13, "B", "2.jpg", ""),
         (14, "A", "", ""),
@@ -136,7 +136,7 @@ def test_what_cannot_be_used_is_listed(shop):
     }
     assert found == {
         ("product", 12, None): "line 14 has no id",
-        ("product", 13, None): "line 15 has 3 cells, the header 4",
+        ("product", 13, None): "line 15 has 5 cells, the header 4",
         ("picture", 10, "10"): "there is no such file",
         ("product", 11, "11"): (
             "a product to train on needs a picture (picture 0: it is no picture of a format "
