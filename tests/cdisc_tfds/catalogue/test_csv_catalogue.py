@@ -149,6 +149,23 @@ def test_what_cannot_be_used_is_listed(shop):
     assert list(documents(shop.out / "train.bson")) == list(range(11))
 
 
+def test_a_table_in_utf_16_with_rows_that_are_too_short(shop, tmp_path):
+    rows = [
+        ("id", "image", "category", "note"),
+        (1, "0.jpg", "Thé"),
+        (2, "1.jpg"),
+        (3, "2.jpg", "B"),
+    ]
+    summary = shop(rows, csv=write_csv(tmp_path / "p.csv", rows, ";", "utf-16"))
+    assert documents(shop.out / "train.bson") == {
+        1: (2, [PHOTOS["0.jpg"]]),
+        3: (1, [PHOTOS["2.jpg"]]),
+    }
+    assert documents(shop.out / "test.bson") == {2: (None, [PHOTOS["1.jpg"]])}
+    assert table(shop.out / "category_names.csv")[1:] == [["1", *"BBB"], ["2", *["Thé"] * 3]]
+    assert sum(summary.rejected.values()) == 0
+
+
 def test_more_than_four_pictures_stay_and_more_than_255_do_not(shop):
     files = {f"p{number}.jpg": photo(number, (4, 4)) for number in range(260)}
     rows = [("id", "category", "image"), *((1, "A", name) for name in files), (1, "A", "p0.jpg")]
