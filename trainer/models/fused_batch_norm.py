@@ -7,10 +7,10 @@ processors and on GPUs.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
+
+from trainer.models.batch_norms import batch_norms
 
 # TensorFlow refuses a smaller one, since cuDNN does (CUDNN_BN_MIN_EPSILON).
 _MIN_EPSILON = 1.001e-5
@@ -57,17 +57,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def fuse_batch_norms(network: keras.Model) -> keras.Model:
-    """A copy of a network with new weights, whose BatchNorms are fused.
-
-    A network without any is returned as it is.
-    """
-    if not any(isinstance(one, keras.layers.BatchNormalization) for one in network.layers):
-        return network
-
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        config: dict[str, Any] = layer.get_config()
+    """Makes Keras's BatchNorms in a network fused ones; returns the network."""
+    for layer in batch_norms(network):
         if type(layer) is keras.layers.BatchNormalization:
-            return BatchNormalization.from_config(config)
-        return layer.__class__.from_config(config)
-
-    return keras.models.clone_model(network, clone_function=copied)
+            # Only `call` differs. keras.models.clone_model would build the network a second time,
+            # a second for InceptionV3 at each start, and draw other initial weights.
+            layer.__class__ = BatchNormalization
+    return network

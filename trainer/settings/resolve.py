@@ -130,10 +130,15 @@ def _precision(settings: Settings, begun: Config | None) -> str:
 
 
 def _pseudo_label_after(settings: Settings, begun: Config | None) -> int | None:
-    """Half of the epochs with which the run began: more epochs must not change the earlier ones."""
+    """As given, else of the run that was begun: more epochs must not change the earlier ones."""
     if settings.pseudo_label_split is None or settings.pseudo_label_after is not None:
         return settings.pseudo_label_after
-    return begun.pseudo_label_after if begun is not None else max(1, settings.epochs // 2)
+    return _epochs_without(settings) if begun is None else begun.pseudo_label_after
+
+
+def _epochs_without(settings: Settings) -> int:
+    """Number of epochs before the first with pseudo labels."""
+    return settings.pseudo_label_after or max(1, settings.epochs // 2)
 
 
 def _preset_splits(settings: Settings, data: CdiscountData) -> PresetSplits | None:
@@ -180,7 +185,7 @@ def _require_sizes(settings: Settings, sizes: tuple[int, ...]) -> None:
 
 
 def _require_place_for_pseudo_labels(settings: Settings) -> None:
-    after = settings.pseudo_label_after or max(1, settings.epochs // 2)
+    after = _epochs_without(settings)
     if after >= settings.epochs:
         raise ConfigError(
             "--pseudo_label_after must be less than --epochs: the epochs after it train on pseudo "

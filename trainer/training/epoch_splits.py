@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import keras
 import numpy as np
 
 from trainer.data.dataset import CdiscountData, Split, require_disjoint
@@ -16,7 +15,7 @@ from trainer.data.labelled_split import LabelledSplit
 from trainer.data.picture_selection import PictureSelection, distinct_pictures, select_pictures
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config, ConfigError
-from trainer.training.pseudo_labels import Labelling, PseudoLabels
+from trainer.training.pseudo_labels import PseudoLabels
 
 
 class EpochSplits:
@@ -48,10 +47,9 @@ class EpochSplits:
                     f"{train.split.spec!r} has none. Choose another --train_split."
                 )
 
-        self.pseudo_labels = self._pseudo_labels(data)
-        self._joined: LabelledSplit | None = None
+        self.pseudo_labels = self._made_pseudo_labels(data)
 
-    def _pseudo_labels(self, data: CdiscountData) -> PseudoLabels | None:
+    def _made_pseudo_labels(self, data: CdiscountData) -> PseudoLabels | None:
         config = self._config
         if config.pseudo_label_split is None:
             return None
@@ -66,25 +64,13 @@ class EpochSplits:
     def pair(self, epoch: int) -> tuple[LabelledSplit, LabelledSplit]:
         """The products to train on and those to validate on."""
         train, validation = self._pairs[epoch % len(self._pairs)]
-        if self.pseudo_labels is not None and self.uses_pseudo_labels(epoch):
-            if self._joined is None:
-                self._joined = self.pseudo_labels.joined()
-            train = self._joined
-        return train, validation
+        labels = self.pseudo_labels_of(epoch)
+        return (train if labels is None else labels.joined()), validation
 
-    def uses_pseudo_labels(self, epoch: int) -> bool:
-        """Whether the epoch also trains on products that the run labels by itself."""
+    def pseudo_labels_of(self, epoch: int) -> PseudoLabels | None:
+        """The labels that the run gives products, if the epoch also trains on those."""
         after = self._config.pseudo_label_after
-        return self.pseudo_labels is not None and after is not None and epoch >= after
-
-    def renew_pseudo_labels(
-        self, model: keras.Model, between_batches: Callable[[], None]
-    ) -> Labelling:
-        """Labels products anew for the next epoch; see `PseudoLabels.renew`."""
-        assert self.pseudo_labels is not None
-        found = self.pseudo_labels.renew(model, between_batches)
-        self._joined = None
-        return found
+        return self.pseudo_labels if after is not None and epoch >= after else None
 
     @property
     def selects(self) -> bool:
@@ -112,7 +98,7 @@ class EpochSplits:
 
     def examples(self, epoch: int) -> int:
         """Number of pictures to train on, repetitions included; of products for a fused run."""
-        if self.uses_pseudo_labels(epoch):  # each epoch has its own
+        if self.pseudo_labels_of(epoch) is not None:  # each epoch has its own
             return self._counted(epoch)
         if epoch not in self._num_examples:
             self._num_examples[epoch] = self._counted(epoch)
@@ -130,9 +116,10 @@ class EpochSplits:
 
     def planned_steps(self, epoch: int) -> int:
         """The most batches to train on, which is known before products get pseudo labels."""
-        if self.pseudo_labels is None or not self.uses_pseudo_labels(epoch):
+        labels = self.pseudo_labels_of(epoch)
+        if labels is None:
             return self.steps(epoch)
-        pictures = self._pairs[0][0].num_pictures + self.pseudo_labels.most_pictures
+        pictures = self._pairs[0][0].num_pictures + labels.most_pictures
         return math.ceil(pictures / self._config.batch_size)
 
     def _distinct_pictures(self, pair: int) -> np.ndarray:

@@ -9,13 +9,14 @@ So the guess knows more than the network that it teaches.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
 import numpy as np
 
 from cdisc_tfds.progress_line import ProgressLine
-from trainer.data.dataset import CdiscountData, require_disjoint
+from trainer.data.dataset import CdiscountData, Split, require_disjoint
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.views import Views
@@ -76,6 +77,7 @@ class PseudoLabels:
             name="pseudo_labels",
         )
         self._predictor: Predictor | None = None
+        self._joined: LabelledSplit | None = None
 
     @property
     def most_pictures(self) -> int:
@@ -84,15 +86,21 @@ class PseudoLabels:
 
     def joined(self) -> LabelledSplit:
         """The training products with their labels, and the chosen ones with the run's labels."""
-        ids = self._both.index.product_id
-        order = np.argsort(ids)
-        classes = np.full(len(ids), _NONE, np.int32)
-        for split, labels in (
-            (self._train.split, self._train.classes),
-            (self.split, self.variable.numpy()),
-        ):
-            classes[order[np.searchsorted(ids, split.index.product_id, sorter=order)]] = labels
-        return LabelledSplit(self._both, self._train.label_map, given_classes=classes)
+        if self._joined is None:
+            classes = np.full(self._both.num_products, _NONE, np.int32)
+            classes[self._places(self._train.split)] = self._train.classes
+            classes[self._places(self.split)] = self.variable.numpy()
+            self._joined = LabelledSplit(self._both, self._train.label_map, given_classes=classes)
+        return self._joined
+
+    def _places(self, split: Split) -> np.ndarray:
+        """Where the products of `split` are among both: int64 [products of the split]."""
+        ids, order = self._both.index.product_id, self._order
+        return order[np.searchsorted(ids, split.index.product_id, sorter=order)]
+
+    @functools.cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self._both.index.product_id)
 
     def renew(self, model: keras.Model, between_batches: Callable[[], None]) -> Labelling:
         """Labels the split with the network's current weights.
@@ -106,6 +114,7 @@ class PseudoLabels:
         num_pictures = self.split.index.num_pictures
         chosen = surest(sureness, num_pictures, self.most_pictures)
         self.variable.assign(np.where(chosen, labels, _NONE))
+        self._joined = None
         return Labelling(
             self.split.spec,
             int(chosen.sum()),

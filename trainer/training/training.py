@@ -253,9 +253,10 @@ class Training:
 
     def _label_products(self, epoch: int, stop: StopFlag) -> None:
         """Gives products their pseudo labels, at the start of an epoch that uses them."""
-        if self._checkpoint.position.step == 0 and self._splits.uses_pseudo_labels(epoch):
+        labels = self._splits.pseudo_labels_of(epoch)
+        if labels is not None and self._checkpoint.position.step == 0:
             with self._step.averaged():
-                self._log.labelled(self._splits.renew_pseudo_labels(self._model, stop.check))
+                self._log.labelled(labels.renew(self._model, stop.check))
 
     def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
         """The hooks of an epoch, in the order in which they run."""

@@ -90,7 +90,7 @@ def _network():
 
 def test_a_network_keeps_its_layers_and_its_files_of_weights(tmp_path):
     plain = _network()
-    fused = fuse_batch_norms(plain)
+    fused = fuse_batch_norms(_network())
     assert [type(layer) for layer in batch_norms(fused)] == [BatchNormalization]
     assert [one.path for one in fused.weights] == [one.path for one in plain.weights]
     assert fused.name == plain.name

@@ -53,11 +53,11 @@ def undisturbed(data, tmp_path_factory):
     return train(_config(), tmp_path_factory.mktemp("runs") / "undisturbed", data)
 
 
-def steps_of(data, run_dir, config):
-    """How many steps each epoch has."""
-    steps = {}
-    train(config, run_dir, data, hooks=[Do(lambda place: steps.update({place.epoch: place}))])
-    return {epoch: place.total_pictures for epoch, place in steps.items()}
+def pictures_of(data, run_dir, config):
+    """How many pictures each epoch shows."""
+    places = {}
+    train(config, run_dir, data, hooks=[Do(lambda place: places.update({place.epoch: place}))])
+    return {epoch: place.total_pictures for epoch, place in places.items()}
 
 
 def test_the_surest_products_are_chosen_until_the_pictures_are_enough():
@@ -69,7 +69,7 @@ def test_the_surest_products_are_chosen_until_the_pictures_are_enough():
 
 
 def test_epochs_show_the_chosen_pictures_beside_the_labelled_ones(data, tmp_path):
-    pictures = steps_of(data, tmp_path / "run", _config())
+    pictures = pictures_of(data, tmp_path / "run", _config())
     labelled, unlabelled = (data.split(name).num_pictures for name in ("train", "test"))
     assert pictures[0] == labelled
     for epoch in (1, 2):
@@ -86,7 +86,7 @@ def test_products_learn_the_networks_own_guesses_and_not_their_labels(data, monk
     )
     config = _config(pseudo_label_split="spare", pseudo_label_share=1.0)
     splits = EpochSplits(config, data, label_map)
-    splits.renew_pseudo_labels(None, lambda: None)
+    splits.pseudo_labels.renew(None, lambda: None)
     joined = splits.pair(1)[0]
     at = {number: place for place, number in enumerate(joined.split.index.product_id)}
     spare = data.split("spare").index.product_id
