@@ -16,8 +16,9 @@ import keras
 import numpy as np
 
 from cdisc_tfds.progress_line import ProgressLine
-from trainer.data.dataset import CdiscountData, Split, require_disjoint
+from trainer.data.dataset import CdiscountData, require_disjoint
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.product_places import ProductPlaces
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.views import Views
 from trainer.settings.config import Config
@@ -88,19 +89,14 @@ class PseudoLabels:
         """The training products with their labels, and the chosen ones with the run's labels."""
         if self._joined is None:
             classes = np.full(self._both.num_products, _NONE, np.int32)
-            classes[self._places(self._train.split)] = self._train.classes
-            classes[self._places(self.split)] = self.variable.numpy()
+            classes[self._places.of(self._train.split.index.product_id)] = self._train.classes
+            classes[self._places.of(self.split.index.product_id)] = self.variable.numpy()
             self._joined = LabelledSplit(self._both, self._train.label_map, given_classes=classes)
         return self._joined
 
-    def _places(self, split: Split) -> np.ndarray:
-        """Where the products of `split` are among both: int64 [products of the split]."""
-        ids, order = self._both.index.product_id, self._order
-        return order[np.searchsorted(ids, split.index.product_id, sorter=order)]
-
     @functools.cached_property
-    def _order(self) -> np.ndarray:
-        return np.argsort(self._both.index.product_id)
+    def _places(self) -> ProductPlaces:
+        return ProductPlaces(self._both.index.product_id)
 
     def renew(self, model: keras.Model, between_batches: Callable[[], None]) -> Labelling:
         """Labels the split with the network's current weights.
