@@ -23,8 +23,8 @@ _ERASED_AREA = (0.02, 0.4)
 _ERASED_RATIO = (0.3, 1 / 0.3)
 
 
-class Augmenter:
-    """Draws and applies the random changes of an epoch.
+class Drawer:
+    """Draws the random numbers of an epoch's changes.
 
     Args:
       augmentation: the changes.
@@ -68,15 +68,42 @@ class Augmenter:
             draws["cut"] = uniform(10, 2)
         return draws
 
+
+class Changes:
+    """Applies the random changes: on the processor within the pipeline, or on a GPU in the step.
+
+    Args:
+      augmentation: the changes.
+    """
+
+    def __init__(self, augmentation: Augmentation):
+        self._what = augmentation
+
+    def __call__(
+        self, pictures: tf.Tensor, labels: tf.Tensor, draws: Draws
+    ) -> tuple[tf.Tensor, ...]:
+        """Changes a batch.
+
+        Args:
+          pictures: uint8 [b, size, size, 3].
+          labels: int32 [b].
+          draws: of `Drawer.draws`.
+
+        Returns:
+          (pictures uint8, labels), and if the changes mix pictures, as `mixed`.
+        """
+        pictures = self.changed(pictures, draws)
+        return self.mixed(pictures, labels, draws) if self._what.mixes else (pictures, labels)
+
     def changed(self, pictures: tf.Tensor, draws: Draws) -> tf.Tensor:
         """The pictures, uint8 [b, size, size, 3], changed one by one."""
-        what = self._what
+        what, size = self._what, pictures.shape[1]
         move = geometry.Move.none(tf.shape(pictures)[0])
         if what.zoom or what.rotate:
             move = move.then(geometry.zoomed_and_rotated(draws.get("zoom"), draws.get("rotate")))
         if what.zoom:
             # What an enlarged picture loses at its sides, or a reduced one leaves white there.
-            slack = abs(draws["zoom"] - 1)[:, None] * self._size
+            slack = abs(draws["zoom"] - 1)[:, None] * size
             move = move.then(geometry.shifted(draws["place"] * slack))
         if what.shift:
             move = move.then(geometry.shifted(tf.cast(draws["shift"], tf.float32)))
@@ -87,7 +114,7 @@ class Augmenter:
         elif what.flip:
             move = move.then(geometry.mirrored(draws["flip"]))
         if what.rand_augment:
-            move = move.then(rand_augment.move(draws["rand_augment"], self._size))
+            move = move.then(rand_augment.move(draws["rand_augment"], size))
         # Whole pixels need no interpolation, and keep their values.
         whole_pixels = not (what.zoom or what.rotate or what.rand_augment)
         if not move.is_none:
@@ -121,13 +148,12 @@ class Augmenter:
     def _erased(self, values: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         """Fills a rectangle in some pictures with the picture's mean colour."""
         chosen, area, ratio, top, left = tf.unstack(draws, axis=1)
-        area = _between(area, *_ERASED_AREA) * self._size**2
+        size = values.shape[1]
+        area = _between(area, *_ERASED_AREA) * size**2
         ratio = tf.exp(_between(ratio, *map(math.log, _ERASED_RATIO)))
-        height = tf.minimum(tf.sqrt(area * ratio), float(self._size))
-        width = tf.minimum(tf.sqrt(area / ratio), float(self._size))
-        inside = mixing.rectangle(
-            self._size, top * (self._size - height), left * (self._size - width), height, width
-        )
+        height = tf.minimum(tf.sqrt(area * ratio), float(size))
+        width = tf.minimum(tf.sqrt(area / ratio), float(size))
+        inside = mixing.rectangle(size, top * (size - height), left * (size - width), height, width)
         inside &= (chosen < self._what.erase)[:, None, None, None]
         return tf.where(inside, tf.reduce_mean(values, [1, 2], keepdims=True), values)
 

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.machine import num_cores
-from trainer.data.augmentation import Augmenter, Draws
+from trainer.data.augmentation import Changes, Drawer, Draws
 from trainer.data.augmentation_table import Augmentation
 from trainer.data.dataset import Split
 from trainer.data.decoding import decode_batches
@@ -47,6 +47,7 @@ def train_dataset(
     shuffle_buffer: int = 16384,
     decoder: str = "tf",
     selection: PictureSelection | None = None,
+    change_later: bool = False,
 ) -> tf.data.Dataset:
     """The batches of one epoch: every picture that has a class of the run, once, shuffled.
 
@@ -64,31 +65,54 @@ def train_dataset(
         shuffled.
       decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
       selection: how often to show each picture; None: once.
+      change_later: whether `ChangesInStep` makes the random changes; else the pipeline does.
 
     Yields:
       (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). If `augment` mixes
       pictures: (pictures, classes int32 [b, 2], shares float32 [b, 2] of the two classes). A white
-      picture replaces one that cannot be decoded, with a warning on stderr.
+      picture replaces one that cannot be decoded, with a warning on stderr. With `change_later`:
+      ({"pictures": unchanged ones, "draws": random numbers}, classes int32 [b]).
 
     Raises:
       DataLossError, InvalidArgumentError: while iterating, if a record is damaged or does not match
         the index; `clear_record_errors` turns these errors into clear messages.
     """
     jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer, selection)
-    augmenter = Augmenter(augment, derived_seed(seed, epoch, "augmentation"), image_size)
-    batches = jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(augmenter))
+    drawer = Drawer(augment, derived_seed(seed, epoch, "augmentation"), image_size)
+    batches = jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(drawer))
     pictures = split.num_pictures if selection is None else selection.num_pictures
     steps = math.ceil(pictures / batch_size)
     # Handing a batch to another thread costs time, so only real changes are made in parallel.
-    at_once = None if augment == NO_AUGMENTATION else num_cores()
+    at_once = None if change_later or augment == NO_AUGMENTATION else num_cores()
+    change = _with_the_draws if change_later else Changes(augment)
     return (
         decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
         .map(_white_for_missing)
-        .map(_augmented(augmenter, augment.mixes), num_parallel_calls=at_once)
+        .map(change, num_parallel_calls=at_once)
         .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
         .prefetch(2)
         .with_options(pipeline_options())
     )
+
+
+class ChangesInStep:
+    """Makes the random changes on the device, for batches of `train_dataset(change_later=True)`.
+
+    Args:
+      augment: the random changes to the pictures.
+    """
+
+    def __init__(self, augment: Augmentation):
+        self._changes = Changes(augment)
+
+    def __call__(
+        self, inputs: dict[str, Any], labels: tf.Tensor, weights: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """(inputs, labels, weights [b] or None) -> (pictures, labels, weights or shares)."""
+        pictures, labels, *shares = self._changes(inputs["pictures"], labels, inputs["draws"])
+        if not shares:
+            return pictures, labels, weights
+        return pictures, labels, shares[0] if weights is None else shares[0] * weights[:, None]
 
 
 def _shuffled_jpegs(
@@ -215,24 +239,20 @@ def derived_seed(seed: int, epoch: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
-def _with_draws(augmenter: Augmenter) -> Callable[..., tuple[tf.Tensor, Any]]:
+def _with_draws(drawer: Drawer) -> Callable[..., tuple[tf.Tensor, Any]]:
     """Returns a function that adds random numbers: step, (jpegs, labels) -> jpegs, others."""
 
     def add(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, Any]:
         jpegs, labels = batch
-        return jpegs, (labels, augmenter.draws(step, tf.size(labels)))
+        return jpegs, (labels, drawer.draws(step, tf.size(labels)))
 
     return add
 
 
-def _augmented(augmenter: Augmenter, mixes: bool) -> Callable[..., tuple[tf.Tensor, ...]]:
-    """Returns a function: pictures, labels, draws -> an element of `train_dataset`."""
-
-    def change(pictures: tf.Tensor, labels: tf.Tensor, draws: Draws) -> tuple[tf.Tensor, ...]:
-        pictures = augmenter.changed(pictures, draws)
-        return augmenter.mixed(pictures, labels, draws) if mixes else (pictures, labels)
-
-    return change
+def _with_the_draws(
+    pictures: tf.Tensor, labels: tf.Tensor, draws: Draws
+) -> tuple[dict[str, Any], tf.Tensor]:
+    return {"pictures": pictures, "draws": draws}, labels
 
 
 def _white_for_missing(

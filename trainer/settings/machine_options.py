@@ -23,6 +23,38 @@ class MachineOptions:
         choices=DECODERS,
         may_change_on_resume=True,
     )
+    xla: str = option(
+        "auto",
+        "Whether XLA compiles the training step: on or off; auto: on a single GPU (on processors "
+        "it is slower). Several GPUs and --micro_batch do without.",
+        group=_MACHINE,
+        choices=("auto", "on", "off"),
+        since="0.3",
+    )
+    tf32: bool = option(
+        False,
+        "Lets a GPU multiply float32 numbers with the 10 bits of TF32. For --precision=float32; "
+        "the 16-bit precisions are faster.",
+        group=_MACHINE,
+        since="0.3",
+    )
+    deterministic: bool = option(
+        True,
+        "On a GPU: only operations that give the same bits every time, so that a run that was "
+        "stopped ends as if it had not been. --nodeterministic may be faster.",
+        group=_MACHINE,
+        may_change_on_resume=True,
+        since="0.3",
+    )
+    steps_per_call: int = option(
+        0,
+        "Most training steps that the device takes without the host, which small networks would "
+        "wait for; 0: 10 on a GPU, else 1.",
+        group=_MACHINE,
+        at_least=0,
+        may_change_on_resume=True,
+        since="0.3",
+    )
     eval_batch_size: int | None = option(
         None,
         "Pictures per validation step. Default: --batch_size, at least 64.",

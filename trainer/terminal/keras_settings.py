@@ -26,6 +26,9 @@ def apply_keras_settings() -> None:
       KerasSettingsError: if Keras was imported earlier with another backend, which is then fixed.
     """
     import keras  # imports TensorFlow, which is too slow for `--help`
+    import tensorflow as tf
+
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 means float32
 
     keras.config.set_floatx(REQUIRED["floatx"])
     keras.config.set_epsilon(REQUIRED["epsilon"])

@@ -1,4 +1,7 @@
-"""Training steps on several GPUs of one machine: each takes an equal share of the batch."""
+"""The devices of training: the machine's GPUs, or its processor.
+
+Several GPUs of one machine share each batch equally.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,20 @@ def choose_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strat
     if len(devices) < 2:
         return tf.distribute.get_strategy()
     return _mirrored(tuple(devices))
+
+
+def accelerator() -> str | None:
+    """Name of the machine's first GPU, e.g. `/device:GPU:0`; None without one."""
+    names = [device.name for device in tf.config.list_logical_devices("GPU")]
+    return names[0] if names else None
+
+
+def prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """The same batches on the GPU, if there is one: the next two are copied during a step."""
+    device = accelerator()
+    if device is None:
+        return batches
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=2))
 
 
 # One per process: two strategies would number their exchanges between devices alike, and TensorFlow

@@ -10,13 +10,15 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer.data.input_pipeline import train_dataset
+from trainer.data.input_pipeline import NO_AUGMENTATION, ChangesInStep, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import split_at_features
 from trainer.prediction.validation import Validation, Validator
 from trainer.settings.config import Config
+from trainer.training.devices import accelerator
 from trainer.training.epoch_splits import EpochSplits
+from trainer.training.execution import Prepare
 from trainer.training.feature_files import Features
 from trainer.training.feature_pipeline import inference_features, train_features
 from trainer.training.feature_store import FeatureStore
@@ -27,6 +29,8 @@ class PictureFeed:
 
     Attributes:
       model: the network to train.
+      prepare_batch: what the device does with a batch before the network reads it. On a GPU it
+        makes the random changes, which would keep the processor from decoding.
     """
 
     def __init__(
@@ -34,6 +38,9 @@ class PictureFeed:
     ):
         self.model = model
         self._splits, self._label_map, self._config = splits, label_map, config
+        self.prepare_batch: Prepare | None = None
+        if accelerator() is not None and config.augmentation != NO_AUGMENTATION:
+            self.prepare_batch = ChangesInStep(config.augmentation)
 
     @functools.cached_property
     def _validator(self) -> Validator:
@@ -47,8 +54,16 @@ class PictureFeed:
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Prepares an epoch; the epoch's time does not include this."""
 
-    def train_batches(self, epoch: int, skip_steps: int = 0) -> tf.data.Dataset:
-        """The batches of an epoch, without the first `skip_steps`."""
+    def train_batches(
+        self, epoch: int, skip_steps: int = 0, *, ready: bool = False
+    ) -> tf.data.Dataset:
+        """The batches of an epoch.
+
+        Args:
+          epoch: counted from 0.
+          skip_steps: number of batches to leave out at the start.
+          ready: whether the network reads the batches without `prepare_batch`.
+        """
         config = self._config
         return train_dataset(
             self._splits.pair(epoch)[0],
@@ -61,6 +76,7 @@ class PictureFeed:
             shuffle_buffer=config.shuffle_buffer,
             decoder=config.decoder,
             selection=self._splits.selection(epoch),
+            change_later=self.prepare_batch is not None and not ready,
         )
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
@@ -77,7 +93,10 @@ class FeatureFeed:
 
     Attributes:
       model: the network to train, which shares its layers with the given network.
+      prepare_batch: as of `PictureFeed`; nothing.
     """
+
+    prepare_batch: Prepare | None = None
 
     def __init__(
         self,
@@ -104,7 +123,9 @@ class FeatureFeed:
         for split in self._splits.pair(epoch):
             self._store.of(split, between_batches)
 
-    def train_batches(self, epoch: int, skip_steps: int = 0) -> tf.data.Dataset:
+    def train_batches(
+        self, epoch: int, skip_steps: int = 0, *, ready: bool = True
+    ) -> tf.data.Dataset:
         """Like `PictureFeed.train_batches`; call `prepare` first."""
         split = self._splits.pair(epoch)[0]
         return train_features(

@@ -18,6 +18,7 @@ from trainer.prediction.validation import Validation, validate_products
 from trainer.runs.folder import RunFolder
 from trainer.settings.config import Config
 from trainer.training.epoch_splits import EpochSplits
+from trainer.training.execution import Prepare
 from trainer.training.feature_store import FeatureStore
 from trainer.training.product_features import ProductFeatures
 from trainer.training.product_pipeline import stored_pictures, train_products
@@ -33,7 +34,12 @@ class FusionFeed:
       config: the run's resolved settings.
       run: its folder, to which the members' places are relative.
       folder: where the features of pictures are kept.
+
+    Attributes:
+      prepare_batch: as of `PictureFeed`; nothing.
     """
+
+    prepare_batch: Prepare | None = None
 
     def __init__(
         self,
@@ -82,7 +88,9 @@ class FusionFeed:
         for split in self._splits.pair(epoch):
             self._features(split, between_batches)
 
-    def train_batches(self, epoch: int, skip_steps: int = 0) -> tf.data.Dataset:
+    def train_batches(
+        self, epoch: int, skip_steps: int = 0, *, ready: bool = True
+    ) -> tf.data.Dataset:
         """Batches of products, as `train_products` gives them; call `prepare` first."""
         config, split = self._config, self._splits.pair(epoch)[0]
         assert config.fusion is not None

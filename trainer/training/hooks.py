@@ -1,14 +1,17 @@
 """The actions between two training steps, independent of each other.
 
-A hook is called before each step with the position that training has reached. There are no hooks
-after a step: reading a result there would wait for the device at every step. (The idea comes from
+A hook is called before a step with the position that training has reached. There are no hooks after
+a step: reading a result there would wait for the device at every step. (The idea comes from
 `clu.periodic_actions`, https://github.com/google/CommonLoopUtils.)
+
+A device may take several steps without the host. Each hook says how many it can do without.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +25,7 @@ from trainer.training.step import MetricValues
 
 FINITE_CHECK_STEPS = 10  # reading the device's counter costs a synchronisation
 _PROFILE_WARM_UP = 10
+_ANY = sys.maxsize  # steps until a hook is due that acts by time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +60,11 @@ class Hook:
     """An action before each step of an epoch. The base class does nothing."""
 
     def before_step(self, place: Place) -> None:
-        """Called before each step; an exception from it ends training."""
+        """Called before each step, or as `steps_until_due` allows; an exception ends training."""
+
+    def steps_until_due(self, place: Place) -> int:
+        """Number of steps from `place` before which the next call must come, at least 1."""
+        return 1
 
     def close(self) -> None:
         """Called when the epoch's steps end, even because of an error."""
@@ -77,6 +85,9 @@ class FiniteCheck(Hook):
         if not place.is_first and place.step % self._every == 0:
             self._check(place)
 
+    def steps_until_due(self, place: Place) -> int:
+        return self._every - place.step % self._every
+
 
 class Progress(Hook):
     """Shows rate, remaining time, loss and accuracy.
@@ -94,6 +105,9 @@ class Progress(Hook):
             values = self._metrics()
             text = f"loss {values.loss:.3f}  accuracy {values.accuracy:.3f}"
             self._line.update(place.pictures, text)
+
+    def steps_until_due(self, place: Place) -> int:
+        return _ANY
 
     def close(self) -> None:
         self._line.close()
@@ -141,6 +155,9 @@ class Curves(Hook):
         }
         self._events.scalars("train", point, place.global_step)
 
+    def steps_until_due(self, place: Place) -> int:
+        return self._every - place.step % self._every
+
 
 class Stop(Hook):
     """Stops training on request.
@@ -156,6 +173,9 @@ class Stop(Hook):
     def before_step(self, place: Place) -> None:
         if not place.is_first and self._flag.raised:
             self._stop(place)
+
+    def steps_until_due(self, place: Place) -> int:
+        return _ANY
 
 
 @dataclasses.dataclass
@@ -194,6 +214,10 @@ class Checkpoints(Hook):
         if not place.is_first and self._clock.is_due(place.step):
             self._save(place)
 
+    def steps_until_due(self, place: Place) -> int:
+        every = self._clock.steps
+        return every - place.step % every if every else _ANY
+
 
 class Profile(Hook):
     """Profiles some steps of the first epoch, after a few warm-up steps, for TensorBoard.
@@ -217,6 +241,9 @@ class Profile(Hook):
                 self._began, self._running = place.step, True
         elif place.step >= self._began + self._steps:
             self.close()
+
+    def steps_until_due(self, place: Place) -> int:
+        return _ANY if place.epoch else 1
 
     def close(self) -> None:
         if self._running:

@@ -32,6 +32,12 @@ class EpochPlan:
     total_pictures: int
     steps_before: int = 0
 
+    @property
+    def whole_steps(self) -> int:
+        """Number of the first steps with `batch_size` pictures each: all, or all but the last."""
+        to_the_end = self.steps == -(-self.total_pictures // self.batch_size)
+        return self.total_pictures // self.batch_size if to_the_end else self.steps
+
     def place(self, step: int) -> Place:
         """The position of training after `step` steps."""
         return Place(
@@ -54,7 +60,8 @@ def run_steps(
       step: trains on a batch.
       batches: batches of the epoch, without those of the finished steps.
       plan: the steps to run.
-      hooks: called in order before each step, and closed at the end.
+      hooks: called in order before each step, and closed at the end. The device takes several steps
+        in between where all hooks allow it.
     """
     with contextlib.ExitStack() as closing:
         for hook in hooks:
@@ -62,8 +69,15 @@ def run_steps(
         if plan.first == plan.steps:
             return
         iterator = step.iterator(batches)
-        for number in range(plan.first, plan.steps):
+        number = plan.first
+        while number < plan.steps:
             place = plan.place(number)
             for hook in hooks:
                 hook.before_step(place)
-            step(iterator)
+            if number == plan.whole_steps:
+                step(iterator, is_part=True)
+                break
+            free = min([hook.steps_until_due(place) for hook in hooks], default=plan.steps)
+            count = max(1, min(step.steps_per_call, free, plan.whole_steps - number))
+            step(iterator, count)
+            number += count

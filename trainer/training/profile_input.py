@@ -17,6 +17,7 @@ from trainer.models.networks import build_model, set_trainable
 from trainer.models.objective import Objective
 from trainer.models.optimizers import build_optimizer
 from trainer.settings.config import Config
+from trainer.training.execution import choose_execution
 from trainer.training.stages import stages
 from trainer.training.step import TrainStep
 
@@ -80,7 +81,9 @@ def _training_rate(
     optimizer = build_optimizer(
         config.optimizer, learning_rate=config.learning_rate, policy=config.precision
     )
-    step = TrainStep(model, optimizer, Objective(), tf.distribute.get_strategy())
+    strategy = tf.distribute.get_strategy()
+    execution = choose_execution(config, strategy)
+    step = TrainStep(model, optimizer, Objective(), strategy, execution=execution)
     batches = step.iterator(tf.data.Dataset.from_tensors(batch).repeat())
     for _ in range(_WARM_UP_STEPS):
         step(batches)

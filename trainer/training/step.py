@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -18,7 +19,9 @@ import tensorflow as tf
 from trainer.models.grouped_optimizer import GroupedOptimizer
 from trainer.models.metrics import FirstNonFiniteStep
 from trainer.models.objective import Objective
+from trainer.training import devices
 from trainer.training.averaged_weights import AveragedWeights
+from trainer.training.execution import Execution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ class RunningMetrics:
 
 
 class TrainStep:
-    """Trains on the next batch with one step of the optimizer.
+    """Trains on the next batches with one step of the optimizer each.
 
     Args:
       model: inputs -> logits [b, classes], or a list of them and of the logits of each level; its
@@ -83,10 +86,12 @@ class TrainStep:
       micro_batch: pictures that go through the network at once, on each device; 0: the whole batch.
         The gradients of a batch's parts are summed, so the step is that of the whole batch, except
         for BatchNorms, which see each part by itself.
+      execution: how the device runs the step.
 
     Attributes:
       metrics: running metrics of the epoch.
       averages: the averaged weights, or None.
+      steps_per_call: most steps of one call.
     """
 
     def __init__(
@@ -99,38 +104,53 @@ class TrainStep:
         ema_momentum: float = 0.0,
         clip_norm: float = 0.0,
         micro_batch: int = 0,
+        execution: Execution | None = None,
     ):
         self.model, self.optimizer, self._strategy = model, optimizer, strategy
         self._objective, self._clip_norm, self._micro_batch = objective, clip_norm, micro_batch
+        execution = execution or Execution()
+        self._prepare, self.steps_per_call = execution.prepare, execution.steps_per_call
         with strategy.scope():
             optimizer.build(model.trainable_variables)
             self.metrics = RunningMetrics()
             self.averages = (
                 AveragedWeights(model.trainable_variables, ema_momentum) if ema_momentum else None
             )
-        one_device = strategy.num_replicas_in_sync == 1
-        # XLA was far slower on a CPU, and cannot contain the exchange between several devices, nor
-        # parts of a batch that differ in size.
-        on_gpu = bool(tf.config.list_physical_devices("GPU"))
-        jit = one_device and on_gpu and not micro_batch
         # Nothing here branches on a tensor: converting the code would only delay the first step.
         options = {"reduce_retracing": True, "autograph": False}
-        self._on_one_device = (
-            tf.function(self._step, jit_compile=True, **options) if jit else self._step
+        self._whole = (
+            tf.function(self._step, jit_compile=True, **options) if execution.xla else self._step
         )
-        self._function = tf.function(self._on_all_devices, **options)
+        several = self._steps if self.steps_per_call > 1 else self._next
+        self._function = tf.function(several, **options)
+        # XLA would compile the network a second time for the size of an epoch's last batch.
+        self._last = tf.function(self._next_part, **options) if execution.xla else None
 
-    def __call__(self, batches: Iterator[Any]) -> None:
-        """Trains on the next of `batches`, made by `iterator`."""
-        self._function(batches)
+    def __call__(self, batches: Iterator[Any], steps: int = 1, *, is_part: bool = False) -> None:
+        """Trains on the next `steps` of `batches`, made by `iterator`.
+
+        Args:
+          batches: the batches.
+          steps: number of steps, at most `steps_per_call`.
+          is_part: whether the next batch, the only one of this call, is smaller than the others.
+        """
+        if is_part and self._last is not None:
+            self._last(batches)
+        elif self.steps_per_call > 1:
+            self._function(batches, tf.constant(steps))
+        else:
+            self._function(batches)
 
     def iterator(self, batches: tf.data.Dataset) -> Iterator[Any]:
         """Iterates over (inputs [b, ...], labels [b]) or (inputs, labels, weights [b]).
 
         Labels and weights may be [b, k], for pictures with k labels; the first is the main one.
-        With several devices, b must be a multiple of their number.
+        With several devices, b must be a multiple of their number. Batches travel to the devices
+        while the steps before them run.
         """
-        return iter(self._strategy.experimental_distribute_dataset(batches))
+        if self._strategy.num_replicas_in_sync > 1:
+            return iter(self._strategy.experimental_distribute_dataset(batches))
+        return iter(devices.prefetched(batches))
 
     @property
     def learning_rate(self) -> float:
@@ -161,8 +181,31 @@ class TrainStep:
         """The variables that the optimizer updates."""
         return self.model.trainable_variables
 
-    def _on_all_devices(self, batches: Iterator[Any]) -> None:
-        self._strategy.run(self._on_one_device, args=next(batches))
+    def _steps(self, batches: Iterator[Any], steps: tf.Tensor) -> None:
+        """Takes several steps within one call."""
+
+        def take(step: tf.Tensor) -> list[tf.Tensor]:
+            self._next(batches)
+            return [step + 1]
+
+        tf.while_loop(lambda step: step < steps, take, [tf.constant(0)])
+
+    def _next(self, batches: Iterator[Any]) -> None:
+        self._strategy.run(functools.partial(self._prepared, self._whole), args=next(batches))
+
+    def _next_part(self, batches: Iterator[Any]) -> None:
+        self._strategy.run(functools.partial(self._prepared, self._step), args=next(batches))
+
+    def _prepared(
+        self,
+        step: Callable[..., None],
+        inputs: Any,
+        labels: tf.Tensor,
+        weights: tf.Tensor | None = None,
+    ) -> None:
+        if self._prepare is not None:
+            inputs, labels, weights = self._prepare(inputs, labels, weights)
+        step(inputs, labels, weights)
 
     def _step(self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> None:
         trained = self.model.trainable_variables

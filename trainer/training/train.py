@@ -16,6 +16,7 @@ from trainer.training.admission import (
     require_known_averages,
     sole_writer,
 )
+from trainer.training.execution import arithmetic
 from trainer.training.hooks import Hook
 from trainer.training.training import Training, stops_early
 
@@ -64,7 +65,8 @@ def train(
             return run
         require_known_averages(run, config)
         try:
-            Training(config, run, data, hooks).run()
+            with arithmetic(config):
+                Training(config, run, data, hooks).run()
         except tf.errors.ResourceExhaustedError as error:
             raise OutOfMemoryError(
                 f"A batch of {config.batch_size} pictures of {config.image_size} x "

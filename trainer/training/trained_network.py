@@ -18,6 +18,7 @@ from trainer.prediction.loading import untrained_fusion
 from trainer.prediction.scores import level_of_class
 from trainer.settings.config import Config, ConfigError
 from trainer.training.epoch_splits import EpochSplits
+from trainer.training.execution import Prepare, choose_execution
 from trainer.training.stages import Stage
 from trainer.training.step import TrainStep
 
@@ -71,8 +72,14 @@ class TrainedNetwork:
             if self._config.batch_norm == "frozen":
                 batch_norms.freeze(self.model)
 
-    def step(self, stage: Stage, model: keras.Model) -> TrainStep:
-        """The step that trains `model`, the whole network or its second half, in a stage."""
+    def step(self, stage: Stage, model: keras.Model, prepare: Prepare | None = None) -> TrainStep:
+        """The step that trains a part of the network in a stage.
+
+        Args:
+          stage: the stage.
+          model: the whole network, or its second half.
+          prepare: what the device does with a batch before the network reads it.
+        """
         config = self._config
         with self._strategy.scope():
             with_levels = self._level_heads.attached_to(model)
@@ -85,6 +92,7 @@ class TrainedNetwork:
             ema_momentum=config.ema_momentum,
             clip_norm=config.clip_norm,
             micro_batch=config.micro_batch,
+            execution=choose_execution(config, self._strategy, prepare),
         )
 
     def _optimizer(

@@ -146,7 +146,7 @@ class Training:
         cached = stage.name == "head" and config.cache_features and not self._splits.selects
         with self._strategy.scope():
             self._feed = self._features() if cached else self._whole_network()
-        self._step = self._network.step(stage, self._feed.model)
+        self._step = self._network.step(stage, self._feed.model, self._feed.prepare_batch)
         self._guard = FiniteGuard(self._step, self._run.path, config.learning_rate)
 
     def _whole_network(self) -> PictureFeed | FusionFeed:
@@ -181,7 +181,7 @@ class Training:
         self._events.hparams(self._config)
         if isinstance(self._feed, PictureFeed):
             with clear_record_errors(train.split):
-                pictures, *_ = next(iter(self._feed.train_batches(0).take(1)))
+                pictures, *_ = next(iter(self._feed.train_batches(0, ready=True).take(1)))
             self._events.pictures("input pictures", pictures.numpy())
 
     # One epoch.
@@ -292,8 +292,9 @@ class Training:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._step.averaged())
             if self._config.recalibrate:
-                batches = self._feed.train_batches(epoch).take(self._config.recalibrate)
-                stack.enter_context(recalibrated(self._feed.model, batches, stop.check))
+                batches = self._feed.train_batches(epoch, ready=True)
+                some = batches.take(self._config.recalibrate)
+                stack.enter_context(recalibrated(self._feed.model, some, stop.check))
             yield
 
     def _finish_epoch(self, end: hooks.Place, file: CheckpointFile, row: EpochRow) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.data.augmentation import Augmenter
+from trainer.data.augmentation import Changes, Drawer
 from trainer.data.augmentation_table import AUGMENTATIONS, Augmentation
 
 SIZE = 24
@@ -29,13 +29,13 @@ def pictures(count: int = 6, seed: int = 0) -> tf.Tensor:
 
 
 def drawn(augmentation: Augmentation, count: int = 6, step: int = 0, seed: int = 7) -> dict:
-    augmenter = Augmenter(augmentation, seed, SIZE)
-    return augmenter.draws(tf.constant(step, tf.int64), tf.constant(count))
+    drawer = Drawer(augmentation, seed, SIZE)
+    return drawer.draws(tf.constant(step, tf.int64), tf.constant(count))
 
 
 def changed(augmentation: Augmentation, images: tf.Tensor, **settings) -> np.ndarray:
     draws = drawn(augmentation, len(images), **settings)
-    return Augmenter(augmentation, 7, SIZE).changed(images, draws).numpy()
+    return Changes(augmentation).changed(images, draws).numpy()
 
 
 def test_nothing_is_drawn_or_changed_by_default():
@@ -120,11 +120,11 @@ def test_each_change_alters_every_picture_in_its_own_way(change):
 
 def test_a_picture_does_not_depend_on_the_others_of_its_batch():
     settings = dataclasses.replace(EVERYTHING, mixup=0.0, cutmix=0.0)
-    augmenter, images = Augmenter(settings, 7, SIZE), pictures()
+    changes, images = Changes(settings), pictures()
     draws = drawn(settings)
-    whole = augmenter.changed(images, draws)
+    whole = changes.changed(images, draws)
     one = {name: values[2:3] for name, values in draws.items()}
-    np.testing.assert_array_equal(augmenter.changed(images[2:3], one)[0], whole[2])
+    np.testing.assert_array_equal(changes.changed(images[2:3], one)[0], whole[2])
 
 
 def test_erasing_fills_one_rectangle_with_the_mean_colour():

@@ -43,6 +43,7 @@ def test_what_may_change_on_resume():
         *("data_dir", "decoder", "features_dir", "eval_batch_size"),  # where and with what
         *("epochs", "early_stopping"),  # how long
         *("checkpoint_minutes", "checkpoint_steps", "log_every_steps", "profile_steps"),
+        *("steps_per_call", "deterministic"),  # how the device works
     } == MAY_CHANGE_ON_RESUME
 
 

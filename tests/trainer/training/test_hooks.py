@@ -134,14 +134,15 @@ def test_the_profiler_is_stopped_also_by_an_error(monkeypatch, tmp_path):
 class _Step:
     """Stands for a training step."""
 
-    def __init__(self):
-        self.trained = []
+    def __init__(self, steps_per_call=1):
+        self.trained, self.calls, self.steps_per_call = [], [], steps_per_call
 
     def iterator(self, batches):
         return iter(batches)
 
-    def __call__(self, batches):
-        self.trained.append(next(batches))
+    def __call__(self, batches, steps=1, *, is_part=False):
+        self.calls.append("part" if is_part else steps)
+        self.trained += [next(batches) for _ in range(steps)]
 
 
 class _Noted(hooks.Hook):
@@ -163,6 +164,35 @@ def test_hooks_are_called_in_order_before_each_step_and_closed():
     run_steps(step, ["a", "b", "c"], plan, [_Noted(notes, 1), _Noted(notes, 2)])
     assert step.trained == ["a", "b"]
     assert notes == [(1, 5), (2, 5), (1, 6), (2, 6), (2, "closed"), (1, "closed")]
+
+
+def test_the_device_takes_several_steps_until_a_hook_is_due():
+    """Curves every 4 steps, checkpoints every 6, the loss every 10; then a smaller batch."""
+    due = [
+        hooks.Curves(None, None, None, every=4, window=None),
+        hooks.Checkpoints(CheckpointClock(minutes=0, steps=6), None),
+        hooks.FiniteCheck(None),
+        hooks.Progress(None, None),
+        hooks.Stop(None, None),
+    ]
+    for hook in due:
+        hook.before_step = hook.close = lambda place=None: None
+    step = _Step(steps_per_call=3)
+    run_steps(step, range(20), EpochPlan(0, 1, 14, batch_size=4, total_pictures=54), due)
+    assert step.calls == [3, 2, 2, 2, 2, 1, "part"]  # at 1, 4, 6, 8, 10, 12, 13
+    step = _Step(steps_per_call=100)
+    run_steps(step, range(20), EpochPlan(0, 1, 14, batch_size=4, total_pictures=56), due[1:])
+    assert step.calls == [5, 4, 2, 2]  # at 1, 6, 10, 12
+    step = _Step(steps_per_call=100)
+    profile = hooks.Profile(None, 2)
+    assert profile.steps_until_due(_places(epoch=0)[0]) == 1
+    assert profile.steps_until_due(_places(epoch=1)[0]) > 100
+
+
+def test_a_hook_that_does_not_say_is_called_before_every_step():
+    step, notes = _Step(steps_per_call=100), []
+    run_steps(step, range(9), EpochPlan(0, 0, 5, 4, 20), [_Noted(notes, 1)])
+    assert step.calls == [1] * 5
 
 
 def test_hooks_are_closed_after_an_error():

@@ -1,0 +1,43 @@
+"""What a GPU does in the step, on a second logical processor in a process of its own."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.helpers.finished_runs import assert_same_run, weights_of
+from trainer.runs.folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("second_processor")
+    command = [sys.executable, "-m", "tests.helpers.second_processor", str(folder)]
+    root = pathlib.Path(__file__).resolve().parents[3]
+    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_batches_are_on_the_device_before_the_step(folder):
+    assert json.loads((folder / "seen.json").read_text())["batch"] == ["CPU:1"]
+
+
+def test_changes_in_the_step_are_those_of_the_pipeline(folder):
+    assert_same_run(RunFolder(folder / "device"), RunFolder(folder / "pipeline"))
+
+
+def test_several_steps_per_call_give_the_same_run_also_after_kills(folder):
+    assert_same_run(RunFolder(folder / "several"), RunFolder(folder / "pipeline"))
+
+
+def test_xla_changes_no_more_than_rounding(folder):
+    compiled, plain = RunFolder(folder / "compiled"), RunFolder(folder / "plain")
+    for name, ours in weights_of(plain, plain.state.last).items():
+        theirs = weights_of(compiled, compiled.state.last)[name]
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4, err_msg=name)
+    for row, other in zip(plain.history, compiled.history, strict=True):
+        assert other.loss == pytest.approx(row.loss, rel=1e-4)
