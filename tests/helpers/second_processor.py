@@ -4,14 +4,16 @@
 
 A separate program, because TensorFlow fixes the number of devices once per process. It writes runs
 to FOLDER: `pipeline` (the random changes are made in the pipeline, as without a GPU), `device` (in
-the step, as on a GPU), `several` (and several steps per call, killed twice), `compiled` and `plain`
-(with and without XLA). Devices of tensors go to FOLDER/seen.json.
+the step, as on a GPU), `dali` (likewise, decoded by DALI where installed), `several` (and several
+steps per call, killed twice), `compiled` and `plain` (with and without XLA). Devices of tensors go
+to FOLDER/seen.json.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import json
 import pathlib
 import sys
@@ -28,10 +30,10 @@ from trainer.training.train import train
 DEVICE = "/device:CPU:1"
 
 
-def use_accelerator(name: str | None) -> None:
-    """Makes the trainer take `name` for a GPU."""
+def use_accelerators(*names: str) -> None:
+    """Makes the trainer take devices for GPUs."""
     for module in (devices, execution, feeds):
-        module.accelerator = lambda: name
+        module.accelerators = lambda: names
 
 
 def devices_of_a_batch(config, folder: pathlib.Path, data: SmallData) -> dict[str, list[str]]:
@@ -71,9 +73,9 @@ def main(folder: pathlib.Path) -> None:
         recalibrate=2,
         xla="off",
     )
-    use_accelerator(None)
+    use_accelerators()
     train(config, folder / "pipeline", data)
-    use_accelerator(DEVICE)
+    use_accelerators(DEVICE)
     one = dataclasses.replace(config, steps_per_call=1)
     seen = devices_of_a_batch(one, folder / "device", data)
     several = dataclasses.replace(config, steps_per_call=4, checkpoint_steps=3)
@@ -84,6 +86,8 @@ def main(folder: pathlib.Path) -> None:
     # XLA draws other numbers for dropout.
     for name, xla in (("compiled", "auto"), ("plain", "off")):
         train(dataclasses.replace(config, dropout=0.0, xla=xla), folder / name, data)
+    if importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali_tf_plugin"):
+        train(dataclasses.replace(one, decoder="dali"), folder / "dali", data)
     (folder / "seen.json").write_text(json.dumps(seen))
 
 

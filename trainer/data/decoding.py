@@ -6,9 +6,12 @@ resolved name down. Serving always uses `trainer.data.tf_decoding`, which a Save
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import types
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -81,6 +84,37 @@ def decode_batches(
         )
     decode = _dali().decode_batches if decoder == "dali" else tf_decoding.decode_batches
     return decode(batches, image_size, batch_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDevice:
+    """Batches whose tensors are on a device before the step that reads them.
+
+    Attributes:
+      dataset: the batches, on the device.
+      device: its name.
+    """
+
+    dataset: tf.data.Dataset
+    device: str
+
+    def __iter__(self) -> Iterator[Any]:
+        with tf.device(self.device):
+            return iter(self.dataset.prefetch(2))
+
+
+Batches = tf.data.Dataset | OnDevice
+
+
+def decode_on(device: str, batches: tf.data.Dataset, image_size: int, batch_size: int) -> OnDevice:
+    """Decodes batches of JPEGs with DALI, and leaves the pictures on a device.
+
+    See `trainer.data.dali_decoding.decode_on`.
+
+    Raises:
+      DecoderError: if DALI is not installed.
+    """
+    return OnDevice(_dali().decode_on(device, batches, image_size, batch_size), device)
 
 
 def _has_dali() -> bool:

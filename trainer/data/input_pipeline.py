@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +17,9 @@ import tensorflow as tf
 from cdisc_tfds.machine import num_cores
 from trainer.data.augmentation import Changes, Drawer, Draws
 from trainer.data.augmentation_table import Augmentation
+from trainer.data.dali_rows import Packing, unpacked, warn_of_missing
 from trainer.data.dataset import Split
-from trainer.data.decoding import decode_batches
+from trainer.data.decoding import Batches, decode_batches, decode_on
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.picture_selection import PictureSelection
 from trainer.data.pipeline_threads import pipeline_options, with_low_priority
@@ -47,8 +47,8 @@ def train_dataset(
     shuffle_buffer: int = 16384,
     decoder: str = "tf",
     selection: PictureSelection | None = None,
-    change_later: bool = False,
-) -> tf.data.Dataset:
+    device: str | None = None,
+) -> Batches:
     """The batches of one epoch: every picture that has a class of the run, once, shuffled.
 
     The same (seed, epoch) gives the same batches on any number of cores.
@@ -65,13 +65,13 @@ def train_dataset(
         shuffled.
       decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
       selection: how often to show each picture; None: once.
-      change_later: whether `ChangesInStep` makes the random changes; else the pipeline does.
+      device: the device where `FinishInStep` finishes the batches; None: the pipeline does.
 
     Yields:
       (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). If `augment` mixes
       pictures: (pictures, classes int32 [b, 2], shares float32 [b, 2] of the two classes). A white
-      picture replaces one that cannot be decoded, with a warning on stderr. With `change_later`:
-      ({"pictures": unchanged ones, "draws": random numbers}, classes int32 [b]).
+      picture replaces one that cannot be decoded, with a warning on stderr. With
+      `device`: what `FinishInStep` takes.
 
     Raises:
       DataLossError, InvalidArgumentError: while iterating, if a record is damaged or does not match
@@ -80,11 +80,14 @@ def train_dataset(
     jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer, selection)
     drawer = Drawer(augment, derived_seed(seed, epoch, "augmentation"), image_size)
     batches = jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(drawer))
+    if device is not None and decoder == "dali":
+        batches = with_low_priority(batches).prefetch(2).with_options(pipeline_options())
+        return decode_on(device, batches, image_size, batch_size)
     pictures = split.num_pictures if selection is None else selection.num_pictures
     steps = math.ceil(pictures / batch_size)
     # Handing a batch to another thread costs time, so only real changes are made in parallel.
-    at_once = None if change_later or augment == NO_AUGMENTATION else num_cores()
-    change = _with_the_draws if change_later else Changes(augment)
+    at_once = None if device is not None or augment == NO_AUGMENTATION else num_cores()
+    change = Changes(augment) if device is None else _to_be_changed
     return (
         decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
         .map(_white_for_missing)
@@ -95,24 +98,48 @@ def train_dataset(
     )
 
 
-class ChangesInStep:
-    """Makes the random changes on the device, for batches of `train_dataset(change_later=True)`.
+class FinishInStep:
+    """Finishes the batches of `train_dataset` on the device, as the pipeline would.
 
     Args:
       augment: the random changes to the pictures.
+      decoder: the decoder, `tf` or `dali`.
     """
 
-    def __init__(self, augment: Augmentation):
+    def __init__(self, augment: Augmentation, decoder: str):
         self._changes = Changes(augment)
+        self._packing = Packing(_labels_and_draws(augment)) if decoder == "dali" else None
 
     def __call__(
-        self, inputs: dict[str, Any], labels: tf.Tensor, weights: tf.Tensor | None
+        self, inputs: Any, labels: tf.Tensor, weights: tf.Tensor | None = None, *, is_part: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        """(inputs, labels, weights [b] or None) -> (pictures, labels, weights or shares)."""
-        pictures, labels, *shares = self._changes(inputs["pictures"], labels, inputs["draws"])
+        """Finishes a batch.
+
+        Args:
+          inputs, labels: an element of `train_dataset` with a device.
+          weights: float32 [b], of the pictures, or None.
+          is_part: whether the batch may be smaller than the others.
+
+        Returns:
+          (pictures, labels, weights), where the shares of mixed pictures are weights [b, 2].
+        """
+        if self._packing is None:
+            pictures, draws = inputs["pictures"], inputs["draws"]
+        else:
+            pictures, (labels, draws) = unpacked(inputs, labels, self._packing, is_part)
+        pictures, labels, *shares = self._changes(pictures, labels, draws)
         if not shares:
             return pictures, labels, weights
         return pictures, labels, shares[0] if weights is None else shares[0] * weights[:, None]
+
+
+def _labels_and_draws(augment: Augmentation) -> Any:
+    """Specs of what travels with the JPEGs of a batch."""
+    draws = Drawer(augment, 0, 1).draws(tf.constant(0, tf.int64), tf.constant(1))
+    return tf.nest.map_structure(
+        lambda one: tf.TensorSpec([None, *one.shape[1:]], one.dtype),
+        (tf.zeros([1], tf.int32), draws),
+    )
 
 
 def _shuffled_jpegs(
@@ -249,7 +276,7 @@ def _with_draws(drawer: Drawer) -> Callable[..., tuple[tf.Tensor, Any]]:
     return add
 
 
-def _with_the_draws(
+def _to_be_changed(
     pictures: tf.Tensor, labels: tf.Tensor, draws: Draws
 ) -> tuple[dict[str, Any], tf.Tensor]:
     return {"pictures": pictures, "draws": draws}, labels
@@ -263,7 +290,7 @@ def _white_for_missing(
 
     def fill() -> tf.Tensor:
         missing = tf.size(labels) - tf.size(positions)
-        with tf.control_dependencies([_warn(missing, "White ones stand in for them.")]):
+        with tf.control_dependencies([warn_of_missing(missing, "White ones stand in for them.")]):
             shape = tf.concat([tf.shape(labels), tf.shape(pictures)[1:]], axis=0)
             white = tf.fill(shape, tf.constant(255, tf.uint8))
         return tf.tensor_scatter_nd_update(white, positions[:, None], pictures)
@@ -277,16 +304,8 @@ def _without_missing(
     pictures: tf.Tensor, positions: tf.Tensor, ordinals: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     missing = tf.size(ordinals) - tf.size(positions)
-    warning = tf.cond(missing > 0, lambda: _warn(missing, "They are left out."), lambda: tf.no_op())
+    warning = tf.cond(
+        missing > 0, lambda: warn_of_missing(missing, "They are left out."), lambda: tf.no_op()
+    )
     with tf.control_dependencies([warning]):
         return {"inputs": pictures, "product": tf.gather(ordinals, positions)}
-
-
-def _warn(missing: tf.Tensor, consequence: str) -> tf.Operation:
-    return tf.print(
-        "WARNING:",
-        missing,
-        "picture(s) of a batch cannot be decoded.",
-        consequence,
-        output_stream=sys.stderr,
-    )

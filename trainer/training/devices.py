@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 import keras
 import tensorflow as tf
 
+from trainer.data.decoding import Batches, OnDevice
+
 
 def choose_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
     """The strategy that trains on all of `devices`.
@@ -24,24 +26,23 @@ def choose_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strat
       statistics.
     """
     if devices is None:
-        devices = [device.name for device in tf.config.list_logical_devices("GPU")]
+        devices = accelerators()
     if len(devices) < 2:
         return tf.distribute.get_strategy()
     return _mirrored(tuple(devices))
 
 
-def accelerator() -> str | None:
-    """Name of the machine's first GPU, e.g. `/device:GPU:0`; None without one."""
-    names = [device.name for device in tf.config.list_logical_devices("GPU")]
-    return names[0] if names else None
+def accelerators() -> tuple[str, ...]:
+    """Names of the machine's GPUs, e.g. `/device:GPU:0`."""
+    return tuple(device.name for device in tf.config.list_logical_devices("GPU"))
 
 
-def prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """The same batches on the GPU, if there is one: the next two are copied during a step."""
-    device = accelerator()
-    if device is None:
+def prefetched(batches: Batches) -> Batches:
+    """The same batches on the GPU, if there is one: the next two get there during a step."""
+    if not accelerators() or isinstance(batches, OnDevice):
         return batches
-    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=2))
+    to_device = tf.data.experimental.prefetch_to_device(accelerators()[0], buffer_size=2)
+    return batches.apply(to_device)
 
 
 # One per process: two strategies would number their exchanges between devices alike, and TensorFlow
@@ -51,7 +52,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(list(devices))
 
 
-def even_batches(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
+def even_batches(dataset: Batches, replicas: int) -> Batches:
     """Batches that `replicas` devices can share equally; `dataset` itself for one device.
 
     Keras takes the mean of the devices' mean losses, so shares of different sizes would weight

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from trainer.settings.config import Config
-from trainer.training.devices import accelerator
+from trainer.training.devices import accelerators
 
-# (inputs, labels, weights or None) -> the same, ready for the network.
-Prepare = Callable[[Any, tf.Tensor, tf.Tensor | None], tuple[Any, tf.Tensor, tf.Tensor | None]]
+
+class Prepare(Protocol):
+    """What a device does with a batch before the network reads it."""
+
+    def __call__(
+        self, inputs: Any, labels: tf.Tensor, weights: tf.Tensor | None, *, is_part: bool
+    ) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
+        """(inputs, labels, weights) of a batch, which is smaller than the others if `is_part`."""
+
 
 # With --steps_per_call=auto on a GPU. No more: the check for non-finite losses is due as often.
 _STEPS_PER_CALL = 10
@@ -38,7 +45,7 @@ def choose_execution(
     config: Config, strategy: tf.distribute.Strategy, prepare: Prepare | None = None
 ) -> Execution:
     """The execution that the settings ask for; where they leave it open, the machine's best."""
-    on_gpu = accelerator() is not None
+    on_gpu = bool(accelerators())
     # XLA was far slower on processors. It cannot contain the exchange between several devices, nor
     # parts of a batch that differ in size.
     possible = strategy.num_replicas_in_sync == 1 and not config.micro_batch

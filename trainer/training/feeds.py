@@ -10,13 +10,14 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer.data.input_pipeline import NO_AUGMENTATION, ChangesInStep, train_dataset
+from trainer.data.decoding import Batches
+from trainer.data.input_pipeline import FinishInStep, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.models.networks import split_at_features
 from trainer.prediction.validation import Validation, Validator
 from trainer.settings.config import Config
-from trainer.training.devices import accelerator
+from trainer.training.devices import accelerators
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.execution import Prepare
 from trainer.training.feature_files import Features
@@ -38,9 +39,10 @@ class PictureFeed:
     ):
         self.model = model
         self._splits, self._label_map, self._config = splits, label_map, config
+        self._device = _finishing_device(config)
         self.prepare_batch: Prepare | None = None
-        if accelerator() is not None and config.augmentation != NO_AUGMENTATION:
-            self.prepare_batch = ChangesInStep(config.augmentation)
+        if self._device is not None:
+            self.prepare_batch = FinishInStep(config.augmentation, config.decoder)
 
     @functools.cached_property
     def _validator(self) -> Validator:
@@ -54,9 +56,7 @@ class PictureFeed:
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Prepares an epoch; the epoch's time does not include this."""
 
-    def train_batches(
-        self, epoch: int, skip_steps: int = 0, *, ready: bool = False
-    ) -> tf.data.Dataset:
+    def train_batches(self, epoch: int, skip_steps: int = 0, *, ready: bool = False) -> Batches:
         """The batches of an epoch.
 
         Args:
@@ -76,7 +76,7 @@ class PictureFeed:
             shuffle_buffer=config.shuffle_buffer,
             decoder=config.decoder,
             selection=self._splits.selection(epoch),
-            change_later=self.prepare_batch is not None and not ready,
+            device=None if ready else self._device,
         )
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
@@ -84,6 +84,15 @@ class PictureFeed:
         return self._validator.validate(
             self._splits.pair(epoch)[1], label="validating", between_batches=between_batches
         )
+
+
+def _finishing_device(config: Config) -> str | None:
+    """The GPU that finishes the batches; None: the pipeline does.
+
+    Several GPUs share a batch, but DALI's stays on the one that decodes it.
+    """
+    gpus = accelerators()
+    return gpus[0] if len(gpus) == 1 or (gpus and config.decoder == "tf") else None
 
 
 class FeatureFeed:
@@ -123,9 +132,7 @@ class FeatureFeed:
         for split in self._splits.pair(epoch):
             self._store.of(split, between_batches)
 
-    def train_batches(
-        self, epoch: int, skip_steps: int = 0, *, ready: bool = True
-    ) -> tf.data.Dataset:
+    def train_batches(self, epoch: int, skip_steps: int = 0, *, ready: bool = True) -> Batches:
         """Like `PictureFeed.train_batches`; call `prepare` first."""
         split = self._splits.pair(epoch)[0]
         return train_features(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from trainer.data.decoding import Batches
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.fused_predictor import FusedPredictor
@@ -88,9 +89,7 @@ class FusionFeed:
         for split in self._splits.pair(epoch):
             self._features(split, between_batches)
 
-    def train_batches(
-        self, epoch: int, skip_steps: int = 0, *, ready: bool = True
-    ) -> tf.data.Dataset:
+    def train_batches(self, epoch: int, skip_steps: int = 0, *, ready: bool = True) -> Batches:
         """Batches of products, as `train_products` gives them; call `prepare` first."""
         config, split = self._config, self._splits.pair(epoch)[0]
         assert config.fusion is not None

@@ -6,8 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 
-import tensorflow as tf
-
+from trainer.data.decoding import Batches
 from trainer.training.hooks import Hook, Place
 from trainer.training.step import TrainStep
 
@@ -51,9 +50,7 @@ class EpochPlan:
         )
 
 
-def run_steps(
-    step: TrainStep, batches: tf.data.Dataset, plan: EpochPlan, hooks: Sequence[Hook]
-) -> None:
+def run_steps(step: TrainStep, batches: Batches, plan: EpochPlan, hooks: Sequence[Hook]) -> None:
     """Runs the remaining steps of an epoch.
 
     Args:

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.data.decoding import Batches
 from trainer.models.grouped_optimizer import GroupedOptimizer
 from trainer.models.metrics import FirstNonFiniteStep
 from trainer.models.objective import Objective
@@ -124,7 +125,8 @@ class TrainStep:
         several = self._steps if self.steps_per_call > 1 else self._next
         self._function = tf.function(several, **options)
         # XLA would compile the network a second time for the size of an epoch's last batch.
-        self._last = tf.function(self._next_part, **options) if execution.xla else None
+        apart = execution.xla or execution.prepare is not None
+        self._last = tf.function(self._next_part, **options) if apart else None
 
     def __call__(self, batches: Iterator[Any], steps: int = 1, *, is_part: bool = False) -> None:
         """Trains on the next `steps` of `batches`, made by `iterator`.
@@ -141,7 +143,7 @@ class TrainStep:
         else:
             self._function(batches)
 
-    def iterator(self, batches: tf.data.Dataset) -> Iterator[Any]:
+    def iterator(self, batches: Batches) -> Iterator[Any]:
         """Iterates over (inputs [b, ...], labels [b]) or (inputs, labels, weights [b]).
 
         Labels and weights may be [b, k], for pictures with k labels; the first is the main one.
@@ -191,20 +193,24 @@ class TrainStep:
         tf.while_loop(lambda step: step < steps, take, [tf.constant(0)])
 
     def _next(self, batches: Iterator[Any]) -> None:
-        self._strategy.run(functools.partial(self._prepared, self._whole), args=next(batches))
+        self._strategy.run(
+            functools.partial(self._prepared, self._whole, False), args=next(batches)
+        )
 
     def _next_part(self, batches: Iterator[Any]) -> None:
-        self._strategy.run(functools.partial(self._prepared, self._step), args=next(batches))
+        step = functools.partial(self._prepared, self._step, True)
+        self._strategy.run(step, args=next(batches))
 
     def _prepared(
         self,
         step: Callable[..., None],
+        is_part: bool,
         inputs: Any,
         labels: tf.Tensor,
         weights: tf.Tensor | None = None,
     ) -> None:
         if self._prepare is not None:
-            inputs, labels, weights = self._prepare(inputs, labels, weights)
+            inputs, labels, weights = self._prepare(inputs, labels, weights, is_part=is_part)
         step(inputs, labels, weights)
 
     def _step(self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> None:

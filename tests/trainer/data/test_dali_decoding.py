@@ -282,7 +282,10 @@ def test_a_run_is_the_same_with_either(data, tmp_path):
         for decoder in ("tf", "dali")
     ]
     histories = [
-        {name: row[name] for name in ("loss", "accuracy", "val_loss", "val_product_accuracy")}
+        {
+            name: getattr(row, name)
+            for name in ("loss", "accuracy", "val_loss", "val_product_accuracy")
+        }
         for row in (run.history[0] for run in runs)
     ]
     assert histories[0] == histories[1]

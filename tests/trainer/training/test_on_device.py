@@ -30,6 +30,12 @@ def test_changes_in_the_step_are_those_of_the_pipeline(folder):
     assert_same_run(RunFolder(folder / "device"), RunFolder(folder / "pipeline"))
 
 
+def test_dalis_pictures_need_not_return_to_the_host(folder):
+    if not (folder / "dali").exists():
+        pytest.skip("needs NVIDIA DALI and its TensorFlow plugin (`make dali`)")
+    assert_same_run(RunFolder(folder / "dali"), RunFolder(folder / "pipeline"))
+
+
 def test_several_steps_per_call_give_the_same_run_also_after_kills(folder):
     assert_same_run(RunFolder(folder / "several"), RunFolder(folder / "pipeline"))
 
