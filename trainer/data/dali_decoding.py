@@ -7,6 +7,7 @@ Imported only if DALI was chosen; call it through `trainer.data.decoding.decode_
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -92,14 +93,16 @@ def decode_on(
 def _run_dali(
     rows: tf.data.Dataset, packing: Packing, image_size: int, batch_size: int, output: str
 ) -> tf.data.Dataset:
-    """uint8 [batch, bytes] -> (pictures uint8 [batch, size, size, 3], headers uint8 [batch, h]).
-
-    DALI's CPU decoder is libjpeg-turbo in its most accurate mode, with fancy upsampling; the
-    settings request the same from nvJPEG. The GPU's hardware decoder is off (`hw_decoder_load=0`):
-    it picks pictures by their position in a batch, so their pixels would depend on that position.
-    """
+    """uint8 [batch, bytes] -> (pictures uint8 [batch, size, size, 3], headers uint8 [batch, h])."""
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     device_id = 0 if on_gpu else None
+    decoded = functools.partial(
+        _decoded,
+        header_size=packing.size,
+        length_at=packing.length_at,
+        image_size=image_size,
+        on_gpu=on_gpu,
+    )
     stays = on_gpu and "GPU" in output.upper()
 
     # The dynamic executor allows `.cpu()`, which copies pixels from the GPU (a no-op without one).
@@ -112,31 +115,8 @@ def _run_dali(
     )
     def pipeline() -> Any:
         row = fn.external_source(name="rows", dtype=types.UINT8, ndim=1)
-        header = row[: packing.size]
-        length = fn.reinterpret(row[packing.length_at : packing.size], dtype=types.INT32)
-        file = row[packing.size : packing.size + length[0]]
-        shape = fn.peek_image_shape(file)
-        mixed = {"hw_decoder_load": 0.0} if on_gpu else {}
-        pictures = fn.decoders.image(
-            file,
-            device="mixed" if on_gpu else "cpu",
-            output_type=types.RGB,
-            jpeg_fancy_upsampling=True,
-            use_fast_idct=False,
-            adjust_orientation=False,  # like TensorFlow, which ignores EXIF
-            **mixed,
-        )
-        # DALI evaluates this condition per picture.
-        if shape[0] == image_size and shape[1] == image_size:
-            fitting = pictures
-        else:
-            fitting = fn.resize(
-                pictures,
-                size=[image_size, image_size],
-                interp_type=types.INTERP_LINEAR,
-                antialias=True,
-            )
-        return (fitting, header.gpu()) if stays else (fitting.cpu(), header)
+        pictures, header = decoded(row)
+        return (pictures, header.gpu()) if stays else (pictures.cpu(), header)
 
     with tf.device(output):
         return dali_tf.experimental.DALIDatasetWithInputs(
@@ -151,3 +131,39 @@ def _run_dali(
                 (batch_size, packing.size),
             ),
         )
+
+
+def _decoded(
+    row: Any, header_size: int, length_at: int, image_size: int, on_gpu: bool
+) -> tuple[Any, Any]:
+    """A part of DALI's pipeline: a row -> (picture, header).
+
+    DALI's CPU decoder is libjpeg-turbo in its most accurate mode, with fancy upsampling; the
+    settings request the same from nvJPEG. The GPU's hardware decoder is off (`hw_decoder_load=0`):
+    it picks pictures by their position in a batch, so their pixels would depend on that position.
+    """
+    header = row[:header_size]
+    length = fn.reinterpret(row[length_at:header_size], dtype=types.INT32)
+    file = row[header_size : header_size + length[0]]
+    shape = fn.peek_image_shape(file)
+    mixed = {"hw_decoder_load": 0.0} if on_gpu else {}
+    pictures = fn.decoders.image(
+        file,
+        device="mixed" if on_gpu else "cpu",
+        output_type=types.RGB,
+        jpeg_fancy_upsampling=True,
+        use_fast_idct=False,
+        adjust_orientation=False,  # like TensorFlow, which ignores EXIF
+        **mixed,
+    )
+    # DALI evaluates this condition per picture.
+    if shape[0] == image_size and shape[1] == image_size:
+        fitting = pictures
+    else:
+        fitting = fn.resize(
+            pictures,
+            size=[image_size, image_size],
+            interp_type=types.INTERP_LINEAR,
+            antialias=True,
+        )
+    return fitting, header

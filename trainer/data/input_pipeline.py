@@ -79,23 +79,30 @@ def train_dataset(
     """
     jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer, selection)
     drawer = Drawer(augment, derived_seed(seed, epoch, "augmentation"), image_size)
-    batches = jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(drawer))
+    batches = with_low_priority(
+        jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(drawer))
+    )
     if device is not None and decoder == "dali":
-        batches = with_low_priority(batches).prefetch(2).with_options(pipeline_options())
+        batches = batches.prefetch(2).with_options(pipeline_options())
         return decode_on(device, batches, image_size, batch_size)
     pictures = split.num_pictures if selection is None else selection.num_pictures
-    steps = math.ceil(pictures / batch_size)
-    # Handing a batch to another thread costs time, so only real changes are made in parallel.
-    at_once = None if device is not None or augment == NO_AUGMENTATION else num_cores()
-    change = Changes(augment) if device is None else _to_be_changed
+    steps = max(0, math.ceil(pictures / batch_size) - skip_steps)
+    decoded = decode_batches(batches, image_size, batch_size, decoder).map(_white_for_missing)
     return (
-        decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
-        .map(_white_for_missing)
-        .map(change, num_parallel_calls=at_once)
-        .apply(tf.data.experimental.assert_cardinality(max(0, steps - skip_steps)))
+        _prepared(decoded, None if device is not None else augment)
+        .apply(tf.data.experimental.assert_cardinality(steps))
         .prefetch(2)
         .with_options(pipeline_options())
     )
+
+
+def _prepared(decoded: tf.data.Dataset, augment: Augmentation | None) -> tf.data.Dataset:
+    """Makes the random changes; None: prepares them for `FinishInStep`."""
+    if augment is None:
+        return decoded.map(_to_be_changed)
+    # Handing a batch to another thread costs time, so only real changes are made in parallel.
+    at_once = None if augment == NO_AUGMENTATION else num_cores()
+    return decoded.map(Changes(augment), num_parallel_calls=at_once)
 
 
 class FinishInStep:
