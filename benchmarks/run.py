@@ -42,6 +42,7 @@ PARTS = (
     "build",
     "beam",
     "input",
+    "host_work",
     "steps",
     "precision",
     "inference",
