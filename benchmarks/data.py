@@ -92,7 +92,10 @@ def source_files(settings: Settings) -> pathlib.Path:
     folder = settings.work_dir / "sample"
     if not folder.exists():
         with _made_whole(folder) as partial:
+            train = settings.sample_products
             command = [sys.executable, "-m", "cdisc_tfds.sample", f"--output_dir={partial}"]
+            command += [f"--products={train}", f"--test_products={max(1, train // 4)}"]
+            command += [f"--categories={min(48, train // 8)}"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder
 

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import psutil
-
 
 def take_turns(
     part: str, runs: Mapping[str, Callable[[], Any]], repeats: int
@@ -69,6 +67,8 @@ def cpu_seconds(batches: Iterator[Any], number: int, warm_up: int = 5) -> float:
 
 def memory_of(pid: int) -> int:
     """Bytes of a process and its children; shared memory (libraries) counts once."""
+    import psutil  # here, because only this needs it: other parts run where it is missing
+
     own, shared = 0, 0
     try:
         process = psutil.Process(pid)

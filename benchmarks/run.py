@@ -185,6 +185,7 @@ def _parse(argv: Sequence[str] | None, only: str | None) -> argparse.Namespace:
         help="keep what is made there, to use it again; by default it is removed at the end",
     )
     for name, parse in (
+        ("sample_products", int),
         ("repeats", int),
         ("seconds", float),
         ("build_products", int),

@@ -14,6 +14,7 @@ class Settings:
       work_dir: folder for data sets and runs; the benchmarks reuse its contents.
       input_dir: folder with a competition's train.bson, test.bson and category_names.csv, which the
         benchmarks repeat under new ids; None for the generated sample.
+      sample_products: training products of the generated sample.
       repeats: number of turns; the table shows their medians.
       seconds: duration of one measurement, where it is adjustable.
       build_products: products (both splits) of the timed build.
@@ -30,6 +31,7 @@ class Settings:
 
     work_dir: pathlib.Path
     input_dir: pathlib.Path | None = None
+    sample_products: int = 3000
     repeats: int = 3
     seconds: float = 3.0
     build_products: int = 150_000

@@ -83,6 +83,10 @@ class Epoch:
         batches = tf.data.Dataset.from_tensors(batch).repeat()
         return dataclasses.replace(self, batches=batches, hooks=())
 
+    def with_hooks(self, *hooks: Hook) -> Epoch:
+        """The same epoch with these hooks."""
+        return dataclasses.replace(self, hooks=hooks)
+
     def _shortened(self, steps: int) -> EpochPlan:
         return dataclasses.replace(self.plan, steps=self.plan.first + steps)
 

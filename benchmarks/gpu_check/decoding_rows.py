@@ -1,0 +1,8 @@
+"""The name of the row with a decoder's rate; importable without TensorFlow."""
+
+BATCH_SIZE = 128
+
+
+def decoding_row(decoder: str) -> str:
+    """The row with a decoder's rate."""
+    return f"batches of {BATCH_SIZE} with --decoder={decoder}, no training"

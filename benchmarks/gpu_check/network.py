@@ -1,0 +1,180 @@
+"""The section of one network: its training, as the trainer does it, against one batch in memory.
+
+It measures within the first epoch of a real training, with the pipeline and all hooks, and ends the
+training after that: validation and checkpoints are not part of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+import time
+
+import tensorflow as tf
+
+from benchmarks.gpu_check.flops import training_flops
+from benchmarks.gpu_check.gpu_trace import GpuTrace, read_trace
+from benchmarks.gpu_check.peaks import peak_tflops
+from benchmarks.gpu_check.task import Report, Task, run_section
+from benchmarks.table import Row, compare
+from benchmarks.training import Epoch, Pace, steps_in, train_with, training_config, training_data
+from trainer.runs.state import CurveWindow
+from trainer.settings.settings import Settings as TrainerSettings
+from trainer.training.hooks import Curves, Profile
+
+PIPELINE_TARGET = 0.97
+IDLE_TARGET = 0.1
+_WARM_UP = 20
+_TRACED_STEPS = 20
+_GPU = "GPU:0"
+
+
+class _Measured(Exception):
+    """Ends the training once everything is measured."""
+
+
+def measure(task: Task, report: Report) -> None:
+    """Rows: time to the first step, rate, peak memory, idle share, share of the card's peak."""
+    settings = task.settings
+    data = training_data(settings)
+    changes = {"epochs": 1, **task.trainer_settings}
+    if missing := sorted(
+        set(changes) - {field.name for field in dataclasses.fields(TrainerSettings)}
+    ):
+        note = f"not measured: this version has no setting {', '.join(missing)}"
+        report.row(Row("network", task.pipeline_row, note=note))
+        return
+    config = training_config(settings, data, task.network, **changes)
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(_Measured):
+        train_with(config, data, pathlib.Path(folder) / "run", _EpochMeasurement(task, report))
+
+
+class _EpochMeasurement:
+    """Measures with the first epoch of a training, then ends it.
+
+    Args:
+      task: what to measure.
+      report: receives the rows.
+    """
+
+    def __init__(self, task: Task, report: Report):
+        self._task, self._report = task, report
+        self._warm_up = _WARM_UP if _has_gpu() else 2
+        self._real: list[Pace] = []
+        self._memory: list[Pace] = []
+
+    def __call__(self, epoch: Epoch) -> None:
+        _run(epoch, 1)
+        self._row("time to the first step", "s", time.time() - self._task.began)
+        self._take_turns(epoch)
+        self._report.row(self._rates())
+        if _has_gpu():
+            peak = tf.config.experimental.get_memory_info(_GPU)["peak"]
+            self._row("peak GPU memory", "GB", peak / 1e9)
+        trace = _traced(epoch)
+        self._report.row(self._idle(trace))
+        if _has_gpu():
+            self._report.row(self._share_of_peak(epoch))
+        raise _Measured
+
+    def _take_turns(self, epoch: Epoch) -> None:
+        in_memory = epoch.in_memory()
+        pace = in_memory.timed(3, self._warm_up)
+        # The last step may have fewer pictures: a new shape, for which XLA would compile again.
+        most = epoch.steps_left - self._warm_up - 1
+        steps = min(most, steps_in(self._task.settings.seconds, pace.steps_per_second))
+        turns = [(in_memory, self._memory), (epoch, self._real)]
+        for turn in range(self._task.settings.repeats):
+            for what, paces in reversed(turns) if turn % 2 else turns:
+                _begin_curves(epoch)
+                paces.append(what.timed(steps, self._warm_up))
+
+    def _rates(self) -> Row:
+        """Pictures/s on the pipeline against one batch in memory."""
+        return compare(
+            "network",
+            self._task.pipeline_row,
+            "one batch in memory",
+            "pictures/s",
+            *(
+                [self._task.batch_size * pace.steps_per_second for pace in paces]
+                for paces in (self._real, self._memory)
+            ),
+            at_least=PIPELINE_TARGET,
+        )
+
+    def _idle(self, trace: GpuTrace | None) -> Row:
+        """The share of the time without a kernel on the GPU."""
+        rates = self._rates()
+        assert rates.ratio is not None
+        if trace is None:
+            share = max(0.0, 1 - rates.ratio)
+            reason = "the trace shows no GPU" if _has_gpu() else "there is no GPU"
+            note = f"1 - rate on the pipeline / rate in memory, because {reason}"
+        else:
+            share = trace.idle_share
+            note = (
+                f"from a trace of {trace.seconds:.3f} s with {trace.kernels:,} kernels, "
+                f"{trace.copies_to_device:,} copies to the GPU and {trace.copies_to_host:,} back"
+            )
+        return Row(
+            "idle",
+            f"{self._task.label}: share of the time without a kernel",
+            unit="share",
+            ours=share,
+            at_most=IDLE_TARGET,
+            note=note,
+        )
+
+    def _share_of_peak(self, epoch: Epoch) -> Row:
+        """Achieved operations per second as a share of the card's highest rate."""
+        rate = self._rates().ours
+        assert rate is not None
+        achieved = rate * training_flops(epoch.step.model) / 1e12
+        card = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+        name = card.get("device_name", "")
+        peak = peak_tflops(name)
+        what = f"{self._task.label}: share of the card's 16-bit peak"
+        counted = f"{achieved:.2f} TFLOP/s in convolutions and dense layers, backwards as twice"
+        if peak is None:
+            note = f"not measured: the peak of {name!r} is not in gpu_check/peaks.py; {counted}"
+            return Row("peak", what, note=note)
+        note = f"{counted}, of {peak:.0f} (NVIDIA's datasheet, dense)"
+        return Row("peak", what, unit="share", ours=achieved / peak, note=note)
+
+    def _row(self, what: str, unit: str, value: float) -> None:
+        self._report.row(Row("network", f"{self._task.label}: {what}", unit=unit, ours=value))
+
+
+def _run(epoch: Epoch, steps: int) -> None:
+    """Takes some steps and waits until they are done."""
+    _begin_curves(epoch)
+    epoch.step.metrics.reset()
+    epoch.run(steps)
+    epoch.step.metrics.values()
+
+
+def _traced(epoch: Epoch) -> GpuTrace | None:
+    """The GPU's work in some steps on the pipeline; None if the trace shows no GPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        profile = Profile(pathlib.Path(folder), _TRACED_STEPS)
+        traced = epoch.with_hooks(*epoch.hooks, profile)
+        _run(traced, min(2 * _WARM_UP + _TRACED_STEPS, epoch.steps_left - 1))
+        return read_trace(folder)
+
+
+def _begin_curves(epoch: Epoch) -> None:
+    """The epoch begins again: curves draw differences to their last point."""
+    for hook in epoch.hooks:
+        if isinstance(hook, Curves):
+            hook.window = CurveWindow()
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+if __name__ == "__main__":
+    run_section(measure)

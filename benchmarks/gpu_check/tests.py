@@ -1,0 +1,53 @@
+"""The section `tests`: the tests that matter on a GPU, in a process of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+import tempfile
+from xml.etree import ElementTree
+
+from benchmarks.gpu_check.task import Report, Task, run_section
+from benchmarks.table import Row
+
+
+def measure(task: Task, report: Report) -> None:
+    """A row with the number of tests that failed; fails if it is not 0."""
+    if importlib.util.find_spec("pytest") is None:
+        note = "not measured: pytest is not installed (`pip install pytest`)"
+        report.row(Row("tests", task.tests, note=note))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        xml = pathlib.Path(folder) / "tests.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-rs", f"--junitxml={xml}"]
+        command += ["-p", "no:cacheprovider", task.tests]
+        status = subprocess.run(command, check=False).returncode
+        if xml.exists():
+            report.row(_row(task.tests, xml.read_text()))
+    if status:  # also if it ran no test
+        report.failed(f"pytest ended with exit status {status}; its output is above")
+
+
+def _row(what: str, xml: str) -> Row:
+    suites = list(ElementTree.fromstring(xml).iter("testsuite"))
+    tests, failures, errors, skipped = (
+        sum(int(suite.get(name, 0)) for suite in suites)
+        for name in ("tests", "failures", "errors", "skipped")
+    )
+    reasons = sorted({one.get("message", "") for suite in suites for one in suite.iter("skipped")})
+    note = "; ".join(f"skipped: {reason}" for reason in reasons)
+    passed = tests - failures - errors - skipped
+    return Row(
+        "tests",
+        f"{what}: {passed} passed, {skipped} skipped",
+        unit="failed",
+        ours=float(failures + errors),
+        at_most=0,
+        note=note,
+    )
+
+
+if __name__ == "__main__":
+    run_section(measure)
