@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -105,6 +106,10 @@ class _Clock(Hook):
     def before_step(self, place: Place) -> None:
         if place.step - place.first == self._warm_up:
             self._start = time.perf_counter(), time.process_time()
+
+    def steps_until_due(self, place: Place) -> int:
+        left = self._warm_up - (place.step - place.first)
+        return left if left > 0 else sys.maxsize
 
     def close(self) -> None:
         if self._start is None:  # an error ended the epoch

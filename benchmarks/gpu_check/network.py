@@ -7,8 +7,8 @@ training after that: validation and checkpoints are not part of it.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import pathlib
+import sys
 import tempfile
 import time
 
@@ -21,8 +21,7 @@ from benchmarks.gpu_check.task import Report, Task, run_section
 from benchmarks.table import Row, compare
 from benchmarks.training import Epoch, Pace, steps_in, train_with, training_config, training_data
 from trainer.runs.state import CurveWindow
-from trainer.settings.settings import Settings as TrainerSettings
-from trainer.training.hooks import Curves, Profile
+from trainer.training.hooks import Curves, Hook, Place
 
 PIPELINE_TARGET = 0.97
 IDLE_TARGET = 0.1
@@ -39,14 +38,7 @@ def measure(task: Task, report: Report) -> None:
     """Rows: time to the first step, rate, peak memory, idle share, share of the card's peak."""
     settings = task.settings
     data = training_data(settings)
-    changes = {"epochs": 1, **task.trainer_settings}
-    if missing := sorted(
-        set(changes) - {field.name for field in dataclasses.fields(TrainerSettings)}
-    ):
-        note = f"not measured: this version has no setting {', '.join(missing)}"
-        report.row(Row("network", task.pipeline_row, note=note))
-        return
-    config = training_config(settings, data, task.network, **changes)
+    config = training_config(settings, data, task.network, epochs=1, **task.trainer_settings)
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(_Measured):
         train_with(config, data, pathlib.Path(folder) / "run", _EpochMeasurement(task, report))
 
@@ -73,7 +65,7 @@ class _EpochMeasurement:
         if _has_gpu():
             peak = tf.config.experimental.get_memory_info(_GPU)["peak"]
             self._row("peak GPU memory", "GB", peak / 1e9)
-        trace = _traced(epoch)
+        trace = _traced(epoch, self._warm_up)
         self._report.row(self._idle(trace))
         if _has_gpu():
             self._report.row(self._share_of_peak(epoch))
@@ -156,12 +148,38 @@ def _run(epoch: Epoch, steps: int) -> None:
     epoch.step.metrics.values()
 
 
-def _traced(epoch: Epoch) -> GpuTrace | None:
+class _Trace(Hook):
+    """Traces an epoch from a step on until it ends.
+
+    `trainer.training.hooks.Profile` would have the host take each step by itself.
+    """
+
+    def __init__(self, epoch: Epoch, folder: str, begin: int):
+        self._epoch, self._folder, self._begin = epoch, folder, begin
+        self._running = False
+
+    def before_step(self, place: Place) -> None:
+        if place.step - place.first == self._begin:
+            tf.profiler.experimental.start(self._folder)
+            self._running = True
+
+    def steps_until_due(self, place: Place) -> int:
+        left = self._begin - (place.step - place.first)
+        return left if left > 0 else sys.maxsize
+
+    def close(self) -> None:
+        if self._running:
+            self._epoch.step.metrics.values()  # waits for the device
+            self._running = False
+            tf.profiler.experimental.stop()
+
+
+def _traced(epoch: Epoch, warm_up: int) -> GpuTrace | None:
     """The GPU's work in some steps on the pipeline; None if the trace shows no GPU."""
     with tempfile.TemporaryDirectory() as folder:
-        profile = Profile(pathlib.Path(folder), _TRACED_STEPS)
-        traced = epoch.with_hooks(*epoch.hooks, profile)
-        _run(traced, min(2 * _WARM_UP + _TRACED_STEPS, epoch.steps_left - 1))
+        steps = min(warm_up + _TRACED_STEPS, epoch.steps_left - 1)
+        trace = _Trace(epoch, folder, min(warm_up, steps - 1))
+        _run(epoch.with_hooks(*epoch.hooks, trace), steps)
         return read_trace(folder)
 
 

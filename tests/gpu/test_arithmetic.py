@@ -16,7 +16,7 @@ from tests.helpers.accelerator import (
     run_eagerly,
     run_on,
 )
-from trainer.data.augmentation import Augmenter
+from trainer.data.augmentation import Changes, Drawer
 from trainer.data.augmentation_table import Augmentation
 from trainer.models.networks import build_model
 from trainer.models.objective import Objective
@@ -96,7 +96,7 @@ EVERYTHING = dataclasses.replace(_MOVES, colour=0.3, rand_augment=2, erase=0.5)
 
 def draws_of(augmentation: Augmentation) -> dict[str, np.ndarray]:
     """The numbers that the pipeline draws, on the processor."""
-    return run_eagerly(Augmenter(augmentation, 7, SIZE).draws, *NUMBERS)
+    return run_eagerly(Drawer(augmentation, 7, SIZE).draws, *NUMBERS)
 
 
 NUMBERS = np.int64(3), PICTURES  # batch, pictures
@@ -104,7 +104,7 @@ NUMBERS = np.int64(3), PICTURES  # batch, pictures
 
 def difference(augmentation: Augmentation, device: str, xla: bool) -> np.ndarray:
     """Absolute differences of the changed pictures from the processor's, with the same draws."""
-    change, pictures = Augmenter(augmentation, 7, SIZE).changed, smooth_pictures()
+    change, pictures = Changes(augmentation).changed, smooth_pictures()
     draws = draws_of(augmentation)
     expected = run_eagerly(change, pictures, draws).astype(int)
     assert not np.array_equal(expected, pictures)
@@ -134,7 +134,7 @@ def test_rand_augment_differs_in_few_values(device, xla):
 def test_the_same_numbers_are_drawn(device, xla):
     """Bit for bit, but for those that an exponential makes: to the last bit."""
     expected = draws_of(EVERYTHING)
-    drawn = run_on(device, xla, Augmenter(EVERYTHING, 7, SIZE).draws, *NUMBERS)
+    drawn = run_on(device, xla, Drawer(EVERYTHING, 7, SIZE).draws, *NUMBERS)
     assert expected.keys() == drawn.keys() and len(drawn) == 8
     np.testing.assert_allclose(drawn.pop("zoom"), expected.pop("zoom"), rtol=3e-7)
     for name, values in drawn.items():

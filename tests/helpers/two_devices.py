@@ -1,6 +1,6 @@
-"""Trains on two devices, both of them the processor.
+"""Trains on two devices, both of them the processor, or with GPU on two GPUs.
 
-    python -m tests.helpers.two_devices FOLDER
+    python -m tests.helpers.two_devices FOLDER [GPU]
 
 This is a separate program, because TensorFlow fixes the number of devices once per process, before
 it does anything else. It writes runs to FOLDER: `one` and `two` (the same run on one and on two
@@ -24,7 +24,8 @@ from trainer.models.metrics import FirstNonFiniteStep
 from trainer.training import devices
 from trainer.training.train import train
 
-NAMES = ["CPU:0", "CPU:1"]
+KIND = "".join(sys.argv[2:]) or "CPU"
+NAMES = [f"{KIND}:0", f"{KIND}:1"]
 
 
 def on_devices(count: int) -> None:
@@ -88,8 +89,9 @@ def main(folder: pathlib.Path) -> None:
 choose_strategy = devices.choose_strategy
 
 if __name__ == "__main__":
-    [processor] = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(
-        processor, [tf.config.LogicalDeviceConfiguration()] * 2
-    )
+    if KIND == "CPU":
+        [processor] = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(
+            processor, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
     main(pathlib.Path(sys.argv[1]))

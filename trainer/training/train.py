@@ -67,14 +67,42 @@ def train(
         try:
             with arithmetic(config):
                 Training(config, run, data, hooks).run()
-        except tf.errors.ResourceExhaustedError as error:
-            raise OutOfMemoryError(
-                f"A batch of {config.batch_size} pictures of {config.image_size} x "
-                f"{config.image_size} does not fit in the device's memory with --model="
-                f"{config.model} and --precision={config.precision}. Try --batch_size="
-                f"{max(1, config.batch_size // 2)} in a new --run_dir."
-            ) from error
+        except tf.errors.OpError as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise _out_of_memory(config) from error
     return run
+
+
+def _is_out_of_memory(error: tf.errors.OpError) -> bool:
+    """Whether a device ran out of memory; CUDA's libraries and XLA say so in the text alone."""
+    text = str(error).lower()
+    return isinstance(error, tf.errors.ResourceExhaustedError) or any(
+        words in text
+        for words in ("out of memory", "out_of_memory", "resource_exhausted", "failed to allocate")
+    )
+
+
+def _out_of_memory(config: Config) -> OutOfMemoryError:
+    """The error that says what was asked of the device, and what asks for less."""
+    size, half = config.image_size, max(1, config.batch_size // 2)
+    advice = [f"--micro_batch={half} (the same batch in parts)", f"--batch_size={half}"]
+    if config.micro_batch:
+        advice[0] = f"--micro_batch={max(1, config.micro_batch // 2)}"
+    if config.batch_size == 1:
+        advice = []
+    advice.append("a smaller --image_size")
+    if config.precision == "float32":
+        advice.append("a 16-bit --precision (mixed_bfloat16)")
+    validation = config.eval_batch_size
+    return OutOfMemoryError(
+        "A batch must fit in the device's memory, with what the network keeps of it for the "
+        f"gradients. Received: {config.batch_size} pictures of {size} x {size} with --model="
+        f"{config.model} and --precision={config.precision}. Try {', '.join(advice[:-1])}"
+        f"{' or ' if advice[:-1] else ''}{advice[-1]} in a new --run_dir. If it was the "
+        f"validation, after an epoch's last step: --eval_batch_size below {validation}, in the "
+        "same --run_dir."
+    )
 
 
 def _require_same_kind(run: RunFolder, config: Config) -> None:

@@ -22,7 +22,6 @@ from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.settings.config import ConfigError
 from trainer.terminal.command import Preempted
 from trainer.training import feeds
-from trainer.training import train as train_module
 from trainer.training.finite_guard import NonFiniteLossError
 from trainer.training.stages import stages
 from trainer.training.train import OutOfMemoryError, train
@@ -315,13 +314,40 @@ def test_a_damaged_record_is_named_and_the_checkpoint_kept(undisturbed, tmp_path
     assert_same_run(train(_config(epochs=3), run.path, data), undisturbed)
 
 
-def test_memory_that_is_short_gives_a_suggestion(data, tmp_path, monkeypatch):
-    def exhausted(self):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        tf.errors.InternalError(None, None, "CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+    ],
+)
+def test_memory_that_is_short_gives_a_suggestion(data, tmp_path, error):
+    def exhausted(place):
+        raise error
 
-    monkeypatch.setattr(train_module.Training, "run", exhausted)
-    with pytest.raises(OutOfMemoryError, match=r"Try --batch_size=8 in a new --run_dir"):
-        train(_config(), tmp_path / "run", data)
+    with pytest.raises(
+        OutOfMemoryError,
+        match=r"Received: 16 pictures of 16 x 16 with --model=\w+ and --precision=float32\. Try "
+        r"--micro_batch=8 \(the same batch in parts\), --batch_size=8, a smaller --image_size or "
+        r"a 16-bit --precision \(mixed_bfloat16\) in a new --run_dir.*--eval_batch_size below 8",
+    ):
+        train(_config(), tmp_path / "run", data, hooks=[Do(exhausted)])
+
+
+def test_parts_of_a_batch_that_are_too_large_are_made_smaller(data, tmp_path):
+    def exhausted(place):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with pytest.raises(OutOfMemoryError, match=r"Try --micro_batch=2, --batch_size=8, a smaller"):
+        train(_config(micro_batch=4), tmp_path / "run", data, hooks=[Do(exhausted)])
+
+
+def test_another_error_of_tensorflow_is_no_lack_of_memory(data, tmp_path):
+    def fails(place):
+        raise tf.errors.InternalError(None, None, "no kernel image is available")
+
+    with pytest.raises(tf.errors.InternalError, match="no kernel image"):
+        train(_config(), tmp_path / "run", data, hooks=[Do(fails)])
 
 
 def test_chunks_are_trained_one_an_epoch(data, tmp_path):
