@@ -1,0 +1,1 @@
+"""Tests of benchmarks that have packages of their own."""
