@@ -9,7 +9,7 @@ SETUP := setup.cfg setup.py pyproject.toml
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test lint format bench torture networks gpu dali clean
+.PHONY: help demo test lint format bench torture networks gpu gpu-check dali clean
 
 help:
 	@echo "make demo     run a generated competition, from data set to report (6 minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make torture  test random kills, cut files, full disks and fuzzed input (40 minutes)"
 	@echo "make networks test every network of keras.applications (20 minutes)"
 	@echo "make gpu      install CUDA libraries and NVIDIA DALI into .venv"
+	@echo "make gpu-check test and measure training on the GPU, at most 9 minutes (without one: on the processor)"
 	@echo "make dali     install DALI without CUDA into .venv, and run its tests (needs no GPU)"
 	@echo "make clean    remove .venv and build/"
 
@@ -53,6 +54,11 @@ networks: .venv/ok-test
 gpu: .venv/ok-run
 	$(BIN)/pip install -q setuptools wheel 'tensorflow[and-cuda]>=2.21,<2.22' 'nvidia-dali-cuda120>=2.4,<3'
 	$(BIN)/pip install -q --no-build-isolation -e '.[gpu]'
+
+# GPU_CHECK_FLAGS="--short" only shows that the command works; see docs/gpu.md.
+gpu-check: .venv/ok-bench
+	@if command -v nvidia-smi >/dev/null; then $(MAKE) --no-print-directory gpu; fi
+	$(BIN)/python -m benchmarks.gpu --json=build/gpu.json $(GPU_CHECK_FLAGS)
 
 dali: .venv/ok-test
 	$(BIN)/pip install -q setuptools wheel 'nvidia-dali-cuda120>=2.4,<3'

@@ -112,7 +112,7 @@ class Check:
     def _conclude(self) -> int:
         rows = [*self._rows(), *projections(self._rows())]
         print(f"\n{table(rows)}\n" if rows else "")
-        for line in advice(rows):
+        for line in advice(rows, bool(self._facts.get("gpus"))):
             print(f"MISSED {line}")
         for outcome in self._outcomes:
             if outcome.status != MEASURED:
@@ -143,7 +143,7 @@ class Check:
                     for outcome in self._outcomes
                 ],
                 "rows": [row.to_json() for row in rows],
-                "advice": advice(rows),
+                "advice": advice(rows, bool(self._facts.get("gpus"))),
             },
         )
 

@@ -94,7 +94,8 @@ class _EpochMeasurement:
                 [self._task.batch_size * pace.steps_per_second for pace in paces]
                 for paces in (self._real, self._memory)
             ),
-            at_least=PIPELINE_TARGET,
+            # Without a GPU the same cores decode and train; benchmarks/steps.py measures that.
+            at_least=PIPELINE_TARGET if _has_gpu() else None,
         )
 
     def _idle(self, trace: GpuTrace | None) -> Row:
@@ -116,7 +117,7 @@ class _EpochMeasurement:
             f"{self._task.label}: share of the time without a kernel",
             unit="share",
             ours=share,
-            at_most=IDLE_TARGET,
+            at_most=IDLE_TARGET if _has_gpu() else None,
             note=note,
         )
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from benchmarks.gpu_check.task import Report, Task, run_section
 from benchmarks.table import Row
+from cdisc_tfds.machine import num_cores
 
 
 def measure(task: Task, report: Report) -> None:
@@ -23,6 +24,8 @@ def measure(task: Task, report: Report) -> None:
         xml = pathlib.Path(folder) / "tests.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-rs", f"--junitxml={xml}"]
         command += ["-p", "no:cacheprovider", task.tests]
+        if (processes := num_cores() // 4) > 1 and importlib.util.find_spec("xdist"):
+            command += ["-n", str(min(4, processes))]  # most wait for commands that they start
         status = subprocess.run(command, check=False).returncode
         if xml.exists():
             report.row(_row(task.tests, xml.read_text()))

@@ -44,6 +44,7 @@ def has_checkpoint(run_dir: pathlib.Path) -> bool:
 
 def test_a_killed_run_ends_bit_for_bit(data_dir, tmp_path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    other = started(data_dir, undisturbed)  # meanwhile
     process = started(data_dir, killed)
     while process.poll() is None and not has_checkpoint(killed):
         time.sleep(0.002)
@@ -52,8 +53,7 @@ def test_a_killed_run_ends_bit_for_bit(data_dir, tmp_path):
     assert process.returncode == -signal.SIGKILL, stderr
     at = RunFolder(killed).state.newest.position
     assert at.epoch == 0 and at.step % 3 == 0
-    for run_dir in (killed, undisturbed):
-        process = started(data_dir, run_dir)
+    for process in (started(data_dir, killed), other):
         _, stderr = process.communicate(timeout=300)
         assert process.returncode == 0, stderr
     assert_same_run(RunFolder(killed), RunFolder(undisturbed))
