@@ -90,73 +90,82 @@ def _missing(python: str) -> str:
     return answer.stderr.strip().splitlines()[-1] if answer.returncode else ""
 
 
-def training_rate(
-    folder: str, batch_size: int, workers: int, seconds: float, precision: str
-) -> dict[str, Any]:
-    """Trains torchvision's InceptionV3 on picture files, as its documentation recommends.
+class TorchTraining:
+    """Trains torchvision's InceptionV3 on picture files, as PyTorch's documentation recommends.
 
     Channels last, automatic mixed precision, pinned memory, a worker a core; no auxiliary output,
     as in our network.
 
-    Returns:
-      `rate` in pictures/s, `torch` (version) and `device`.
+    Args:
+      folder: contains one folder of pictures per class.
+      batch_size: pictures per step.
+      workers: number of the loader's processes.
+      precision: key of `benchmarks.gpu_check.task.PRECISIONS`.
     """
-    import torch
-    import torchvision
 
-    has_gpu = torch.cuda.is_available()
-    device = torch.device("cuda" if has_gpu else "cpu")
-    tf32 = precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = True
-    loader = torch.utils.data.DataLoader(
-        peer_torch.PictureFiles(folder),
-        batch_size=batch_size,
-        shuffle=True,
-        num_workers=workers,
-        persistent_workers=True,
-        pin_memory=has_gpu,
-        drop_last=True,
-    )
-    stream = _endless(loader)
-    first, _ = next(stream)  # before CUDA's threads exist: the workers are forked
-    classes = sum(1 for path in pathlib.Path(folder).iterdir() if path.is_dir())
-    model = torchvision.models.inception_v3(
-        weights=None, aux_logits=False, init_weights=False, num_classes=classes
-    ).to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), fused=has_gpu)
-    reduced = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}.get(precision)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "mixed_float16")
-    loss_of = torch.nn.CrossEntropyLoss()
+    def __init__(self, folder: str, batch_size: int, workers: int, precision: str):
+        import torch
+        import torchvision
 
-    def step() -> None:
-        pictures, labels = next(stream)
+        self._torch, self._batch_size = torch, batch_size
+        self.has_gpu = torch.cuda.is_available()
+        self._device = torch.device("cuda" if self.has_gpu else "cpu")
+        tf32 = precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True
+        loader = torch.utils.data.DataLoader(
+            peer_torch.PictureFiles(folder),
+            batch_size=batch_size,
+            shuffle=True,
+            num_workers=workers,
+            persistent_workers=True,
+            pin_memory=self.has_gpu,
+            drop_last=True,
+        )
+        self._stream = _endless(loader)
+        next(self._stream)  # starts the workers, which are forked, before CUDA's threads exist
+        classes = sum(1 for path in pathlib.Path(folder).iterdir() if path.is_dir())
+        self._model = torchvision.models.inception_v3(
+            weights=None, aux_logits=False, init_weights=False, num_classes=classes
+        ).to(self._device, memory_format=torch.channels_last)
+        self._optimizer = torch.optim.Adam(self._model.parameters(), fused=self.has_gpu)
+        self._loss = torch.nn.CrossEntropyLoss()
+        reduced = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
+        self._dtype = reduced.get(precision)
+        is_half = precision == "mixed_float16"
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=is_half)
+
+    def step(self) -> None:
+        """Trains on the next batch."""
+        torch, device = self._torch, self._device
+        pictures, labels = next(self._stream)
         pictures = pictures.to(device, non_blocking=True).permute(0, 3, 1, 2)
         pictures = pictures.to(torch.float32).div_(127.5).sub_(1)
         labels = labels.to(device, non_blocking=True)
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, reduced, enabled=reduced is not None):
-            loss = loss_of(model(pictures), labels)
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, self._dtype, enabled=self._dtype is not None):
+            loss = self._loss(self._model(pictures), labels)
+        self._scaler.scale(loss).backward()
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
 
-    def wait() -> None:
-        if has_gpu:
-            torch.cuda.synchronize()
+    def rate(self, seconds: float) -> float:
+        """Pictures/s, after some steps of warm-up."""
+        at_once = _WARM_UP if self.has_gpu else 1
+        for _ in range(2 * at_once):
+            self.step()
+        self._wait()
+        steps, start = 0, time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            for _ in range(at_once):
+                self.step()
+            steps += at_once
+            self._wait()
+        return steps * self._batch_size / (time.perf_counter() - start)
 
-    for _ in range(_WARM_UP if has_gpu else 2):
-        step()
-    wait()
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        for _ in range(_WARM_UP if has_gpu else 1):
-            step()
-            steps += 1
-        wait()
-    rate = steps * len(first) / (time.perf_counter() - start)
-    card = torch.cuda.get_device_name() if has_gpu else "the processor"
-    return {"rate": rate, "torch": torch.__version__, "device": card}
+    def _wait(self) -> None:
+        if self.has_gpu:
+            self._torch.cuda.synchronize()
 
 
 def _endless(loader: Any) -> Any:
@@ -165,8 +174,12 @@ def _endless(loader: Any) -> Any:
 
 
 def main(folder: str, batch_size: str, workers: str, seconds: str, precision: str) -> None:
-    result = training_rate(folder, int(batch_size), int(workers), float(seconds), precision)
-    print(json.dumps(result), flush=True)
+    import torch
+
+    training = TorchTraining(folder, int(batch_size), int(workers), precision)
+    rate = training.rate(float(seconds))
+    card = torch.cuda.get_device_name() if training.has_gpu else "the processor"
+    print(json.dumps({"rate": rate, "torch": torch.__version__, "device": card}), flush=True)
 
 
 if __name__ == "__main__":

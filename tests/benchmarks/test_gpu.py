@@ -55,6 +55,6 @@ def test_the_rows_fit_together(check):
     hours = rows["epoch", f"12,371,293 pictures with {label}", ""]["ours"]
     assert hours * 3600 * pipeline["ours"] == pytest.approx(12_371_293)
     [tests] = [row for row in result["rows"] if row["part"] == "tests"]
-    assert tests["ours"] == 0 and "1 passed" in tests["what"]
+    assert tests["ours"] == 0 and " 0 passed" not in tests["what"]
     first = rows["network", f"{label}: time to the first step", ""]
     assert first["ours"] > 0
