@@ -33,11 +33,18 @@ def jpegs(tmp_path_factory) -> list[bytes]:
     ]
 
 
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False
+
+
 def decoder_or_skip(name: str) -> str:
     try:
         return resolve_decoder(name)
     except DecoderError as error:
-        if importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali"):
+        if _is_installed("nvidia.dali_tf_plugin"):
             raise  # it is there and does not load
         pytest.skip(f"--decoder={name} is not installed: {error}")
 
