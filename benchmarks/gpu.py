@@ -15,6 +15,7 @@ import datetime
 import fnmatch
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -86,7 +87,7 @@ class Check:
         task = dataclasses.replace(section.task, seconds_left=left, earlier=tuple(self._rows()))
         running = self._start(section.name, section.module, task)
         try:
-            self._add(running.wait(left))
+            self._add(running.wait(min(left, section.limit)))
         finally:
             running.kill()
 
@@ -173,6 +174,8 @@ def _described(facts: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parses the command line, and measures; returns the exit status."""
     flags = _parse(argv)
+    # As after Ctrl-C, the running section ends too, and the data are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if flags.work_dir is not None:
         return Check(flags, flags.work_dir.absolute()).run()
     with tempfile.TemporaryDirectory(prefix="cdiscount-gpu-") as folder:

@@ -26,7 +26,7 @@ from trainer.training.hooks import Curves, Hook, Place
 PIPELINE_TARGET = 0.97
 IDLE_TARGET = 0.1
 _WARM_UP = 20
-_TRACED_STEPS = 20
+_TRACED_STEPS = 100
 _GPU = "GPU:0"
 
 
@@ -178,7 +178,8 @@ class _Trace(Hook):
 def _traced(epoch: Epoch, warm_up: int) -> GpuTrace | None:
     """The GPU's work in some steps on the pipeline; None if the trace shows no GPU."""
     with tempfile.TemporaryDirectory() as folder:
-        steps = min(warm_up + _TRACED_STEPS, epoch.steps_left - 1)
+        traced_steps = _TRACED_STEPS if _has_gpu() else 2
+        steps = min(warm_up + traced_steps, epoch.steps_left - 1)
         trace = _Trace(epoch, folder, min(warm_up, steps - 1))
         _run(epoch.with_hooks(*epoch.hooks, trace), steps)
         return read_trace(folder)

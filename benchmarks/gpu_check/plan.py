@@ -6,6 +6,7 @@ The order is by worth: what does not fit into the time is left out at the end.
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,8 +15,9 @@ from benchmarks.gpu_check.task import PRECISIONS, Task
 from benchmarks.settings import Settings
 
 NETWORKS = ("inception", "cnn", "efficientnet_lite0", "solution1_1", "efficientnet_lite2")
-# The network that peers train too, and its precision there.
-PEER_NETWORK, PEER_PRECISION = "inception", "mixed_bfloat16"
+# The precision in which peers train on a GPU.
+PEER_PRECISION = "mixed_bfloat16"
+_LIMIT = 2.5  # times the expected cost, on a GPU
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Section:
       module: module of `benchmarks.gpu_check` that measures it.
       task: what it measures.
       cost: seconds that it is expected to take; it is not begun with less time left.
+      limit: seconds after which it is ended, so that one that hangs does not take all the time.
     """
 
     name: str
     module: str
     task: Task
     cost: float
+    limit: float = math.inf
 
 
 def sizes(
@@ -56,7 +60,12 @@ def sections(base: Task, networks: Sequence[str], gpu: bool, short: bool) -> lis
     """The sections after `versions` and `data`, most valuable first."""
     if short:
         return _short(base, networks)
-    return list(_on_gpu(base, networks) if gpu else _on_cpu(base, networks))
+    if not gpu:
+        return list(_on_cpu(base, networks))
+    return [
+        dataclasses.replace(section, limit=_LIMIT * section.cost)
+        for section in _on_gpu(base, networks)
+    ]
 
 
 def _short(base: Task, networks: Sequence[str]) -> list[Section]:
@@ -87,7 +96,7 @@ def _on_cpu(base: Task, networks: Sequence[str]) -> Iterator[Section]:
 def _on_gpu(base: Task, networks: Sequence[str]) -> Iterator[Section]:
     first, *others = networks
     main = PEER_PRECISION
-    yield Section("tests", "tests", base, 90)
+    yield Section("tests", "tests", base, 60)
     yield _network(base, first, main, 60)
     for name in others[:1]:
         yield _network(base, name, main, 40)

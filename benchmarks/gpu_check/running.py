@@ -26,7 +26,7 @@ class Outcome:
       status: MEASURED, FAILED or NOT_MEASURED.
       seconds: how long it ran.
       reason: why it failed or was not measured.
-      output: what its process printed, if it failed.
+      output: what its process printed, if it failed or was ended.
       result: what it found, also if it failed or ran out of time.
     """
 
@@ -73,7 +73,7 @@ class RunningSection:
         except subprocess.TimeoutExpired:
             self.kill()
             reason = f"it was ended after {time.monotonic() - self._began:.0f} s, its time limit"
-            return self._outcome(NOT_MEASURED, reason)
+            return self._outcome(NOT_MEASURED, reason, self._log.read_text(errors="replace"))
         result = Result.read(self._result)
         if status or result.failed:
             reason = result.failed or f"its process ended with exit status {status}"

@@ -8,6 +8,7 @@ import textwrap
 import time
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -22,6 +23,8 @@ from benchmarks.gpu_check.running import FAILED, MEASURED, NOT_MEASURED, Running
 from benchmarks.gpu_check.task import PRECISIONS, Task
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
+from benchmarks.training import train_with
+from tests.helpers.small_data import SmallData, make_products, small_config
 
 # Operations.
 
@@ -156,6 +159,29 @@ def test_rows_of_every_part_have_advice():
     for part in ("idle", "peer", "tests", "decoding"):
         [line] = advice([Row(part, "w", "p", ours=2, at_most=1)])
         assert "no advice" not in line
+
+
+# One network.
+
+
+def test_the_step_is_traced_once_for_pipeline_and_memory(tmp_path):
+    """With several steps per call, as on a GPU; XLA compiles a network for half a minute."""
+    data = SmallData(tmp_path)
+    data.add("train", make_products(np.arange(60) % 6))
+    data.add("validation", make_products(np.arange(12) % 6, seed=1, first_id=1000))
+    counts, calls = [], []
+
+    def answer(epoch):
+        function = epoch.step._function
+        epoch.step._function = lambda *arguments: calls.append(1) or function(*arguments)
+        for one in (epoch, epoch.in_memory()):
+            one.timed(4, 4)
+            counts.append(function.experimental_get_tracing_count())
+
+    config = small_config(augment="flip_shift", steps_per_call=4)
+    train_with(config, data, tmp_path / "run", answer)
+    assert counts == [1, 1]
+    assert len(calls) == 4  # twice 4 steps of warm-up and 4 timed ones
 
 
 # The plan.
