@@ -7,6 +7,7 @@ training after that: validation and checkpoints are not part of it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import pathlib
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from benchmarks.gpu_check.peaks import peak_tflops
 from benchmarks.gpu_check.task import Report, Task, run_section
 from benchmarks.table import Row, compare
 from benchmarks.training import Epoch, Pace, steps_in, train_with, training_config, training_data
+from trainer.data.decoding import OnDevice
 from trainer.runs.state import CurveWindow
 from trainer.training.hooks import Curves, Hook, Place
 
@@ -61,7 +63,9 @@ class _EpochMeasurement:
         _run(epoch, 1)
         self._row("time to the first step", "s", time.time() - self._task.began)
         self._take_turns(epoch)
-        self._report.row(self._rates())
+        where = "the GPU" if isinstance(epoch.batches, OnDevice) else "the processor"
+        note = f"decoded on {where}, up to {epoch.step.steps_per_call} steps per call"
+        self._report.row(dataclasses.replace(self._rates(), note=note))
         if _has_gpu():
             peak = tf.config.experimental.get_memory_info(_GPU)["peak"]
             self._row("peak GPU memory", "GB", peak / 1e9)

@@ -114,6 +114,8 @@ def _on_gpu(base: Task, networks: Sequence[str]) -> Iterator[Section]:
     yield _network(base, first, main, 50, deterministic=False)
     small = "solution1_1" if "solution1_1" in networks else networks[-1]
     yield _network(base, small, main, 30, steps_per_call=1)
+    for name in others[:1]:
+        yield _network(base, name, main, 40, decoder="tf")
     yield _network(dataclasses.replace(base, batch_size=128), first, main, 60)
     for name in others[:1]:
         yield _network(base, name, main, 40, deterministic=False)
