@@ -20,7 +20,7 @@ help:
 	@echo "make torture  test random kills, cut files, full disks and fuzzed input (40 minutes)"
 	@echo "make networks test every network of keras.applications (20 minutes)"
 	@echo "make gpu      install CUDA libraries and NVIDIA DALI into .venv"
-	@echo "make gpu-check test and measure training on the GPU, at most 9 minutes (without one: on the processor)"
+	@echo "make gpu-check test and measure training on a GPU (9 minutes; also runs without one)"
 	@echo "make dali     install DALI without CUDA into .venv, and run its tests (needs no GPU)"
 	@echo "make clean    remove .venv and build/"
 

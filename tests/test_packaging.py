@@ -96,8 +96,8 @@ def test_package_data_exist(setup_cfg):
 def test_every_make_target_is_in_its_help():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
-    described = set(re.findall(r'@echo "make (\w+)', makefile))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    described = set(re.findall(r'@echo "make ([a-z-]+)', makefile))
     assert targets == set(phony)
     assert targets - {"help"} == described
 
