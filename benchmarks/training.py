@@ -22,7 +22,7 @@ import tensorflow as tf
 from benchmarks.data import data_dir
 from benchmarks.settings import Settings
 from trainer.data.dataset import CdiscountData, open_dataset
-from trainer.data.decoding import Batches, OnDevice
+from trainer.data.decoding import Batches
 from trainer.settings import settings as trainer_settings
 from trainer.settings.config import Config
 from trainer.settings.resolve import resolve
@@ -79,21 +79,11 @@ class Epoch:
     def in_memory(self) -> Epoch:
         """An endless epoch of the same step on the first batch, without hooks.
 
-        It never copies the batch or decodes it again. Its shapes are declared as the epoch's are,
-        else TensorFlow would trace, and XLA compile, the step once more.
+        It never copies the batch or decodes it again. After a step on the epoch's own batches,
+        whose size may vary, TensorFlow need not trace the step again, nor XLA compile it.
         """
-        declared = self.batches
-        declared = declared.dataset if isinstance(declared, OnDevice) else declared
-
-        def as_declared(*batch: Any) -> Any:
-            return tf.nest.map_structure(
-                lambda tensor, spec: tf.compat.v1.placeholder_with_default(tensor, spec.shape),
-                batch,
-                declared.element_spec,
-            )
-
         batch = next(iter(self.batches))
-        batches = tf.data.Dataset.from_tensors(batch).map(as_declared).cache().repeat()
+        batches = tf.data.Dataset.from_tensors(batch).repeat()
         return dataclasses.replace(self, batches=batches, hooks=())
 
     def with_hooks(self, *hooks: Hook) -> Epoch:
