@@ -35,6 +35,11 @@ class Drawer:
     def __init__(self, augmentation: Augmentation, seed: int, image_size: int):
         self._what, self._seed, self._size = augmentation, seed, image_size
 
+    @property
+    def mixes(self) -> bool:
+        """Whether pictures are mixed with others."""
+        return self._what.mixes
+
     def draws(self, step: tf.Tensor, count: tf.Tensor) -> Draws:
         """The numbers for the `count` pictures of batch `step`, int64 [], of the epoch."""
         what, draws = self._what, {}
@@ -138,12 +143,12 @@ class Changes:
         Args:
           pictures: uint8 [b, size, size, 3].
           labels: int32 [b].
-          draws: of `draws`.
+          draws: of `draws`; with lanes, also "partner", int32 [b].
 
         Returns:
           (pictures uint8, labels int32 [b, 2], shares float32 [b, 2] that sum to 1).
         """
-        return mixing.mixed(pictures, labels, draws["mix"], draws["cut"])
+        return mixing.mixed(pictures, labels, draws["mix"], draws["cut"], draws.get("partner"))
 
     def _erased(self, values: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         """Fills a rectangle in some pictures with the picture's mean colour."""

@@ -6,7 +6,6 @@ stay uint8; the network's first layer scales them.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -21,12 +20,14 @@ from trainer.data.dali_rows import Packing, unpacked, warn_of_missing
 from trainer.data.dataset import Split
 from trainer.data.decoding import Batches, decode_batches, decode_on
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.laned_batches import laned_batches
+from trainer.data.lanes import ALONE, Lanes, SharedBatches, Worker
 from trainer.data.picture_selection import PictureSelection
 from trainer.data.pipeline_threads import pipeline_options, with_low_priority
 from trainer.data.record_reading import numbered_records, picture_parser
+from trainer.data.shuffle import Shuffle, derived_seed
 
 NO_AUGMENTATION = Augmentation()
-_FILES_AT_ONCE = 8
 
 
 # The functions of the pipelines below are graph code already. Converting each of them by AutoGraph
@@ -48,10 +49,12 @@ def train_dataset(
     decoder: str = "tf",
     selection: PictureSelection | None = None,
     device: str | None = None,
+    lanes: int = 1,
+    worker: Worker = ALONE,
 ) -> Batches:
     """The batches of one epoch: every picture that has a class of the run, once, shuffled.
 
-    The same (seed, epoch) gives the same batches on any number of cores.
+    The same (seed, epoch, lanes) gives the same batches on any number of cores.
 
     Args:
       split: the products and their classes; products without a class are left out.
@@ -61,32 +64,32 @@ def train_dataset(
       epoch: number of the epoch; each has its own order and augmentations.
       skip_steps: batches to skip at the start, before decoding; the others do not change.
       augment: the random changes to the pictures.
-      shuffle_buffer: number of pictures (as JPEGs) to shuffle among; the order of the files is also
-        shuffled.
+      shuffle_buffer: pictures (as JPEGs) to shuffle among; the files' order is shuffled as well.
       decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
       selection: how often to show each picture; None: once.
       device: the device where `FinishInStep` finishes the batches; None: the pipeline does.
+      lanes: number of lanes (`trainer.data.lanes`), which share the buffer; 1 with DALI.
+      worker: the machine that reads its share of each batch.
 
     Yields:
       (pictures uint8 [b, image_size, image_size, 3], classes int32 [b]). If `augment` mixes
       pictures: (pictures, classes int32 [b, 2], shares float32 [b, 2] of the two classes). A white
-      picture replaces one that cannot be decoded, with a warning on stderr. With
-      `device`: what `FinishInStep` takes.
+      picture replaces one that cannot be decoded, with a warning on stderr. With several workers,
+      weights [b] or [b, 2] come last: all have as many pictures, some of weight 0. With `device`:
+      what `FinishInStep` takes.
 
     Raises:
       DataLossError, InvalidArgumentError: while iterating, if a record is damaged or does not match
         the index; `clear_record_errors` turns these errors into clear messages.
     """
-    jpegs = _shuffled_jpegs(split, seed, epoch, shuffle_buffer, selection)
     drawer = Drawer(augment, derived_seed(seed, epoch, "augmentation"), image_size)
-    batches = with_low_priority(
-        jpegs.batch(batch_size).enumerate().skip(skip_steps).map(_with_draws(drawer))
-    )
+    shuffle = Shuffle(split, seed, epoch, shuffle_buffer, selection)
+    drawn = _drawn(shuffle, drawer, batch_size, skip_steps, lanes, worker)
+    batches = with_low_priority(drawn)
     if device is not None and decoder == "dali":
         batches = batches.prefetch(2).with_options(pipeline_options())
         return decode_on(device, batches, image_size, batch_size)
-    pictures = split.num_pictures if selection is None else selection.num_pictures
-    steps = max(0, math.ceil(pictures / batch_size) - skip_steps)
+    steps = max(0, math.ceil(shuffle.num_pictures / batch_size) - skip_steps)
     decoded = decode_batches(batches, image_size, batch_size, decoder).map(_white_for_missing)
     return (
         _prepared(decoded, None if device is not None else augment)
@@ -96,13 +99,41 @@ def train_dataset(
     )
 
 
+def _drawn(
+    shuffle: Shuffle, drawer: Drawer, batch_size: int, skip_steps: int, lanes: int, worker: Worker
+) -> tf.data.Dataset:
+    """The batches as JPEGs, with the random numbers of their changes."""
+    if lanes == 1:
+        batches = shuffle.jpegs().batch(batch_size).enumerate().skip(skip_steps)
+        return batches.map(_with_draws(drawer))
+    dealt = Lanes.deal(shuffle.split, shuffle.selection, lanes)
+    shared = SharedBatches(dealt, batch_size, worker)
+    return laned_batches(shuffle, dealt, shared, drawer, skip_steps)
+
+
 def _prepared(decoded: tf.data.Dataset, augment: Augmentation | None) -> tf.data.Dataset:
     """Makes the random changes; None: prepares them for `FinishInStep`."""
     if augment is None:
         return decoded.map(_to_be_changed)
+    changes = Changes(augment)
+
+    def change(
+        pictures: tf.Tensor, labels: tf.Tensor, draws: Draws, weights: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
+        return _weighted(weights, *changes(pictures, labels, draws))
+
     # Handing a batch to another thread costs time, so only real changes are made in parallel.
     at_once = None if augment == NO_AUGMENTATION else num_cores()
-    return decoded.map(Changes(augment), num_parallel_calls=at_once)
+    return decoded.map(change, num_parallel_calls=at_once)
+
+
+def _weighted(
+    weights: tf.Tensor | None, pictures: tf.Tensor, labels: tf.Tensor, *shares: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+    """A batch with the weights of its pictures, float32 [b], in the shares of their labels."""
+    if weights is None:
+        return pictures, labels, *shares
+    return pictures, labels, (shares[0] * weights[:, None] if shares else weights)
 
 
 class FinishInStep:
@@ -134,10 +165,8 @@ class FinishInStep:
             pictures, draws = inputs["pictures"], inputs["draws"]
         else:
             pictures, (labels, draws) = unpacked(inputs, labels, self._packing, is_part)
-        pictures, labels, *shares = self._changes(pictures, labels, draws)
-        if not shares:
-            return pictures, labels, weights
-        return pictures, labels, shares[0] if weights is None else shares[0] * weights[:, None]
+        batch = _weighted(weights, *self._changes(pictures, labels, draws))
+        return batch[0], batch[1], batch[2] if len(batch) > 2 else None
 
 
 def _labels_and_draws(augment: Augmentation) -> Any:
@@ -146,20 +175,6 @@ def _labels_and_draws(augment: Augmentation) -> Any:
     return tf.nest.map_structure(
         lambda one: tf.TensorSpec([None, *one.shape[1:]], one.dtype),
         (tf.zeros([1], tf.int32), draws),
-    )
-
-
-def _shuffled_jpegs(
-    split: LabelledSplit, seed: int, epoch: int, buffer: int, selection: PictureSelection | None
-) -> tf.data.Dataset:
-    """(jpeg, class int32) of each picture, in the epoch's order."""
-    files = len(split.split.files)
-    order = np.random.default_rng(derived_seed(seed, epoch, "files")).permutation(files)
-    return (
-        numbered_records(split.split, order, files_at_once=_FILES_AT_ONCE)
-        .map(_labelled_pictures(split, selection), num_parallel_calls=num_cores())
-        .unbatch()
-        .shuffle(buffer, derived_seed(seed, epoch, "pictures"), reshuffle_each_iteration=False)
     )
 
 
@@ -221,58 +236,6 @@ def inference_dataset(
     )
 
 
-def _labelled_pictures(
-    labelled: LabelledSplit, selection: PictureSelection | None
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Returns a function: (ordinals [n], records [n]) -> (jpegs [m], classes int32 [m]).
-
-    It keeps only the pictures of products with a class, each as often as selected.
-    """
-    if selection is not None:
-        return _selected_pictures(labelled, selection)
-    pictures_of = picture_parser(labelled.split)
-    class_of_product = tf.constant(labelled.classes)
-    all_known = labelled.num_products == labelled.split.num_products
-
-    def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        jpegs = pictures_of(ordinals, records)
-        classes = tf.gather(class_of_product, ordinals)
-        if not all_known:
-            known = classes >= 0
-            jpegs, classes = tf.ragged.boolean_mask(jpegs, known), classes[known]
-        return jpegs.flat_values, tf.repeat(classes, jpegs.row_lengths())
-
-    return parse
-
-
-def _selected_pictures(
-    labelled: LabelledSplit, selection: PictureSelection
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """As `_labelled_pictures`, with a selection."""
-    pictures_of = picture_parser(labelled.split)
-    num_pictures = labelled.split.index.num_pictures
-    class_of_product = tf.constant(labelled.classes)
-    first_of_product = tf.constant(np.cumsum(num_pictures, dtype=np.int64) - num_pictures)
-    counts = tf.constant(selection.counts)
-
-    def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        jpegs = pictures_of(ordinals, records)
-        lengths = jpegs.row_lengths()
-        first = tf.gather(first_of_product, ordinals)
-        places = tf.ragged.range(first, first + tf.cast(lengths, tf.int64)).flat_values
-        times = tf.cast(tf.gather(counts, places), tf.int32)
-        classes = tf.repeat(tf.gather(class_of_product, ordinals), lengths)
-        return tf.repeat(jpegs.flat_values, times), tf.repeat(classes, times)
-
-    return parse
-
-
-def derived_seed(seed: int, epoch: int, purpose: str) -> int:
-    """A hash in [0, 2**63), so that neighbouring seeds and epochs give unrelated numbers."""
-    digest = hashlib.sha256(f"{purpose} {seed} {epoch}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
 def _with_draws(drawer: Drawer) -> Callable[..., tuple[tf.Tensor, Any]]:
     """Returns a function that adds random numbers: step, (jpegs, labels) -> jpegs, others."""
 
@@ -284,16 +247,16 @@ def _with_draws(drawer: Drawer) -> Callable[..., tuple[tf.Tensor, Any]]:
 
 
 def _to_be_changed(
-    pictures: tf.Tensor, labels: tf.Tensor, draws: Draws
-) -> tuple[dict[str, Any], tf.Tensor]:
-    return {"pictures": pictures, "draws": draws}, labels
+    pictures: tf.Tensor, labels: tf.Tensor, draws: Draws, *weights: tf.Tensor
+) -> tuple[Any, ...]:
+    return {"pictures": pictures, "draws": draws}, labels, *weights
 
 
 def _white_for_missing(
-    pictures: tf.Tensor, positions: tf.Tensor, others: tuple[tf.Tensor, Draws]
-) -> tuple[tf.Tensor, tf.Tensor, Draws]:
+    pictures: tf.Tensor, positions: tf.Tensor, others: tuple[Any, ...]
+) -> tuple[Any, ...]:
     """Replaces pictures that did not decode with white ones, so that the counts stay exact."""
-    labels, draws = others
+    labels = others[0]
 
     def fill() -> tf.Tensor:
         missing = tf.size(labels) - tf.size(positions)
@@ -304,7 +267,7 @@ def _white_for_missing(
 
     complete = tf.equal(tf.size(positions), tf.size(labels))
     filled = tf.cond(complete, lambda: pictures, fill)
-    return tf.ensure_shape(filled, [None, *pictures.shape[1:]]), labels, draws
+    return tf.ensure_shape(filled, [None, *pictures.shape[1:]]), *others
 
 
 def _without_missing(

@@ -1,8 +1,8 @@
 """Mixes pairs of pictures and their labels: mixup (arXiv:1710.09412) and CutMix (arXiv:1905.04899).
 
-A picture's partner is the one as far from the end of the batch as it is from its start; batches are
-shuffled already. A picture always keeps the larger share, so that it has a main label; pairs are
-mixed both ways, so this changes nothing else.
+A picture's partner is the one as far from the end of the batch as it is from its start; with lanes,
+among its lane's pictures in the batch. Batches are shuffled already. A picture always keeps the
+larger share, so that it has a main label; pairs are mixed both ways, so this changes nothing else.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ def draw_shares(key: tf.Tensor, count: tf.Tensor, mixup: float, cutmix: float) -
 
 
 def mixed(
-    pictures: tf.Tensor, labels: tf.Tensor, shares: tf.Tensor, cuts: tf.Tensor
+    pictures: tf.Tensor,
+    labels: tf.Tensor,
+    shares: tf.Tensor,
+    cuts: tf.Tensor,
+    partners: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Mixes each picture with its partner.
 
@@ -41,6 +45,7 @@ def mixed(
       labels: int32 [b].
       shares: float32 [b, 2], of `draw_shares`.
       cuts: float32 [b, 2] in [0, 1), places of the rectangle that CutMix takes from the partner.
+      partners: int32 [b], the partner of each picture; None: counted from the end of the batch.
 
     Returns:
       (pictures uint8, labels int32 [b, 2] of picture and partner, shares float32 [b, 2] that sum to
@@ -52,12 +57,16 @@ def mixed(
     top, left = (tf.floor(cut * (size + 1 - side)) for cut in tf.unstack(cuts, axis=1))
     inside = rectangle(size, top, left, side, side)
     own = tf.where(inside, 0.0, by_mixup[:, None, None, None])
-    values, partners = (tf.cast(some, tf.float32) for some in (pictures, tf.reverse(pictures, [0])))
-    result = tf.cast(tf.round(partners + (values - partners) * own), tf.uint8)
+    others, other_labels = (
+        tf.reverse(some, [0]) if partners is None else tf.gather(some, partners)
+        for some in (pictures, labels)
+    )
+    values, others = (tf.cast(some, tf.float32) for some in (pictures, others))
+    result = tf.cast(tf.round(others + (values - others) * own), tf.uint8)
     share = by_mixup * (1 - (side / size) ** 2)
     return (
         result,
-        tf.stack([labels, tf.reverse(labels, [0])], axis=1),
+        tf.stack([labels, other_labels], axis=1),
         tf.stack([share, 1 - share], axis=1),
     )
 

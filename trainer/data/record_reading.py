@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.dataset import OTHER_RECORDS, Split, damaged_shard
+from trainer.data.dataset import OTHER_RECORDS, FilePart, Split, damaged_shard
 
 # Records to parse at once: a batch costs little more than a single record.
 RECORDS_PER_STEP = 64
@@ -47,15 +47,37 @@ def numbered_records(
     Yields:
       (ordinals int64 [n], records string [n]): positions in `split.index`, and `tf.train.Example`s.
     """
-    takes = np.array([part.take for part in split.files], np.int64)
-    firsts = np.cumsum(takes) - takes
-    places = np.arange(len(takes)) if order is None else np.asarray(order)
-    parts = tf.data.Dataset.from_tensor_slices(
-        (
-            [split.files[place].path for place in places],
-            np.array([split.files[place].skip for place in places], np.int64),
-            takes[places],
-            firsts[places],
+    parts = located_parts(split)
+    if order is not None:
+        parts = [parts[place] for place in order]
+    return read_parts(parts, files_at_once=files_at_once, records_per_step=records_per_step)
+
+
+def located_parts(
+    split: Split, begin: int = 0, end: int | None = None
+) -> list[tuple[FilePart, int]]:
+    """The files that hold the products at [begin, end) of a split, each with its first ordinal."""
+    end = split.num_products if end is None else end
+    located, first = [], 0
+    for part in split.files:
+        low, high = max(begin - first, 0), min(end - first, part.take)
+        if low < high:
+            located.append((FilePart(part.path, part.skip + low, high - low), first + low))
+        first += part.take
+    return located
+
+
+def read_parts(
+    parts: Sequence[tuple[FilePart, int]], *, files_at_once: int, records_per_step: int
+) -> tf.data.Dataset:
+    """The records of files with their ordinals, in the given order; see `numbered_records`."""
+    paths = tf.constant([part.path for part, _ in parts], tf.string)
+    skips, takes, firsts = (
+        np.array(values, np.int64)
+        for values in (
+            [part.skip for part, _ in parts],
+            [part.take for part, _ in parts],
+            [first for _, first in parts],
         )
     )
 
@@ -64,8 +86,9 @@ def numbered_records(
     ) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(path).skip(skip).take(take).enumerate(first)
 
-    at_once = min(files_at_once, len(takes))
-    return parts.interleave(read, cycle_length=at_once, block_length=16).batch(records_per_step)
+    at_once = max(1, min(files_at_once, len(parts)))
+    files = tf.data.Dataset.from_tensor_slices((paths, skips, takes, firsts))
+    return files.interleave(read, cycle_length=at_once, block_length=16).batch(records_per_step)
 
 
 def picture_parser(split: Split, feature: str = "images") -> PictureParser:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer.data.dataset import CdiscountData, Split, require_disjoint
-from trainer.data.input_pipeline import derived_seed
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.picture_selection import PictureSelection, distinct_pictures, select_pictures
+from trainer.data.shuffle import derived_seed
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config, ConfigError
 from trainer.training.pseudo_labels import PseudoLabels

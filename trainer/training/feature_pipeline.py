@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.input_pipeline import derived_seed
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.pipeline_threads import pipeline_options
+from trainer.data.shuffle import derived_seed
 from trainer.training.feature_files import Features
 
 # Bytes of features to hold in memory and shuffle at a time. The order of the files is also

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.input_pipeline import derived_seed
 from trainer.data.labelled_split import LabelledSplit
 from trainer.data.pipeline_threads import pipeline_options
+from trainer.data.shuffle import derived_seed
 from trainer.prediction.fused_predictor import PictureFeatures, padded
 from trainer.prediction.joining_rules import Groups
 from trainer.training.feature_pipeline import shuffled_groups
