@@ -54,7 +54,7 @@ def train_dataset(
 ) -> Batches:
     """The batches of one epoch: every picture that has a class of the run, once, shuffled.
 
-    The same (seed, epoch, lanes) gives the same batches on any number of cores.
+    The same (seed, epoch, lanes) gives the same batches.
 
     Args:
       split: the products and their classes; products without a class are left out.
@@ -84,8 +84,7 @@ def train_dataset(
     """
     drawer = Drawer(augment, derived_seed(seed, epoch, "augmentation"), image_size)
     shuffle = Shuffle(split, seed, epoch, shuffle_buffer, selection)
-    drawn = _drawn(shuffle, drawer, batch_size, skip_steps, lanes, worker)
-    batches = with_low_priority(drawn)
+    batches = with_low_priority(_drawn(shuffle, drawer, batch_size, skip_steps, lanes, worker))
     if device is not None and decoder == "dali":
         batches = batches.prefetch(2).with_options(pipeline_options())
         return decode_on(device, batches, image_size, batch_size)
