@@ -130,8 +130,7 @@ class _EpochMeasurement:
         rate = self._rates().ours
         assert rate is not None
         achieved = rate * training_flops(epoch.step.model) / 1e12
-        card = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-        name = card.get("device_name", "")
+        name = _card()
         peak = peak_tflops(name)
         what = f"{self._task.label}: share of the card's 16-bit peak"
         counted = f"{achieved:.2f} TFLOP/s in convolutions and dense layers, backwards as twice"
@@ -194,6 +193,12 @@ def _begin_curves(epoch: Epoch) -> None:
     for hook in epoch.hooks:
         if isinstance(hook, Curves):
             hook.window = CurveWindow()
+
+
+def _card() -> str:
+    """Name of the first GPU."""
+    gpu, *_ = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpu).get("device_name", "")
 
 
 def _has_gpu() -> bool:

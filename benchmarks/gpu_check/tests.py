@@ -22,8 +22,16 @@ def measure(task: Task, report: Report) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         xml = pathlib.Path(folder) / "tests.xml"
-        command = [sys.executable, "-m", "pytest", "-v", "-m", "gpu", "-rs", f"--junitxml={xml}"]
-        command += ["-p", "no:cacheprovider", "-o", "faulthandler_timeout=120", task.tests]
+        command = [sys.executable, "-m", "pytest", "-v", "-m", "gpu", f"--junitxml={xml}"]
+        command += [
+            "-rs",
+            "--durations=8",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "faulthandler_timeout=120",
+            task.tests,
+        ]
         if (processes := num_cores() // 4) > 1 and importlib.util.find_spec("xdist"):
             command += ["-n", str(min(4, processes))]  # most wait for commands that they start
         status = subprocess.run(command, check=False).returncode

@@ -10,17 +10,18 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from benchmarks import gpu
-from benchmarks.gpu_check import plan, running, tests
+from benchmarks.gpu_check import network, plan, running, tests
 from benchmarks.gpu_check.conclusions import EPOCH_PICTURES, advice, projections
 from benchmarks.gpu_check.decoding_rows import decoding_row
 from benchmarks.gpu_check.flops import forward_flops, training_flops
-from benchmarks.gpu_check.gpu_trace import read_trace, space_type
+from benchmarks.gpu_check.gpu_trace import GpuTrace, read_trace, space_type
 from benchmarks.gpu_check.peaks import peak_tflops
 from benchmarks.gpu_check.running import FAILED, MEASURED, NOT_MEASURED, RunningSection
-from benchmarks.gpu_check.task import PRECISIONS, Task
+from benchmarks.gpu_check.task import PRECISIONS, Report, Result, Task
 from benchmarks.settings import Settings
 from benchmarks.table import Row, compare
 from benchmarks.training import train_with
@@ -162,6 +163,40 @@ def test_rows_of_every_part_have_advice():
 
 
 # One network.
+
+
+def test_the_rows_of_a_network_on_a_gpu(tmp_path, monkeypatch):
+    """With a card that only pretends; the steps, the clock and the profiler are real."""
+    data = SmallData(tmp_path)
+    data.add("train", make_products(np.arange(60) % 6))
+    data.add("validation", make_products(np.arange(12) % 6, seed=1, first_id=1000))
+    traces = []
+
+    def trace(folder):
+        traces.extend(pathlib.Path(folder).rglob("*.xplane.pb"))
+        return GpuTrace(seconds=2.0, busy=1.5, kernels=10, copies_to_device=3, copies_to_host=0)
+
+    monkeypatch.setattr(network, "_has_gpu", lambda: True)
+    monkeypatch.setattr(network, "_card", lambda: "NVIDIA H100 80GB HBM3")
+    monkeypatch.setattr(network, "_WARM_UP", 2)
+    monkeypatch.setattr(network, "_TRACED_STEPS", 5)
+    monkeypatch.setattr(network, "read_trace", trace)
+    memory = {"current": 1, "peak": 3 * 10**9}
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", {"GPU:0": memory}.get)
+    settings = Settings(tmp_path, repeats=2, seconds=0.05)
+    task = Task(settings, network="logistic", batch_size=8, began=time.time() - 5)
+    config = small_config(steps_per_call=4)
+    measurement = network._EpochMeasurement(task, Report(tmp_path / "result.json"))
+    with pytest.raises(network._Measured):
+        train_with(config, data, tmp_path / "run", measurement)
+    first, rates, peak, idle, share = Result.read(tmp_path / "result.json").rows
+    assert 5 < first.ours < 300 and peak.ours == 3
+    assert rates.target == ">= 0.97" and rates.spread[0] <= rates.ratio <= rates.spread[1]
+    assert rates.note == "decoded on the processor, up to 4 steps per call"
+    assert idle.ours == 0.25 and idle.reached is False and "3 copies to the GPU" in idle.note
+    operations = 3 * 2 * 16 * 16 * 3 * 6  # forwards and backwards, of the only layer
+    assert share.ours == pytest.approx(rates.ours * operations / 989e12)
+    assert len(traces) == 1
 
 
 def test_the_step_is_traced_once_for_pipeline_and_memory(tmp_path):

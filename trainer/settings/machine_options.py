@@ -25,8 +25,9 @@ class MachineOptions:
     )
     xla: str = option(
         "auto",
-        "Whether XLA compiles the training step: on or off; auto: on a single GPU (on processors "
-        "it is slower). Several GPUs and --micro_batch do without.",
+        "Whether XLA compiles the training step: on or off; auto: on a single GPU with "
+        "--nodeterministic (on processors it is slower). Several GPUs and --micro_batch do "
+        "without.",
         group=_MACHINE,
         choices=("auto", "on", "off"),
         since="0.3",

@@ -47,9 +47,10 @@ def choose_execution(
     """The execution that the settings ask for; where they leave it open, the machine's best."""
     on_gpu = bool(accelerators())
     # XLA was far slower on processors. It cannot contain the exchange between several devices, nor
-    # parts of a batch that differ in size.
+    # parts of a batch that differ in size. On a GPU, it has no deterministic gradient of a MaxPool.
     possible = strategy.num_replicas_in_sync == 1 and not config.micro_batch
-    xla = possible and (config.xla == "on" or (config.xla == "auto" and on_gpu))
+    wanted = on_gpu and not config.deterministic if config.xla == "auto" else config.xla == "on"
+    xla = possible and wanted
     steps = config.steps_per_call or (_STEPS_PER_CALL if on_gpu else 1)
     return Execution(xla, steps, prepare)
 

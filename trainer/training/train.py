@@ -25,6 +25,10 @@ class OutOfMemoryError(ValueError):
     """A batch does not fit in the device's memory."""
 
 
+class NotDeterministicError(ValueError):
+    """The device has no operation that gives the same bits every time."""
+
+
 def train(
     config: Config,
     run_dir: str | os.PathLike[str],
@@ -53,6 +57,7 @@ def train(
       NonFiniteLossError: if the loss or a weight is no longer finite; the last checkpoint stays as
         it was.
       OutOfMemoryError: if a batch does not fit on the device.
+      NotDeterministicError: if a GPU cannot train this network deterministically.
       CheckpointWriteError: if the disk is full; the previous checkpoint stays as it was.
       Preempted: after a signal, once a checkpoint is written.
     """
@@ -68,10 +73,22 @@ def train(
             with arithmetic(config):
                 Training(config, run, data, hooks).run()
         except tf.errors.OpError as error:
-            if not _is_out_of_memory(error):
-                raise
-            raise _out_of_memory(config) from error
+            if _is_out_of_memory(error):
+                raise _out_of_memory(config) from error
+            if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error):
+                raise _not_deterministic(config, str(error)) from error
+            raise
     return run
+
+
+def _not_deterministic(config: Config, text: str) -> NotDeterministicError:
+    [reason, *_] = [line.strip() for line in text.splitlines() if "determinis" in line]
+    advice = "Add --xla=off or --nodeterministic" if config.xla == "on" else "Add --nodeterministic"
+    return NotDeterministicError(
+        "With --deterministic, every operation must give the same bits each time. Received from "
+        f"TensorFlow, for --model={config.model} and --xla={config.xla}: {reason} {advice} (a run "
+        "that was stopped then ends a little differently)."
+    )
 
 
 def _is_out_of_memory(error: tf.errors.OpError) -> bool:
