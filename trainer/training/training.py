@@ -283,8 +283,8 @@ class Training:
         return [
             *self._extra_hooks,
             *(profile if config.profile_steps else []),
-            hooks.CheckpointErrors(self._writer.check),
             hooks.FiniteCheck(self._guard.check_loss),
+            hooks.CheckpointErrors(self._writer.check),
             hooks.Progress(line, metrics),
             self._curves,
             hooks.Stop(stop, self._preempt),
