@@ -39,7 +39,7 @@ from trainer.settings.settings import Settings
 from trainer.training.step import TrainStep
 
 CLASSES = 5270
-_TIMES = 5
+_TIMES = 3
 
 
 def trained(name: str, image_size: int) -> tuple[keras.Model, TrainStep, Callable[[int], float]]:
