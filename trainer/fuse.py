@@ -38,9 +38,11 @@ def main(options: Options, settings: FusionOptions) -> None:
     from trainer.data.dataset import open_dataset
     from trainer.prediction.run_selection import parsed_folders
     from trainer.runs.folder import RunFolder
+    from trainer.training.cluster import require_alone
     from trainer.training.fuse import fusion_config
     from trainer.training.train import train
 
+    require_alone("trainer.fuse")
     folders = parsed_folders(options.run_dirs)
     first = RunFolder(folders[0]).require()
     data = open_dataset(settings.data_dir or first.config.data_dir)

@@ -40,18 +40,25 @@ def main(options: Options, settings: Settings) -> None:
     from trainer.data.dataset import open_dataset
     from trainer.runs.folder import RunFolder
     from trainer.settings.resolve import resolve, with_preset
+    from trainer.training.cluster import cluster_of, require_alone
     from trainer.training.profile_input import profile_input
     from trainer.training.train import train
+    from trainer.training.workers import join
 
+    if options.profile_input:
+        require_alone("--profile_input")
+    workers = join(cluster_of(), settings.peer_timeout)
     data = open_dataset(settings.data_dir)
     asked = with_preset(settings)
     name = asked.experiment or f"{asked.model}-{asked.optimizer}"
     run_dir = options.run_dir or pathlib.Path("runs", name)
-    config = resolve(settings, data, RunFolder(run_dir).begun)
+    config = resolve(settings, data, RunFolder(run_dir).begun, workers.this.count)
     if options.profile_input:
         print(profile_input(config, data))
         return
-    run = train(config, run_dir, data)
+    run = train(config, run_dir, data, workers=workers)
+    if not workers.is_chief:
+        return
     if best := run.state.best:
         row = run.history[best.epoch]
         print(

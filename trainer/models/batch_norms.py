@@ -22,6 +22,12 @@ def set_momentum(model: keras.Model, momentum: float) -> None:
         layer.momentum = momentum
 
 
+def synchronize(model: keras.Model) -> None:
+    """Makes all BatchNorms normalise by the batches of all devices; call it before tracing."""
+    for layer in batch_norms(model):
+        layer.synchronized = True
+
+
 def freeze(model: keras.Model) -> None:
     """Freezes all BatchNorms: their weights, and their statistics."""
     for layer in batch_norms(model):

@@ -118,6 +118,7 @@ class Checkpoint:
       best, last: weights of the epoch with the lowest validation loss, and of the last epoch.
       history: one row per finished epoch.
       events: length in bytes of each TensorBoard file, by its path in the run's TensorBoard folder.
+      workers: number of machines that trained up to here.
     """
 
     position: Position = Position()
@@ -128,6 +129,7 @@ class Checkpoint:
     last: WeightsFile | None = None
     history: tuple[EpochRow, ...] = ()
     events: dict[str, int] = dataclasses.field(default_factory=dict)
+    workers: int = 1
 
     @property
     def files(self) -> list[CheckpointFile]:
@@ -252,4 +254,5 @@ def _checkpoint(entry: dict[str, Any], number: int) -> Checkpoint:
         last=weights("last"),
         history=tuple(EpochRow(**row) for row in entry["history"]),
         events=dict(entry["events"]),
+        workers=entry.get("workers", 1),  # versions before 0.3 knew one
     )

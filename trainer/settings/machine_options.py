@@ -56,6 +56,22 @@ class MachineOptions:
         may_change_on_resume=True,
         since="0.3",
     )
+    peer_timeout: float = option(
+        300.0,
+        "With several machines: seconds to wait at the start for those that are not there yet.",
+        group=_MACHINE,
+        above=0,
+        may_change_on_resume=True,
+        since="0.3",
+    )
+    allow_other_machines: bool = option(
+        False,
+        "Lets a run continue on another number of machines than it was trained on so far. It sees "
+        "the same pictures, but its numbers are no longer bit for bit those of an undisturbed run.",
+        group=_MACHINE,
+        may_change_on_resume=True,
+        since="0.3",
+    )
     eval_batch_size: int | None = option(
         None,
         "Pictures per validation step. Default: --batch_size, at least 64.",

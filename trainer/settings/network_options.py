@@ -89,6 +89,13 @@ class NetworkOptions:
         below=1,
         since="0.3",
     )
+    sync_batch_norm: bool = option(
+        False,
+        "BatchNorm layers normalise by the whole batch where several GPUs or machines share it, "
+        "instead of each by its own pictures. Costs an exchange for each layer.",
+        group=_NETWORK,
+        since="0.3",
+    )
     recalibrate: int = option(
         0,
         "Training batches whose statistics replace the BatchNorms' moving ones in the weights that "

@@ -15,11 +15,14 @@ from trainer.models.optimizer_table import OPTIMIZERS
 from trainer.models.precision import resolve_precision
 from trainer.settings.config import Config, ConfigError
 from trainer.settings.experiments import EXPERIMENTS, PresetSplits, resolve_splits
+from trainer.settings.lanes import require_lanes
 from trainer.settings.settings import RunOptions, Settings
 from trainer.terminal.option import OptionError, options, require_allowed
 
 
-def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None) -> Config:
+def resolve(
+    settings: Settings, data: CdiscountData, begun: Config | None = None, machines: int = 1
+) -> Config:
     """Resolves the settings to train with.
 
     The user's settings take precedence, then the preset's, then the defaults.
@@ -29,6 +32,7 @@ def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None
       data: the data set to train on.
       begun: config of the run to resume; None: a new run. The input range of pretrained weights
         comes from it, because a resumed run no longer needs their file.
+      machines: number of machines to train on.
 
     Raises:
       ConfigError: if a setting has an invalid value, or two contradict each other.
@@ -45,9 +49,10 @@ def resolve(settings: Settings, data: CdiscountData, begun: Config | None = None
             settings = dataclasses.replace(settings, epochs=len(splits.chunks))
     values = {name: getattr(settings, name) for name in options(RunOptions)}
     config = Config(
-        **values | _filled_in(settings, begun),
+        **values | _filled_in(settings, begun) | _of_lanes(settings, begun, machines),
         chunks=splits.chunks if splits is not None else None,
     )
+    require_lanes(config, machines)
     if config.layer_decay != 1 and config.precision == "mixed_float16":
         raise ConfigError(
             "--layer_decay trains each group of layers with an optimizer of its own, which cannot "
@@ -120,6 +125,15 @@ def _filled_in(settings: Settings, begun: Config | None) -> dict[str, Any]:
         "precision": _precision(settings, begun),
         "eval_batch_size": settings.eval_batch_size or max(64, settings.batch_size),
     }
+
+
+def _of_lanes(settings: Settings, begun: Config | None, machines: int) -> dict[str, Any]:
+    """The number of lanes, and the decoder, which must be TensorFlow's with several of them."""
+    lanes = settings.lanes
+    if "lanes" not in settings.given:
+        lanes = machines if begun is None else begun.lanes
+    several = lanes > 1 and settings.decoder == "auto"
+    return {"lanes": lanes, "decoder": "tf" if several else settings.decoder}
 
 
 def _precision(settings: Settings, begun: Config | None) -> str:

@@ -96,6 +96,15 @@ class TrainingOptions:
         below=1,
     )
     batch_size: int = option(32, "Pictures per training step.", group=_TRAINING, at_least=1)
+    lanes: int = option(
+        1,
+        "Parts of the training pictures, each shuffled by itself, of which every batch has as many "
+        "pictures. As many machines can share them, and the batches do not depend on how many do. "
+        "Default: the number of machines that a run is begun on.",
+        group=_TRAINING,
+        at_least=1,
+        since="0.3",
+    )
     micro_batch: int = option(
         0,
         "Pictures that go through the network at once, on each device; their gradients are summed "

@@ -27,7 +27,7 @@ _EXIT_PIPE = 128 + 13  # what a shell reports for a program that SIGPIPE killed
 
 
 class Preempted(Exception):
-    """Training was asked to stop; a checkpoint has been written."""
+    """Work ended before it was done, and the same command continues it."""
 
 
 def setup() -> None:

@@ -22,7 +22,7 @@ from trainer.data.dataset import CdiscountData
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
 from trainer.runs.folder import RunFolder, RunFolderError, settings_digest
-from trainer.runs.state import DataIdentity
+from trainer.runs.state import Checkpoint, DataIdentity
 from trainer.settings.config import Config, ConfigError
 from trainer.terminal import keras_settings
 
@@ -145,6 +145,27 @@ def require_same_data(run: RunFolder, identity: DataIdentity) -> None:
             ": products trained on could turn up in validation. Choose the data set that the run "
             "was trained on with --data_dir, or another --run_dir."
         )
+
+
+def require_same_machines(
+    run: RunFolder, config: Config, checkpoint: Checkpoint, machines: int
+) -> None:
+    """Raises ConfigError if a run would go on with another number of machines unasked."""
+    if checkpoint.training_state is None or checkpoint.workers == machines:
+        return
+    if not config.allow_other_machines:
+        raise ConfigError(
+            f"A run continues on as many machines as it was trained on. {run.path} was trained on "
+            f"{checkpoint.workers} so far, and is to go on with {machines}. Use as many as before, "
+            "or add --allow_other_machines: the run then sees the same pictures, but is no longer "
+            "bit for bit an undisturbed one."
+        )
+    logging.warning(
+        "The run goes on with %d machines, after %d: it sees the same pictures, but its numbers "
+        "are not bit for bit those of an undisturbed run.",
+        machines,
+        checkpoint.workers,
+    )
 
 
 def require_known_averages(run: RunFolder, config: Config) -> None:

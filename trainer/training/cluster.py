@@ -78,8 +78,17 @@ def cluster_of(environment: Mapping[str, str] = os.environ) -> Cluster | None:
         return None
     if len(cluster.addresses) == 1:
         return None
-    _require_usable(cluster)
+    _require_addresses(cluster)
     return cluster
+
+
+def require_alone(command: str) -> None:
+    """Raises ClusterError if the environment describes a cluster, which a command does not use."""
+    if cluster_of() is not None:
+        raise ClusterError(
+            f"`python -m trainer.main` trains on several machines; {command} uses one. Unset "
+            "TF_CONFIG (in a Slurm step, use a single task) and start it on one machine."
+        )
 
 
 def _of_tf_config(text: str) -> Cluster:
@@ -176,7 +185,7 @@ def _require_this_machine(cluster: Cluster) -> None:
             raise
 
 
-def _require_usable(cluster: Cluster) -> None:
+def _require_addresses(cluster: Cluster) -> None:
     """Checks what would otherwise end in a long wait or in TensorFlow's own errors."""
     for index, address in enumerate(cluster.addresses):
         if address in cluster.addresses[:index]:
@@ -193,14 +202,4 @@ def _require_usable(cluster: Cluster) -> None:
             raise ClusterError(
                 f"The address of each worker must be known here. That of {cluster.name(index)} is "
                 f"not ({error.strerror}). Check its name, or give its number."
-            ) from None
-    port = int(cluster.addresses[cluster.index].rpartition(":")[2])
-    with socket.socket() as probe:
-        try:
-            probe.bind(("", port))
-        except OSError as error:
-            raise ClusterError(
-                f"This machine is {cluster.name(cluster.index)}, so its port {port} must be free. "
-                f"It cannot be used ({error.strerror}): perhaps an earlier training still runs. "
-                "Stop that, or choose another port."
             ) from None

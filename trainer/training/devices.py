@@ -6,7 +6,8 @@ Several GPUs of one machine share each batch equally.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -45,6 +46,25 @@ def prefetched(batches: Batches) -> Batches:
     return batches.apply(to_device)
 
 
+def distributed(batches: Batches, strategy: tf.distribute.Strategy) -> Iterator[Any]:
+    """Iterates over the batches of this machine, shared out to its devices."""
+    own, all_devices = len(strategy.extended.worker_devices), strategy.num_replicas_in_sync
+    if own == 1:
+        return iter(prefetched(batches))
+    if own == all_devices:
+        return iter(strategy.experimental_distribute_dataset(batches))
+
+    # With several machines, each device takes the next element.
+    def in_shares(*batch: Any) -> Any:
+        shares = tf.nest.map_structure(
+            lambda tensor: tf.reshape(tensor, tf.concat([[own, -1], tf.shape(tensor)[1:]], 0)),
+            batch,
+        )
+        return tf.data.Dataset.from_tensor_slices(shares)
+
+    return iter(strategy.distribute_datasets_from_function(lambda _: batches.flat_map(in_shares)))
+
+
 # One per process: two strategies would number their exchanges between devices alike, and TensorFlow
 # would confuse those of the second network with those of the first.
 @functools.cache
@@ -62,7 +82,7 @@ def even_batches(dataset: Batches, replicas: int) -> Batches:
 
     Args:
       dataset: elements (inputs [b, ...], labels [b, ...]) or (inputs, labels, shares), where
-        shares, float32, have the labels' shape. Inputs may be a dict of such tensors.
+        shares, float32, have the labels' shape, [b] or [b, k]. Inputs may be a dict of tensors.
       replicas: number of devices.
 
     Yields:
@@ -82,7 +102,10 @@ def even_batches(dataset: Batches, replicas: int) -> Batches:
             lambda: batch,
             lambda: tf.nest.map_structure(lambda tensor: tf.gather(tensor, places % size), batch),
         )
-        return inputs, labels, shares[0] * weights[:, None] if shares else weights
+        if not shares:
+            return inputs, labels, weights
+        own = shares[0]
+        return inputs, labels, own * (weights if own.shape.rank == 1 else weights[:, None])
 
     return dataset.map(fill_up, num_parallel_calls=1).prefetch(1)
 

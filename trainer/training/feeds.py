@@ -14,6 +14,7 @@ from trainer.data.decoding import Batches
 from trainer.data.input_pipeline import FinishInStep, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.lanes import ALONE, Worker
 from trainer.models.networks import split_at_features
 from trainer.prediction.validation import Validation, Validator
 from trainer.settings.config import Config
@@ -35,9 +36,14 @@ class PictureFeed:
     """
 
     def __init__(
-        self, model: keras.Model, splits: EpochSplits, label_map: LabelMap, config: Config
+        self,
+        model: keras.Model,
+        splits: EpochSplits,
+        label_map: LabelMap,
+        config: Config,
+        worker: Worker = ALONE,
     ):
-        self.model = model
+        self.model, self._worker = model, worker
         self._splits, self._label_map, self._config = splits, label_map, config
         self._device = _finishing_device(config)
         self.prepare_batch: Prepare | None = None
@@ -77,6 +83,8 @@ class PictureFeed:
             decoder=config.decoder,
             selection=self._splits.selection(epoch),
             device=None if ready else self._device,
+            lanes=config.lanes,
+            worker=self._worker,
         )
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:

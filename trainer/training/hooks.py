@@ -14,11 +14,10 @@ import pathlib
 import sys
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import tensorflow as tf
 
-from cdisc_tfds.progress_line import ProgressLine
-from trainer.runs.event_log import EventLog
 from trainer.runs.state import CurveWindow
 from trainer.terminal.signals import StopFlag
 from trainer.training.step import MetricValues
@@ -89,6 +88,26 @@ class FiniteCheck(Hook):
         return self._every - place.step % self._every
 
 
+class Line(Protocol):
+    """A progress line, such as `ProgressLine`."""
+
+    def due(self) -> bool:
+        """Whether `update` would print now."""
+
+    def update(self, done: int, text: str = "") -> None:
+        """Records that `done` items are finished; prints if an update is due."""
+
+    def close(self) -> None:
+        """Ends the line."""
+
+
+class Points(Protocol):
+    """What keeps the points of curves, such as `EventLog`."""
+
+    def scalars(self, curve: str, values: dict[str, float], step: int) -> None:
+        """Adds points to a curve."""
+
+
 class Progress(Hook):
     """Shows rate, remaining time, loss and accuracy.
 
@@ -97,7 +116,7 @@ class Progress(Hook):
       metrics: reads the running means; called only when the line is due.
     """
 
-    def __init__(self, line: ProgressLine, metrics: Callable[[], MetricValues]):
+    def __init__(self, line: Line, metrics: Callable[[], MetricValues]):
         self._line, self._metrics = line, metrics
 
     def before_step(self, place: Place) -> None:
@@ -131,7 +150,7 @@ class Curves(Hook):
 
     def __init__(
         self,
-        events: EventLog,
+        events: Points,
         metrics: Callable[[], MetricValues],
         learning_rate: Callable[[], float],
         every: int,

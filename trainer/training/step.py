@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from trainer.data.decoding import Batches
+from trainer.models.batch_norms import batch_norms
 from trainer.models.grouped_optimizer import GroupedOptimizer
 from trainer.models.metrics import FirstNonFiniteStep
 from trainer.models.objective import Objective
@@ -150,9 +151,7 @@ class TrainStep:
         With several devices, b must be a multiple of their number. Batches travel to the devices
         while the steps before them run.
         """
-        if self._strategy.num_replicas_in_sync > 1:
-            return iter(self._strategy.experimental_distribute_dataset(batches))
-        return iter(devices.prefetched(batches))
+        return devices.distributed(batches, self._strategy)
 
     @property
     def learning_rate(self) -> float:
@@ -220,6 +219,7 @@ class TrainStep:
         if self._clip_norm:
             gradients = self._clipped(gradients)
         self.optimizer.apply(gradients, trained)
+        self._share_statistics()
         if self.averages is not None:
             self.averages.update(self.optimizer.iterations)
         loss = share * self._strategy.num_replicas_in_sync
@@ -275,6 +275,27 @@ class TrainStep:
             parallel_iterations=1,
         )
         return loss, logits.concat(), gradients
+
+    def _share_statistics(self) -> None:
+        """Gives the BatchNorms of all devices the mean of their moving statistics.
+
+        Each computed its own from its share of the batch. A checkpoint holds one of them, so a run
+        that continues could not be exact otherwise. Synchronised BatchNorms are alike already.
+        """
+        if self._strategy.num_replicas_in_sync == 1:
+            return
+        moving = [
+            variable
+            for layer in batch_norms(self.model)
+            if layer.trainable and not layer.synchronized
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        if moving:
+            context = tf.distribute.get_replica_context()
+            own = [tf.convert_to_tensor(variable) for variable in moving]
+            means = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
+            for variable, mean in zip(moving, means, strict=True):
+                variable.assign(mean)
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Limits the norm of the gradient that the optimizer computes from all devices' shares."""

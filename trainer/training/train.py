@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 
@@ -16,9 +17,11 @@ from trainer.training.admission import (
     require_known_averages,
     sole_writer,
 )
+from trainer.training.alike import facts_of, folder_digest, problem_of_folder
 from trainer.training.execution import arithmetic
 from trainer.training.hooks import Hook
 from trainer.training.training import Training, stops_early
+from trainer.training.workers import ALONE, Workers
 
 
 class OutOfMemoryError(ValueError):
@@ -34,6 +37,7 @@ def train(
     run_dir: str | os.PathLike[str],
     data: CdiscountData,
     hooks: Sequence[Hook] = (),
+    workers: Workers = ALONE,
 ) -> RunFolder:
     """Trains to the end of `config`, or continues the run that `run_dir` holds.
 
@@ -43,6 +47,7 @@ def train(
         that may change on resume.
       data: the data set.
       hooks: called before each step, ahead of the project's own.
+      workers: this worker among those that train together.
 
     Returns:
       The finished run's folder.
@@ -60,24 +65,48 @@ def train(
       NotDeterministicError: if a GPU cannot train this network deterministically.
       CheckpointWriteError: if the disk is full; the previous checkpoint stays as it was.
       Preempted: after a signal, once a checkpoint is written.
+      WorkersError: if the workers differ, or the chief cannot train.
+      WorkerLost: if another worker has ended; the last checkpoint stays as it was.
     """
-    run = RunFolder(run_dir)
-    _require_same_kind(run, config)
-    with sole_writer(run):
-        run = open_run_folder(config, run_dir, data)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(workers.clear_errors())
+        run = _opened(config, RunFolder(run_dir), data, workers, stack)
         config = run.config  # with the decoder that was chosen
         if run.has_state and _is_finished(run.state.newest, config):
             return run
         require_known_averages(run, config)
         try:
             with arithmetic(config):
-                Training(config, run, data, hooks).run()
+                Training(config, run, data, hooks, workers).run()
         except tf.errors.OpError as error:
             if _is_out_of_memory(error):
                 raise _out_of_memory(config) from error
             if isinstance(error, tf.errors.UnimplementedError) and "determinis" in str(error):
                 raise _not_deterministic(config, str(error)) from error
             raise
+    return run
+
+
+def _opened(
+    config: Config,
+    run: RunFolder,
+    data: CdiscountData,
+    workers: Workers,
+    stack: contextlib.ExitStack,
+) -> RunFolder:
+    """The run's folder, which the chief of the workers has opened, and keeps to itself."""
+    if workers.several:
+        workers.require_alike(facts_of(config))
+
+    def open_it() -> str:
+        _require_same_kind(run, config)
+        stack.enter_context(sole_writer(run))
+        open_run_folder(config, run.path, data)
+        return folder_digest(run)
+
+    digest = workers.from_chief(open_it)
+    if workers.several:
+        workers.require_no_problem("" if workers.is_chief else problem_of_folder(run, digest))
     return run
 
 

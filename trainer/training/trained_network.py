@@ -64,6 +64,8 @@ class TrainedNetwork:
             )
         if config.batch_norm_momentum is not None:
             batch_norms.set_momentum(self.model, config.batch_norm_momentum)
+        if config.sync_batch_norm and strategy.num_replicas_in_sync > 1:
+            batch_norms.synchronize(self.model)
 
     def choose(self, stage: Stage) -> None:
         """Chooses the part to train."""

@@ -22,26 +22,27 @@ from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
 from trainer.runs.checkpoint import copies_of, restore_variables
-from trainer.runs.checkpoint_store import CheckpointStore
-from trainer.runs.checkpoint_writer import CheckpointWriter
-from trainer.runs.event_log import EventLog
-from trainer.runs.folder import RunFolder, settings_digest
+from trainer.runs.folder import RunFolder
 from trainer.runs.state import Checkpoint, CheckpointFile, EpochRow, Position, WeightsFile
 from trainer.settings.config import Config
 from trainer.terminal.command import Preempted
 from trainer.terminal.signals import StopAsked, StopFlag, stop_signals
 from trainer.training import devices, hooks
-from trainer.training.admission import require_same_data
-from trainer.training.epoch_log import EpochLog
+from trainer.training.admission import require_same_data, require_same_machines
+from trainer.training.agreement import AgreedClock, AgreedLine, AgreedStop, Agreement
+from trainer.training.alike import facts_of_data
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.feeds import FeatureFeed, PictureFeed
 from trainer.training.finite_guard import FiniteGuard
 from trainer.training.fusion_feed import FusionFeed
 from trainer.training.loop import EpochPlan, run_steps
 from trainer.training.recalibration import recalibrated
+from trainer.training.run_records import Records, open_records
 from trainer.training.stages import Stage, stages
 from trainer.training.step import TrainStep
 from trainer.training.trained_network import TrainedNetwork
+from trainer.training.validating import validated
+from trainer.training.workers import ALONE, Workers
 
 
 def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
@@ -57,9 +58,10 @@ class Training:
 
     Args:
       config: resolved settings.
-      run: the run's folder, which this process alone writes to.
+      run: the run's folder; this process alone, or the chief of the workers, writes to it.
       data: the data set.
       extra_hooks: called before the project's own hooks.
+      workers: this worker among those that train together.
 
     Raises:
       DatasetError: if the run started on other data.
@@ -72,19 +74,19 @@ class Training:
         run: RunFolder,
         data: CdiscountData,
         extra_hooks: Sequence[hooks.Hook] = (),
+        workers: Workers = ALONE,
     ):
         self._config, self._run, self._extra_hooks = config, run, extra_hooks
+        self._workers = workers
         self._label_map = LabelMap(data.categories, config.target, config.within_level1)
         self._splits = EpochSplits(config, data, self._label_map)
         identity = self._splits.identity()
+        workers.require_alike(facts_of_data(identity))
         require_same_data(run, identity)
-        store = CheckpointStore(run, identity, settings_digest(config))
-        # Its training state is the one to resume from: the store knows the later ones.
-        self._checkpoint = store.newest_intact() or Checkpoint()
-        self._writer = CheckpointWriter(run, store)
-        self._events = EventLog(run.tensorboard, self._checkpoint.events)
-        self._log = EpochLog(run.path, self._events, self._splits.unit)
-        self._strategy = devices.choose_strategy()
+        self._records: Records = open_records(run, config, identity, self._splits.unit, workers)
+        self._checkpoint = self._records.newest
+        require_same_machines(run, config, self._checkpoint, workers.this.count)
+        self._strategy = workers.strategy or devices.choose_strategy()
         self._network = TrainedNetwork(
             config,
             self._label_map,
@@ -114,12 +116,11 @@ class Training:
         """
         resuming = self._checkpoint.training_state is not None
         if resuming:
-            at = self._checkpoint.position
-            self._log.resume(at)
-        else:
+            self._records.resume()
+        elif self._workers.is_chief:
             self._describe()
         all_stages = stages(self._config)
-        with stop_signals() as stop, self._writer:
+        with stop_signals() as stop, self._records:
             for number in range(self._checkpoint.position.stage, len(all_stages)):
                 self._prepare_stage(all_stages[number])
                 if resuming:
@@ -138,8 +139,8 @@ class Training:
                     break
             self._update(finished=True)
             self._commit(with_variables=False)
-            self._writer.wait()
-        self._events.close()
+            self._await_commit()
+        self._records.close()
 
     # Preparing a stage.
 
@@ -156,7 +157,7 @@ class Training:
     def _whole_network(self) -> PictureFeed | FusionFeed:
         parts = self._model, self._splits, self._label_map, self._config
         if self._config.fusion is None:
-            return PictureFeed(*parts)
+            return PictureFeed(*parts, self._workers.this)
         return FusionFeed(*parts, self._run, self._features_dir)
 
     def _features(self) -> FeatureFeed:
@@ -181,12 +182,11 @@ class Training:
     def _describe(self) -> None:
         """Prints what is about to be trained, and logs its settings and pictures to TensorBoard."""
         train, validation = self._splits.pair(0)
-        self._log.begin(self._config, self._model.count_params(), train, validation)
-        self._events.hparams(self._config)
+        self._records.begin(self._model.count_params(), train, validation)
         if isinstance(self._feed, PictureFeed):
             with clear_record_errors(train.split):
                 pictures, *_ = next(iter(self._feed.train_batches(0, ready=True).take(1)))
-            self._events.pictures("input pictures", pictures.numpy())
+            self._records.pictures(pictures.numpy())
 
     # One epoch.
 
@@ -208,21 +208,20 @@ class Training:
         if plan.first == 0:
             self._step.metrics.reset()
         batches = self._feed.train_batches(epoch, plan.first)
-        replicas = self._strategy.num_replicas_in_sync
+        own_devices = self._strategy.num_replicas_in_sync // self._workers.this.count
         with clear_record_errors(self._splits.pair(epoch)[0].split):
-            run_steps(self._step, devices.even_batches(batches, replicas), plan, epoch_hooks)
+            run_steps(self._step, devices.even_batches(batches, own_devices), plan, epoch_hooks)
         end = plan.place(plan.steps)
         self._guard.check_loss(end)
-        if self._clock.minutes_are_over():
+        if self._workers.of_chief(self._clock.minutes_are_over()):
             self._save(end)  # validation may take long
         seconds = time.monotonic() - self._epoch_began
         pictures = end.pictures - plan.place(plan.first).pictures
         metrics = self._step.metrics.values()
         try:
             with self._weights_to_keep(epoch, stop):
-                validation = self._feed.validate(epoch, stop.check)
-                with self._writer.alone() as store:
-                    file = store.add_weights(self._model, epoch)
+                validation = validated(self._feed, epoch, stop, self._workers)
+                file = self._records.add_weights(self._model, epoch)
         except StopAsked:
             self._preempt(end)
         self._finish_epoch(
@@ -260,13 +259,13 @@ class Training:
         labels = self._splits.pseudo_labels_of(epoch)
         if labels is not None and self._checkpoint.position.step == 0:
             with self._step.averaged():
-                self._log.labelled(labels.renew(self._model, stop.check))
+                self._records.labelled(labels.renew(self._model, stop.check))
 
     def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
         """The hooks of an epoch, in the order in which they run."""
         config, metrics = self._config, self._step.metrics.values
         self._curves = hooks.Curves(
-            self._events,
+            self._records,
             metrics,
             lambda: self._step.learning_rate,
             config.log_every_steps,
@@ -279,16 +278,34 @@ class Training:
             self._splits.unit,
             place.pictures,
         )
-        profile = [hooks.Profile(self._run.tensorboard, config.profile_steps)]
+        profiles = config.profile_steps and self._workers.is_chief
+        first = [hooks.Profile(self._run.tensorboard, config.profile_steps)] if profiles else []
+        timed = self._timed_hooks(line, stop)
         return [
             *self._extra_hooks,
-            *(profile if config.profile_steps else []),
+            *first,
             hooks.FiniteCheck(self._guard.check_loss),
-            hooks.CheckpointErrors(self._writer.check),
-            hooks.Progress(line, metrics),
+            hooks.CheckpointErrors(self._records.check),
             self._curves,
-            hooks.Stop(stop, self._preempt),
-            hooks.Checkpoints(self._clock, self._save),
+            *timed,
+        ]
+
+    def _timed_hooks(self, line: ProgressLine, stop: StopFlag) -> list[hooks.Hook]:
+        """The hooks that act by time or on a signal, of which several workers tell each other."""
+        metrics = self._step.metrics.values
+        if not self._workers.several:
+            return [
+                hooks.Progress(line, metrics),
+                hooks.Stop(stop, self._preempt),
+                hooks.Checkpoints(self._clock, self._save),
+            ]
+        agreement = Agreement(self._workers, stop, self._clock, line)
+        own_line = line if self._workers.is_chief else None
+        return [
+            agreement,
+            hooks.Progress(AgreedLine(agreement, own_line), metrics),
+            hooks.Stop(AgreedStop(agreement), self._preempt),
+            hooks.Checkpoints(AgreedClock(agreement, self._clock), self._save),
         ]
 
     @contextlib.contextmanager
@@ -308,9 +325,10 @@ class Training:
         best = self._checkpoint.best
         if best is None or row.val_loss < best.val_loss:
             best = last
-        if row.epoch == 0:  # not earlier: tracing a deep network takes seconds
-            self._events.graph(self._feed.graph())
-        self._log.epoch(row, self._config.epochs)
+        if row.epoch == 0 and self._workers.is_chief:
+            # Not earlier: tracing a deep network takes seconds.
+            self._records.graph(self._feed.graph())
+        self._records.epoch(row)
         self._update(
             history=(*self._checkpoint.history, row),
             best=best,
@@ -322,7 +340,7 @@ class Training:
             ),
         )
         self._commit()
-        self._writer.wait()
+        self._await_commit()
 
     # Checkpoints.
 
@@ -342,7 +360,7 @@ class Training:
     def _preempt(self, place: hooks.Place) -> NoReturn:
         """Commits the state at `place`, and raises Preempted."""
         self._save(place)
-        self._writer.wait()
+        self._await_commit()
         raise self._stopped(place)
 
     def _stopped(self, place: hooks.Place) -> Preempted:
@@ -353,15 +371,18 @@ class Training:
 
     def _commit(self, with_variables: bool = True) -> None:
         """Writes the curves, copies the variables, and begins to commit both."""
-        with self._writer.alone() as store:
-            store.require_own_state()  # before the curves, which would be doubled
-            self._update(events=self._events.commit())
+        self._update(events=self._records.curves(), workers=self._workers.this.count)
         arrays = copies_of(self._variables()) if with_variables else None
-        self._writer.begin(self._checkpoint, arrays)
+        self._records.commit(self._checkpoint, arrays)
         if with_variables:
             metrics = self._step.metrics.variables
             devices.share_sums(metrics, self._strategy.num_replicas_in_sync)
         self._clock.restart()
+
+    def _await_commit(self) -> None:
+        """Waits until the last commit counts, on all workers."""
+        self._records.wait()
+        self._workers.barrier()
 
     def _update(self, **changes: Any) -> None:
         self._checkpoint = dataclasses.replace(self._checkpoint, **changes)

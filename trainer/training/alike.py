@@ -1,0 +1,83 @@
+"""What must be the same on all workers for them to train one network."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import pathlib
+import platform
+import time
+
+import keras
+import tensorflow as tf
+
+import cdisc_tfds
+import trainer
+from trainer.runs.folder import RunFolder
+from trainer.runs.state import DataIdentity
+from trainer.settings.config import Config
+from trainer.settings.settings import RunOptions
+from trainer.terminal.option import options
+from trainer.training.devices import accelerators
+
+# Where a worker finds the data, and where it keeps files of its own.
+_OF_A_MACHINE = ("data_dir", "features_dir")
+_SECONDS_TO_APPEAR = 60.0  # network file systems remember for a while that a file is missing
+
+
+def facts_of(config: Config) -> dict[str, str]:
+    """Settings, code, versions and devices, by the names that messages give them."""
+    flags = options(RunOptions)
+    settings = {
+        f"--{name}" if name in flags else name: str(value)
+        for name, value in dataclasses.asdict(config).items()
+        if name not in _OF_A_MACHINE
+    }
+    return settings | {
+        "the project's code": _code_digest(),
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+        "Python": platform.python_version(),
+        "GPUs": str(len(accelerators())),
+    }
+
+
+def facts_of_data(identity: DataIdentity) -> dict[str, str]:
+    """The same for the data."""
+    return {
+        f"the products of --{name}_split": digest[:12]
+        for name, digest in dataclasses.asdict(identity).items()
+    }
+
+
+def _code_digest() -> str:
+    """A digest of all modules of the project."""
+    digest = hashlib.sha256()
+    for package in (cdisc_tfds, trainer):
+        [root] = map(pathlib.Path, package.__path__)
+        for path in sorted(root.rglob("*.py")):
+            digest.update(f"{path.relative_to(root.parent)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def folder_digest(run: RunFolder) -> str:
+    """A digest of a run's settings and position, as its folder holds them."""
+    digest = hashlib.sha256()
+    for path in (run.config_path, run.state_path):
+        digest.update(path.read_bytes() if path.exists() else b"none")
+    return digest.hexdigest()
+
+
+def problem_of_folder(run: RunFolder, digest: str) -> str:
+    """What keeps a worker from using the chief's run folder; empty if nothing does."""
+    until = time.monotonic() + _SECONDS_TO_APPEAR
+    while folder_digest(run) != digest:
+        if time.monotonic() > until:
+            there = run.config_path.exists()
+            found = "finds another run" if there else "finds no config.json"
+            return (
+                "--run_dir must be a folder that all workers share, at the same path. This worker "
+                f"{found} in {run.path.absolute()}, while the chief has opened the run there."
+            )
+        time.sleep(0.5)
+    return ""
