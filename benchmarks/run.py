@@ -44,6 +44,7 @@ PARTS = (
     "input",
     "host_work",
     "steps",
+    "workers",
     "precision",
     "inference",
     "serve",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import runpy
 import sys
@@ -18,18 +19,18 @@ import threading
 import time
 from collections.abc import Callable
 
-# Phases, and the methods of classes in `trainer.training.training` that are one, innermost last.
+# Phases, and the methods of classes in modules of `trainer` that are one, innermost last.
 START = "start, or between networks"
 PHASES = (
-    ("building the network", "Training", "__init__"),
-    ("preparing the stage", "Training", "_prepare_stage"),
-    ("restoring", "Training", "_restore"),
-    ("training", "Training", "_train_epoch"),
-    ("features", "FeatureFeed", "prepare"),
-    ("validation", "PictureFeed", "validate"),
-    ("validation", "FeatureFeed", "validate"),
-    ("weights file", "CheckpointStore", "add_weights"),
-    ("copying a checkpoint", "Training", "_commit"),
+    ("building the network", "training.training:Training", "__init__"),
+    ("preparing the stage", "training.training:Training", "_prepare_stage"),
+    ("restoring", "training.training:Training", "_restore"),
+    ("training", "training.training:Training", "_train_epoch"),
+    ("features", "training.feeds:FeatureFeed", "prepare"),
+    ("validation", "training.feeds:PictureFeed", "validate"),
+    ("validation", "training.feeds:FeatureFeed", "validate"),
+    ("weights file", "runs.checkpoint_store:CheckpointStore", "add_weights"),
+    ("copying a checkpoint", "training.training:Training", "_commit"),
 )
 # The writer stays this long at each of its points, in seconds, as on a slow disk: else training of
 # a small network would not go on meanwhile, and hardly a kill would hit.
@@ -97,7 +98,6 @@ def _noted(function: Callable, name: str, file: PhaseFile, part: Callable[[], st
 def note_phases(file: PhaseFile) -> None:
     """Wraps the trainer's functions so that they record when they start and end."""
     from tests.helpers.killing import DONE, follow_writer
-    from trainer.training import training
 
     stage = [""]
 
@@ -116,7 +116,8 @@ def note_phases(file: PhaseFile) -> None:
         return call
 
     for name, owner, function in PHASES:
-        holder = getattr(training, owner)
+        module, _, owner_name = owner.partition(":")
+        holder = getattr(importlib.import_module(f"trainer.{module}"), owner_name)
         noted = _noted(getattr(holder, function), name, file, lambda: stage[0])
         is_stage = function == "_prepare_stage"
         setattr(holder, function, note_stage(noted) if is_stage else noted)

@@ -152,11 +152,11 @@ def _slurm_tasks(environment: Mapping[str, str]) -> int:
 
 
 def _of_slurm(tasks: int) -> Cluster:
-    # Slurm itself gives tasks their GPUs, so the resolver only has to name and number them.
-    resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
-        port_base=_SLURM_PORT, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
-    )
     try:
+        # Slurm itself gives tasks their GPUs, so the resolver only has to name and number them.
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            port_base=_SLURM_PORT, gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
+        )
         addresses = resolver.cluster_spec().as_dict()["worker"]
     except (RuntimeError, ValueError, KeyError) as error:
         raise ClusterError(

@@ -48,10 +48,12 @@ def prefetched(batches: Batches) -> Batches:
 
 def distributed(batches: Batches, strategy: tf.distribute.Strategy) -> Iterator[Any]:
     """Iterates over the batches of this machine, shared out to its devices."""
-    own, all_devices = len(strategy.extended.worker_devices), strategy.num_replicas_in_sync
+    if strategy.num_replicas_in_sync == 1:
+        return iter(prefetched(batches))
+    own = len(strategy.extended.worker_devices)
     if own == 1:
         return iter(prefetched(batches))
-    if own == all_devices:
+    if own == strategy.num_replicas_in_sync:
         return iter(strategy.experimental_distribute_dataset(batches))
 
     # With several machines, each device takes the next element.
