@@ -17,7 +17,7 @@ help:
 	@echo "make lint     check lint and types only"
 	@echo "make format   format the code and apply the linter's fixes"
 	@echo "make bench    compare speed and memory with peers and floors in one table (20 minutes)"
-	@echo "make torture  test random kills, cut files, full disks and fuzzed input (40 minutes)"
+	@echo "make torture  test random kills, cut files, full disks and fuzzed input (45 minutes)"
 	@echo "make networks test every network of keras.applications (20 minutes)"
 	@echo "make gpu      install CUDA libraries and NVIDIA DALI into .venv"
 	@echo "make gpu-check test and measure training on a GPU (9 minutes; also runs without one)"

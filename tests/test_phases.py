@@ -7,6 +7,7 @@ import sys
 import tensorflow_datasets as tfds
 
 import cdisc_tfds
+from tests.helpers.killing import POINTS
 from tests.helpers.phases import PHASES
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -21,7 +22,7 @@ def test_each_phase_of_a_training_is_noted(competition, tmp_path):
         "import sys; from tests.helpers import phases\n"
         "class All(phases.PhaseFile):\n"
         "    def _write(self):\n"
-        "        super()._write(); print(self._within[-1])\n"
+        "        super()._write(); print(self.name)\n"
         "phases.PhaseFile = All\n"
         "phases.main()\n"
     )
@@ -39,4 +40,5 @@ def test_each_phase_of_a_training_is_noted(competition, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     seen = {line.rpartition(": ")[2] for line in done.stdout.splitlines()}
-    assert seen >= {name for name, _, _ in PHASES} - {"features", "restoring"}, done.stdout
+    expected = {name for name, _, _ in PHASES} - {"features", "restoring"}
+    assert seen >= expected | {f"checkpoint {point}" for point in POINTS}, done.stdout

@@ -22,7 +22,8 @@ import pytest
 
 from cdisc_tfds.sample.competition import write_sample
 from tests.helpers.finished_runs import assert_same_run
-from tests.helpers.phases import read_phase
+from tests.helpers.killing import POINTS
+from tests.helpers.phases import LINGER, read_phase
 from trainer.runs.folder import RunFolder
 
 pytestmark = pytest.mark.torture
@@ -45,6 +46,11 @@ COMMANDS = {
         *("--head_epochs=1", "--epochs=2"),
     ),
     "two_stage": ("trainer.two_stage", "--model=solution1_1", "--image_size=48", "--epochs=2"),
+    # A checkpoint is being written most of the time.
+    "frequent": (
+        *("trainer.main", "--model=solution1_1", "--image_size=48", "--epochs=2"),
+        *("--checkpoint_steps=1", "--ema_momentum=0.9", "--dropout=0.3"),
+    ),
 }
 # How many kills must hit a phase (the last part of its name), by command; "anywhere": moments
 # spread over a whole start, wherever they hit.
@@ -54,26 +60,32 @@ KILLS = {
         "training": 2,
         "validation": 2,
         "weights file": 2,
-        "checkpoint": 4,
+        "checkpoint file half written": 1,
+        "checkpoint file written": 1,
+        "checkpoint renamed": 1,
+        "checkpoint state.json replaced": 1,
     },
     "transfer": {
         **{"anywhere": 3, "head: features": 2, "head: training": 1},
-        **{"head: validation": 1, "head: checkpoint": 1},
-        **{"top_blocks: preparing the stage": 2, "top_blocks: checkpoint": 1},
+        **{"head: validation": 1, "head: checkpoint file written": 1},
+        **{"top_blocks: preparing the stage": 2, "top_blocks: checkpoint renamed": 1},
     },
     "two_stage": {
-        **{"anywhere": 4, "level 1: training": 1, "level 1: checkpoint": 1},
+        **{"anywhere": 4, "level 1: training": 1, "level 1: checkpoint renamed": 1},
         **{
             "specialist: preparing the stage": 1,
             "specialist: training": 1,
             "specialist: validation": 1,
         },
-        **{"specialist: checkpoint": 1, "between networks": 2},
+        **{"specialist: checkpoint state.json replaced": 1, "between networks": 2},
     },
+    "frequent": {"anywhere": 3, **{f"checkpoint {point}": 2 for point in POINTS}},
 }
+# Which of the first occurrences of a phase a kill hits, where they are many.
+_OCCURRENCES = {"frequent": 8}
 # No phase is worth more than this wait in it before the kill, in seconds.
 _LONGEST_STAY = {
-    "checkpoint": 0.05,
+    **{f"checkpoint {point}": LINGER for point in POINTS},
     "weights file": 0.02,
     "validation": 0.3,
     "preparing the stage": 0.3,
@@ -100,7 +112,7 @@ class _Command:
 
     def __init__(self, name: str, folder: pathlib.Path, run_dir: pathlib.Path):
         module, *flags = COMMANDS[name]
-        flags += [*_COMMON, f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"]
+        flags = [*_COMMON, *flags, f"--data_dir={folder / 'data'}", f"--run_dir={run_dir}"]
         # Each run computes its own.
         self.features_dir = folder / f"{run_dir.name}.features"
         if name == "transfer":
@@ -168,7 +180,8 @@ def _kill_all_phases(
             phase = command.kill_after(rng.uniform(0.1, 0.7) * seconds)
         else:
             stay = rng.uniform(0, _LONGEST_STAY.get(aim.split(": ")[-1], 1.0))
-            phase = command.kill_in(aim, 1 + rng.randrange(2 if ":" not in aim else 1), stay)
+            occurrences = _OCCURRENCES.get(name, 2 if ":" not in aim else 1)
+            phase = command.kill_in(aim, 1 + rng.randrange(occurrences), stay)
         if phase is None:
             on_finished()
             continue

@@ -3,7 +3,8 @@
     python -m tests.helpers.phases FILE trainer.main --model=cnn ...
 
 FILE always holds one line: the number of phases so far and the name of the current one, e.g.
-`17 head: checkpoint`. It outlives the process, so it tells which phase a kill hit.
+`17 head: validation`, and how far the checkpoint has got that is being written meanwhile: `18 head:
+training, head: checkpoint renamed`. It outlives the process, so it tells which phase a kill hit.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import functools
 import os
 import runpy
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 # Phases, and the methods of classes in `trainer.training.training` that are one, innermost last.
@@ -26,9 +29,12 @@ PHASES = (
     ("validation", "PictureFeed", "validate"),
     ("validation", "FeatureFeed", "validate"),
     ("weights file", "CheckpointStore", "add_weights"),
-    ("checkpoint", "Training", "_commit"),
+    ("copying a checkpoint", "Training", "_commit"),
 )
-_LINE_BYTES = 80
+# The writer stays this long at each of its points, in seconds, as on a slow disk: else training of
+# a small network would not go on meanwhile, and hardly a kill would hit.
+LINGER = 0.05
+_LINE_BYTES = 120
 
 
 class PhaseFile:
@@ -38,7 +44,14 @@ class PhaseFile:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
         self._count = 0
         self._within = [START]
+        self._written = ""
+        self._lock = threading.Lock()
         self._write()
+
+    @property
+    def name(self) -> str:
+        """The phase of training, and that of a checkpoint that is being written meanwhile."""
+        return f"{self._within[-1]}, {self._written}" if self._written else self._within[-1]
 
     @contextlib.contextmanager
     def phase(self, name: str):
@@ -50,10 +63,16 @@ class PhaseFile:
             self._within.pop()
             self._write()
 
+    def written(self, phase: str) -> None:
+        """Notes the phase of the checkpoint that is being written; "": there is none any more."""
+        self._written = phase
+        self._write()
+
     def _write(self) -> None:
-        self._count += 1
-        line = f"{self._count} {self._within[-1]}".ljust(_LINE_BYTES)
-        os.pwrite(self._descriptor, line.encode(), 0)
+        with self._lock:
+            self._count += 1
+            line = f"{self._count} {self.name}".ljust(_LINE_BYTES)
+            os.pwrite(self._descriptor, line.encode(), 0)
 
 
 def read_phase(path: str | os.PathLike[str]) -> tuple[int, str]:
@@ -77,9 +96,14 @@ def _noted(function: Callable, name: str, file: PhaseFile, part: Callable[[], st
 
 def note_phases(file: PhaseFile) -> None:
     """Wraps the trainer's functions so that they record when they start and end."""
+    from tests.helpers.killing import DONE, follow_writer
     from trainer.training import training
 
     stage = [""]
+
+    def note_point(point: str) -> None:
+        file.written("" if point == DONE else f"{stage[0]}checkpoint {point}")
+        time.sleep(LINGER)
 
     def note_stage(prepare: Callable) -> Callable:
         def call(self, new_stage):
@@ -96,6 +120,7 @@ def note_phases(file: PhaseFile) -> None:
         noted = _noted(getattr(holder, function), name, file, lambda: stage[0])
         is_stage = function == "_prepare_stage"
         setattr(holder, function, note_stage(noted) if is_stage else noted)
+    follow_writer(note_point)
 
 
 def main() -> None:

@@ -86,6 +86,13 @@ def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> Checkpoint
     return CheckpointFile(path.name, writer.digest.hexdigest())
 
 
+def copies_of(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+    """The values of variables, in memory of their own: later training steps do not change them."""
+    arrays = [np.asarray(variable.numpy()) for variable in variables]
+    # On a processor, an array that does not own its memory may be a view of the variable's.
+    return [array if array.flags.owndata else array.copy() for array in arrays]
+
+
 def restore_variables(path: pathlib.Path, variables: Sequence[keras.Variable]) -> None:
     """Assigns what `write_arrays` wrote; raises CheckpointError if number or shapes differ."""
     with open(path, "rb") as file:

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 
 import keras
+import numpy as np
 from absl import logging
 
 from cdisc_tfds.whole_files import sync_folder, whole_file
@@ -40,7 +41,7 @@ _OURS = re.compile(
 
 
 class CheckpointStore:
-    """Reads and commits checkpoints; only one process at a time may use a run's store.
+    """Reads and commits checkpoints; only one process and one thread at a time may use a store.
 
     Args:
       run: the run's folder.
@@ -121,11 +122,11 @@ class CheckpointStore:
         return self._named_now(save_weights(model, self._own_path(name)), name)
 
     def commit(
-        self, checkpoint: Checkpoint, variables: Sequence[keras.Variable] | None = None
+        self, checkpoint: Checkpoint, arrays: Sequence[np.ndarray] | None = None
     ) -> Checkpoint:
-        """Makes `checkpoint` the newest, with the values of `variables` if they are given.
+        """Makes `checkpoint` the newest, with a new training state of `arrays` if they are given.
 
-        Without them, it replaces the newest checkpoint, whose training state it shares; the
+        Without them, it replaces the newest checkpoint, whose training state it takes over; the
         previous checkpoint stays.
 
         Returns:
@@ -135,13 +136,15 @@ class CheckpointStore:
           RunFolderError: as `require_own_state`.
         """
         self.require_own_state()
-        before = self._entries if variables is not None else self._entries[1:]
-        if variables is not None:
+        if arrays is None:
+            before = self._entries[1:]
+            state = self._entries[0].training_state if self._entries else None
+        else:
+            before = self._entries
             at = checkpoint.position
             name = f"state-{at.stage}-{at.epoch:04d}-{at.step:08d}.npy"
-            arrays = [variable.numpy() for variable in variables]
             state = self._named_now(write_arrays(self._own_path(name), arrays), name)
-            checkpoint = dataclasses.replace(checkpoint, training_state=state)
+        checkpoint = dataclasses.replace(checkpoint, training_state=state)
         entries = (checkpoint, *before)[:KEEP]
         text = RunState(entries, self._data, self._settings).to_json().encode()
         if self._predecessor is not None:

@@ -180,14 +180,19 @@ class Stop(Hook):
 
 @dataclasses.dataclass
 class CheckpointClock:
-    """Tells when a checkpoint is due: every `steps` steps, or else every `minutes` minutes."""
+    """Tells when a checkpoint is due: every `steps` steps, or else every `minutes` minutes.
+
+    Attributes:
+      minutes, steps: the intervals.
+      last: when the state of the last checkpoint was copied, in seconds of `time.monotonic`.
+    """
 
     minutes: float
     steps: int
     last: float = dataclasses.field(default_factory=time.monotonic)
 
     def restart(self) -> None:
-        """Records that a checkpoint was just written."""
+        """Records that the state was just copied for a checkpoint."""
         self.last = time.monotonic()
 
     def minutes_are_over(self) -> bool:
@@ -204,7 +209,7 @@ class Checkpoints(Hook):
 
     Args:
       clock: tells when one is due.
-      save: called with the place; writes the checkpoint.
+      save: called with the place; begins to write the checkpoint.
     """
 
     def __init__(self, clock: CheckpointClock, save: Callable[[Place], None]):
@@ -217,6 +222,20 @@ class Checkpoints(Hook):
     def steps_until_due(self, place: Place) -> int:
         every = self._clock.steps
         return every - place.step % every if every else _ANY
+
+
+class CheckpointErrors(Hook):
+    """Ends training soon after a checkpoint could not be written.
+
+    Args:
+      check: raises the error of a checkpoint whose writing has failed; does not wait.
+    """
+
+    def __init__(self, check: Callable[[], None]):
+        self._check = check
+
+    def before_step(self, place: Place) -> None:
+        self._check()
 
 
 class Profile(Hook):

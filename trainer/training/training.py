@@ -21,11 +21,11 @@ from cdisc_tfds.progress_line import ProgressLine
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
-from trainer.runs.checkpoint import restore_variables
+from trainer.runs.checkpoint import copies_of, restore_variables
 from trainer.runs.checkpoint_store import CheckpointStore
+from trainer.runs.checkpoint_writer import CheckpointWriter
 from trainer.runs.event_log import EventLog
 from trainer.runs.folder import RunFolder, settings_digest
-from trainer.runs.history import write_history
 from trainer.runs.state import Checkpoint, CheckpointFile, EpochRow, Position, WeightsFile
 from trainer.settings.config import Config
 from trainer.terminal.command import Preempted
@@ -78,8 +78,10 @@ class Training:
         self._splits = EpochSplits(config, data, self._label_map)
         identity = self._splits.identity()
         require_same_data(run, identity)
-        self._store = CheckpointStore(run, identity, settings_digest(config))
-        self._checkpoint = self._store.newest_intact() or Checkpoint()
+        store = CheckpointStore(run, identity, settings_digest(config))
+        # Its training state is the one to resume from: the store knows the later ones.
+        self._checkpoint = store.newest_intact() or Checkpoint()
+        self._writer = CheckpointWriter(run, store)
         self._events = EventLog(run.tensorboard, self._checkpoint.events)
         self._log = EpochLog(run.path, self._events, self._splits.unit)
         self._strategy = devices.choose_strategy()
@@ -108,6 +110,7 @@ class Training:
           NonFiniteLossError: if the loss or a weight is no longer finite; the last checkpoint
             stays.
           CheckpointWriteError: if the disk is full; the previous checkpoint stays.
+          RunFolderError: if another process has continued the run.
         """
         resuming = self._checkpoint.training_state is not None
         if resuming:
@@ -116,7 +119,7 @@ class Training:
         else:
             self._describe()
         all_stages = stages(self._config)
-        with stop_signals() as stop:
+        with stop_signals() as stop, self._writer:
             for number in range(self._checkpoint.position.stage, len(all_stages)):
                 self._prepare_stage(all_stages[number])
                 if resuming:
@@ -135,6 +138,7 @@ class Training:
                     break
             self._update(finished=True)
             self._commit(with_variables=False)
+            self._writer.wait()
         self._events.close()
 
     # Preparing a stage.
@@ -217,8 +221,8 @@ class Training:
         try:
             with self._weights_to_keep(epoch, stop):
                 validation = self._feed.validate(epoch, stop.check)
-                with self._store.clear_write_errors():
-                    file = self._store.add_weights(self._model, epoch)
+                with self._writer.alone() as store:
+                    file = store.add_weights(self._model, epoch)
         except StopAsked:
             self._preempt(end)
         self._finish_epoch(
@@ -280,6 +284,7 @@ class Training:
             *self._extra_hooks,
             *(profile if config.profile_steps else []),
             hooks.FiniteCheck(self._guard.check_loss),
+            hooks.CheckpointErrors(self._writer.check),
             hooks.Progress(line, metrics),
             self._curves,
             hooks.Stop(stop, self._preempt),
@@ -317,11 +322,12 @@ class Training:
             ),
         )
         self._commit()
+        self._writer.wait()
 
     # Checkpoints.
 
     def _save(self, place: hooks.Place) -> None:
-        """Commits the state at `place`."""
+        """Begins to commit the state at `place`."""
         self._guard.check_loss(place)
         self._guard.check_weights(place)
         before = self._checkpoint.position.seconds_before
@@ -336,6 +342,7 @@ class Training:
     def _preempt(self, place: hooks.Place) -> NoReturn:
         """Commits the state at `place`, and raises Preempted."""
         self._save(place)
+        self._writer.wait()
         raise self._stopped(place)
 
     def _stopped(self, place: hooks.Place) -> Preempted:
@@ -345,14 +352,12 @@ class Training:
         )
 
     def _commit(self, with_variables: bool = True) -> None:
-        variables = self._variables() if with_variables else None
-        with self._store.clear_write_errors():
-            self._store.require_own_state()  # before the curves, which would be doubled
+        """Writes the curves, copies the variables, and begins to commit both."""
+        with self._writer.alone() as store:
+            store.require_own_state()  # before the curves, which would be doubled
             self._update(events=self._events.commit())
-            self._checkpoint = self._store.commit(self._checkpoint, variables)
-            write_history(
-                self._run, self._checkpoint.history, before_rename=self._store.require_own_state
-            )
+        arrays = copies_of(self._variables()) if with_variables else None
+        self._writer.begin(self._checkpoint, arrays)
         if with_variables:
             metrics = self._step.metrics.variables
             devices.share_sums(metrics, self._strategy.num_replicas_in_sync)

@@ -91,7 +91,7 @@ def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
     store = CheckpointStore(run)
     for step in (5, 10, 15):
         (run.checkpoints / "state-0-0000-00000099.npy").write_bytes(b"half")
-        store.commit(_at(step), training_variables(model))
+        store.commit(_at(step), _values(model))
     assert sorted(path.name for path in run.checkpoints.iterdir()) == [
         "state-0-0000-00000010.npy",
         "state-0-0000-00000015.npy",
@@ -102,8 +102,8 @@ def test_the_last_two_are_kept_and_leftovers_deleted(tmp_path):
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     run, model = RunFolder(tmp_path), _model()
     store = CheckpointStore(run)
-    store.commit(_at(5), training_variables(model))
-    store.commit(_at(10), training_variables(model))
+    store.commit(_at(5), _values(model))
+    store.commit(_at(10), _values(model))
     path = run.checkpoints / "state-0-0000-00000010.npy"
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -111,13 +111,13 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path):
     store = CheckpointStore(run)
     assert store.newest_intact().position.step == 5
     # Reaching step 10 again must not touch what state.json still names.
-    store.commit(_at(10), training_variables(model))
+    store.commit(_at(10), _values(model))
     assert CheckpointStore(run).newest_intact().position.step == 10
 
 
 def test_no_intact_checkpoint_is_an_error_that_says_what_to_do(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_at(5), training_variables(_model()))
+    CheckpointStore(run).commit(_at(5), _values(_model()))
     for path in run.checkpoints.iterdir():
         path.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"has none: .* the file is damaged\. Restore the"):
@@ -136,14 +136,14 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_state_json_appears_whole(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_at(5), training_variables(_model()))
+    CheckpointStore(run).commit(_at(5), _values(_model()))
     assert json.loads(run.state_path.read_text())["entries"][0]["position"]["step"] == 5
     assert not list(tmp_path.glob(".*partial"))
 
 
 def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
     run = RunFolder(tmp_path)
-    store, variables = CheckpointStore(run), training_variables(_model())
+    store, arrays = CheckpointStore(run), _values(_model())
 
     def full(source, target):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -152,10 +152,10 @@ def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
         patch.setattr(os, "replace", full)
         text = "whole. Received: No space left on device. .* has none before it; nothing half-writ"
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
-            store.commit(_at(5), variables)
+            store.commit(_at(5), arrays)
     assert list(run.checkpoints.iterdir()) == [] and not run.state_path.exists()
 
-    store.commit(_at(5), variables)
+    store.commit(_at(5), arrays)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", full)
@@ -163,17 +163,17 @@ def test_a_full_disk_leaves_what_counts(tmp_path, monkeypatch):
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
             store.add_weights(_uncompiled(), 1)
         with pytest.raises(CheckpointWriteError, match=text), store.clear_write_errors():
-            store.commit(_at(10), variables)
+            store.commit(_at(10), arrays)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    store.commit(_at(10), variables)
+    store.commit(_at(10), arrays)
     assert _steps(run) == [10, 5]
 
 
 def test_the_end_of_a_run_keeps_a_state_to_go_back_to(tmp_path):
-    run, variables = RunFolder(tmp_path), training_variables(_model())
+    run, arrays = RunFolder(tmp_path), _values(_model())
     store = CheckpointStore(run)
-    store.commit(_at(5), variables)
-    entry = store.commit(_at(10), variables)
+    store.commit(_at(5), arrays)
+    entry = store.commit(_at(10), arrays)
     store.commit(dataclasses.replace(entry, finished=True))
     assert _steps(run) == [10, 5]
     newest = run.checkpoints / run.state.newest.training_state.file
@@ -188,19 +188,19 @@ def test_other_files_are_left_alone(tmp_path):
     (run.checkpoints / ".ipynb_checkpoints").mkdir()
     (run.checkpoints / ".nfs0001").write_bytes(b"")
     (run.checkpoints / "notes.txt").write_text("mine")
-    store.commit(_at(5), training_variables(_model()))
+    store.commit(_at(5), _values(_model()))
     names = {path.name for path in run.checkpoints.iterdir()}
     assert {".ipynb_checkpoints", ".nfs0001", "notes.txt"} < names
 
 
 def test_a_state_that_another_process_has_written_is_not_replaced(tmp_path):
-    run, variables = RunFolder(tmp_path), training_variables(_model())
+    run, arrays = RunFolder(tmp_path), _values(_model())
     suspended = CheckpointStore(run)
-    suspended.commit(_at(5), variables)
-    CheckpointStore(run).commit(_at(10), variables)
+    suspended.commit(_at(5), arrays)
+    CheckpointStore(run).commit(_at(10), arrays)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(RunFolderError, match="another one has continued the run"):
-        suspended.commit(_at(7), variables)
+        suspended.commit(_at(7), arrays)
     with pytest.raises(RunFolderError, match="another one"), suspended.clear_write_errors():
         raise FileNotFoundError(2, "No such file")  # the other one has deleted it
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -208,13 +208,13 @@ def test_a_state_that_another_process_has_written_is_not_replaced(tmp_path):
 
 def test_a_process_that_is_suspended_while_it_writes_replaces_nothing(tmp_path, monkeypatch):
     """Most of a commit's time goes into syncing: that is where a suspension hits it."""
-    variables, fsync = training_variables(_model()), os.fsync
+    arrays, fsync = _values(_model()), os.fsync
 
     def commit_beside(folder, call):
         """Another process continues the run during a call of fsync; returns the steps it left."""
         run, calls = RunFolder(folder), []
         suspended = CheckpointStore(run)
-        suspended.commit(_at(5), variables)
+        suspended.commit(_at(5), arrays)
         other = CheckpointStore(run)
 
         def meanwhile(descriptor):
@@ -223,11 +223,11 @@ def test_a_process_that_is_suspended_while_it_writes_replaces_nothing(tmp_path, 
             if len(calls) == call:
                 monkeypatch.setattr(os, "fsync", fsync)
                 for step in (10, 15, 20):
-                    other.commit(_at(step), variables)
+                    other.commit(_at(step), arrays)
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", meanwhile)
-            suspended.commit(_at(10), variables)
+            suspended.commit(_at(10), arrays)
         return len(calls)
 
     calls = commit_beside(tmp_path / "undisturbed", call=0)
@@ -241,10 +241,10 @@ def test_a_process_that_is_suspended_while_it_writes_replaces_nothing(tmp_path, 
 
 @pytest.mark.parametrize("left", [0, 0.5, -1, None])
 def test_a_damaged_state_gives_way_to_its_predecessor(tmp_path, left, caplog):
-    run, variables = RunFolder(tmp_path), training_variables(_model())
+    run, arrays = RunFolder(tmp_path), _values(_model())
     store = CheckpointStore(run)
     for step in (5, 10, 15):
-        store.commit(_at(step), variables)
+        store.commit(_at(step), arrays)
     content = run.state_path.read_bytes()
     if left is None:
         run.state_path.unlink()
@@ -254,13 +254,13 @@ def test_a_damaged_state_gives_way_to_its_predecessor(tmp_path, left, caplog):
         store = CheckpointStore(run)
     assert store.newest_intact().position.step == 10
     assert "Going back to state.previous.json" in caplog.text
-    store.commit(_at(15), variables)
+    store.commit(_at(15), arrays)
     assert _steps(run) == [15, 10]
 
 
 def test_a_state_without_a_predecessor_that_is_damaged_is_named(tmp_path):
     run = RunFolder(tmp_path)
-    CheckpointStore(run).commit(_at(5), training_variables(_model()))
+    CheckpointStore(run).commit(_at(5), _values(_model()))
     run.state_path.write_text("")
     with pytest.raises(StateError, match="state.json cannot be read as a run's state.* Restore th"):
         CheckpointStore(run)

@@ -166,10 +166,10 @@ def test_sigterm_in_the_last_moments_goes_to_who_listened_before(data, tmp_path,
     before = signal.signal(signal.SIGTERM, lambda *_: received.append(1))
     original = CheckpointStore.commit
 
-    def commit(self, checkpoint, variables=None):
+    def commit(self, checkpoint, arrays=None):
         if checkpoint.finished:
             os.kill(os.getpid(), signal.SIGTERM)
-        return original(self, checkpoint, variables)
+        return original(self, checkpoint, arrays)
 
     monkeypatch.setattr(CheckpointStore, "commit", commit)
     try:
@@ -272,10 +272,10 @@ def test_early_stopping_survives_a_kill_before_the_run_is_finished(data, tmp_pat
     undisturbed = train(config, tmp_path / "undisturbed", data)
     original = CheckpointStore.commit
 
-    def die_at_the_end(self, checkpoint, variables=None):
+    def die_at_the_end(self, checkpoint, arrays=None):
         if checkpoint.finished:
             raise Killed
-        return original(self, checkpoint, variables)
+        return original(self, checkpoint, arrays)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(CheckpointStore, "commit", die_at_the_end)
