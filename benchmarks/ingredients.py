@@ -2,8 +2,9 @@
 
     python -m benchmarks.ingredients --data_dir=DIR [--seeds=5] [--only=flip,mixup] [--json=FILE]
 
-Each ingredient is added to the same base, on the same products (the first 80% of `train`), and is
-validated by product on the others after the last epoch. The seed changes the new layers, the order
+Each ingredient is added to the same base, on the same products, and is validated by product after
+the last epoch. A fifth of `train` is trained on, another fifth validated: with more, nearly all is
+right and ingredients differ by less than the seeds do. The seed changes the new layers, the order
 of the pictures and every random draw. The gain is the mean difference to the base with the same
 seed. With --json, finished runs are kept in the file and not repeated.
 """
@@ -37,7 +38,9 @@ BASE: dict[str, Any] = {
     "learning_rate": 1e-3,
     "schedule": "cosine",
     "warmup_epochs": 0.5,
-    "epochs": 4,
+    "epochs": 6,
+    "train_split": "train[:20%]",
+    "validation_split": "train[80%:]",
     "augment": "none",
     "batch_norm_momentum": 0.9,
     "precision": "float32",
@@ -67,7 +70,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "sampling_balance 0.5": {"sampling_balance": 0.5},
     "distinct_epochs 2": {"distinct_epochs": 2},
     "levels 0.2": {"level1_weight": 0.2, "level2_weight": 0.2},
-    "train_sizes 48,64": {"train_sizes": (48, 64)},
+    "train_sizes 48 and 64": {"train_sizes": (48, 64)},
     "pseudo_label_split test": {"pseudo_label_split": "test"},
 }
 

@@ -100,22 +100,22 @@ def _on_gpu(base: Task, networks: Sequence[str]) -> Iterator[Section]:
     base = dataclasses.replace(base, batch_size=_BATCH_SIZE)
     first, *others = networks
     main = PEER_PRECISION
-    yield Section("tests", "tests", base, 60)
-    yield _network(base, first, main, 60)
+    yield Section("tests", "tests", base, 100)
+    yield _network(base, first, main, 75)
     for name in others[:1]:
         yield _network(base, name, main, 40)
     yield _decoding(base, "tf", 15)
-    yield _decoding(base, "dali", 20)
-    yield _peer("keras", base, first, main, 45)
-    yield _peer("torch", base, first, main, 40)
+    yield _decoding(base, "dali", 25)
+    yield _peer("keras", base, first, main, 130)
+    yield _peer("torch", base, first, main, 60)
     for name in others[1:]:
         yield _network(base, name, main, 45)
     rest = [name for name in PRECISIONS if name != main]
     for precision in rest:
-        yield _network(base, first, precision, 50)
+        yield _network(base, first, precision, 70)
     for name in (first, *others[:1]):
         yield _network(base, name, main, 40, xla="off")
-    yield _network(base, first, main, 50, deterministic=False)
+    yield _network(base, first, main, 150, deterministic=False)  # XLA compiles all of it
     yield _network(base, _small(networks), main, 30, steps_per_call=1)
     for name in others[:1]:
         yield _network(base, name, main, 40, decoder="tf")

@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("xla", ["off", "on"])
+@pytest.mark.parametrize("xla", ["off", "auto"])
 def test_depthwise_convolutions_train_deterministically(tmp_path, xla):
     """TensorFlow refuses, when it meets them, operations that have no deterministic form."""
     data = SmallData(tmp_path)

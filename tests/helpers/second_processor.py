@@ -5,8 +5,8 @@
 A separate program, because TensorFlow fixes the number of devices once per process. It writes runs
 to FOLDER: `pipeline` (the random changes are made in the pipeline, as without a GPU), `device` (in
 the step, as on a GPU), `dali` (likewise, decoded by DALI where installed), `several` (and several
-steps per call, killed twice), `compiled` and `plain` (with and without XLA). Devices of tensors go
-to FOLDER/seen.json.
+steps per call, killed twice), `compiled`, `update` and `plain` (XLA compiles the step, the update,
+nothing). Devices of tensors go to FOLDER/seen.json.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main(folder: pathlib.Path) -> None:
             train(several, folder / "several", data, hooks=[KillAt(call)])
     train(several, folder / "several", data)
     # XLA draws other numbers for dropout.
-    for name, xla in (("compiled", "on"), ("plain", "off")):
+    for name, xla in (("compiled", "on"), ("update", "auto"), ("plain", "off")):
         train(dataclasses.replace(config, dropout=0.0, xla=xla), folder / name, data)
     if importlib.util.find_spec("nvidia") and importlib.util.find_spec("nvidia.dali_tf_plugin"):
         train(dataclasses.replace(one, decoder="dali"), folder / "dali", data)

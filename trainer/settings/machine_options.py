@@ -25,9 +25,9 @@ class MachineOptions:
     )
     xla: str = option(
         "auto",
-        "Whether XLA compiles the training step: on or off; auto: on a single GPU with "
-        "--nodeterministic (on processors it is slower). Several GPUs and --micro_batch do "
-        "without.",
+        "Whether XLA compiles the training step: on or off. auto: on a single GPU the update of "
+        "the weights, with --nodeterministic the whole step; on processors, where it is slower, "
+        "nothing. Several GPUs do without, and with --micro_batch only the update is compiled.",
         group=_MACHINE,
         choices=("auto", "on", "off"),
         since="0.3",

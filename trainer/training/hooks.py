@@ -256,6 +256,9 @@ class CheckpointErrors(Hook):
     def before_step(self, place: Place) -> None:
         self._check()
 
+    def steps_until_due(self, place: Place) -> int:
+        return _ANY
+
 
 class Profile(Hook):
     """Profiles some steps of the first epoch, after a few warm-up steps, for TensorBoard.

@@ -120,13 +120,15 @@ class TrainStep:
             )
         # Nothing here branches on a tensor: converting the code would only delay the first step.
         options = {"reduce_retracing": True, "autograph": False}
-        self._whole = (
-            tf.function(self._step, jit_compile=True, **options) if execution.xla else self._step
+        step, compiled = execution.xla == "step", {"jit_compile": True, **options}
+        self._whole = tf.function(self._step, **compiled) if step else self._step
+        self._compiled_update = (
+            tf.function(self._update, **compiled) if execution.xla == "update" else self._update
         )
         several = self._steps if self.steps_per_call > 1 else self._next
         self._function = tf.function(several, **options)
         # XLA would compile the network a second time for the size of an epoch's last batch.
-        apart = execution.xla or execution.prepare is not None
+        apart = step or execution.prepare is not None
         self._last = tf.function(self._next_part, **options) if apart else None
 
     def __call__(self, batches: Iterator[Any], steps: int = 1, *, is_part: bool = False) -> None:
@@ -213,19 +215,22 @@ class TrainStep:
         step(inputs, labels, weights)
 
     def _step(self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor | None = None) -> None:
-        trained = self.model.trainable_variables
         accumulated = self._in_parts if self._micro_batch else self._at_once
         share, logits, gradients = accumulated(inputs, labels, weights)
-        if self._clip_norm:
-            gradients = self._clipped(gradients)
-        self.optimizer.apply(gradients, trained)
+        self._compiled_update(gradients)
         self._share_statistics()
-        if self.averages is not None:
-            self.averages.update(self.optimizer.iterations)
         loss = share * self._strategy.num_replicas_in_sync
         if labels.shape.rank == 2:
             labels, weights = labels[:, 0], tf.reduce_sum(weights, axis=1)
         self.metrics.update(loss, labels, logits, weights)
+
+    def _update(self, gradients: list[tf.Tensor]) -> None:
+        """Updates the weights and their averages."""
+        if self._clip_norm:
+            gradients = self._clipped(gradients)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        if self.averages is not None:
+            self.averages.update(self.optimizer.iterations)
 
     def _at_once(
         self,

@@ -40,8 +40,9 @@ def test_several_steps_per_call_give_the_same_run_also_after_kills(folder):
     assert_same_run(RunFolder(folder / "several"), RunFolder(folder / "pipeline"))
 
 
-def test_xla_changes_no_more_than_rounding(folder):
-    compiled, plain = RunFolder(folder / "compiled"), RunFolder(folder / "plain")
+@pytest.mark.parametrize("name", ["compiled", "update"])
+def test_xla_changes_no_more_than_rounding(folder, name):
+    compiled, plain = RunFolder(folder / name), RunFolder(folder / "plain")
     for name, ours in weights_of(plain, plain.state.last).items():
         theirs = weights_of(compiled, compiled.state.last)[name]
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-4, err_msg=name)
