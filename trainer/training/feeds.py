@@ -97,9 +97,12 @@ class PictureFeed:
 def _finishing_device(config: Config) -> str | None:
     """The GPU that finishes the batches; None: the pipeline does.
 
-    Several GPUs share a batch, but DALI's stays on the one that decodes it.
+    Several GPUs share a batch, but DALI's stays on the one that decodes it, and the partners of
+    lanes are places within the whole batch.
     """
     gpus = accelerators()
+    if len(gpus) > 1 and config.lanes > 1 and config.augmentation.mixes:
+        return None
     return gpus[0] if len(gpus) == 1 or (gpus and config.decoder == "tf") else None
 
 
