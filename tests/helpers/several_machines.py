@@ -39,7 +39,7 @@ class Machines:
     Args:
       count: number of workers.
       module: the command.
-      flags: its flags, alike for all.
+      flags: its flags, alike for all, but for the number of a worker in place of `{index}`.
       own_flags: more flags of a worker, by its number.
     """
 
@@ -53,7 +53,11 @@ class Machines:
         self.ports = free_ports(count)
         self.processes = [
             subprocess.Popen(
-                [sys.executable, "-m", module, *flags, *(own_flags or {}).get(index, ())],
+                [
+                    *(sys.executable, "-m", module),
+                    *(flag.replace("{index}", str(index)) for flag in flags),
+                    *(own_flags or {}).get(index, ()),
+                ],
                 cwd=ROOT,
                 env=os.environ | {"TF_CONFIG": tf_config(self.ports, index)},
                 stdout=subprocess.PIPE,
