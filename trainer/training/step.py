@@ -297,7 +297,8 @@ class TrainStep:
         ]
         if moving:
             context = tf.distribute.get_replica_context()
-            own = [tf.convert_to_tensor(variable) for variable in moving]
+            # The copies are on the device, as the exchange needs them.
+            own = [tf.identity(tf.convert_to_tensor(variable)) for variable in moving]
             means = context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
             for variable, mean in zip(moving, means, strict=True):
                 variable.assign(mean)
