@@ -44,6 +44,7 @@ def test_what_may_change_on_resume():
         *("epochs", "early_stopping"),  # how long
         *("checkpoint_minutes", "checkpoint_steps", "log_every_steps", "profile_steps"),
         *("steps_per_call", "deterministic"),  # how the device works
+        *("peer_timeout", "allow_other_machines"),  # the machines
     } == MAY_CHANGE_ON_RESUME
 
 

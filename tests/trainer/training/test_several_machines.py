@@ -82,7 +82,7 @@ def test_two_workers_learn_what_one_process_learns(folder, two):
     assert_nearly_same(one, two)
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.torture), 1])
 def test_after_a_kill_all_end_and_go_on_bit_for_bit(folder, two, lost):
     name = f"killed-{lost}"
     with machines(2, "trainer.main", flags(folder, name)) as workers:
