@@ -69,12 +69,11 @@ def _rows(settings: Settings, data: CdiscountData, name: str) -> list[Row]:
         with service(run_dir) as (address, process):
 
             def clients(number: int) -> Tally:
-                return asked(address, pictures, number, settings.seconds)
+                return asked(address, pictures, number, settings.seconds, process)
 
             def work_of_service() -> float:
-                before = sum(process.cpu_times()[:2])
                 tally = clients(CLIENTS)
-                return 1000 * (sum(process.cpu_times()[:2]) - before) / tally.requests
+                return 1000 * tally.service_seconds / tally.requests
 
             turns = {
                 "clients": lambda: clients(CLIENTS),
@@ -159,13 +158,15 @@ def work_of_network(predictor: Predictor, images: tf.Tensor, seconds: float) -> 
     return 1000 * (time.process_time() - before) / pictures
 
 
-def asked(address: str, pictures: pathlib.Path, clients: int, seconds: float) -> Tally:
-    """What so many clients see in some seconds.
+def asked(
+    address: str, pictures: pathlib.Path, clients: int, seconds: float, service: psutil.Process
+) -> Tally:
+    """What so many clients of a service see in some seconds.
 
     Raises:
       ServeError: if an answer was lost or is that of another picture.
     """
-    words = [address, str(pictures), str(clients), str(seconds)]
+    words = [address, str(pictures), str(clients), str(seconds), str(service.pid)]
     command = [sys.executable, "-m", "benchmarks.serve_clients", *words]
     result = subprocess.run(command, check=True, capture_output=True, text=True)
     tally = Tally(**json.loads(result.stdout))

@@ -1,10 +1,10 @@
 """Clients of a service that ask as fast as they are answered, in a process of their own.
 
-    python -m benchmarks.serve_clients ADDRESS JPEGS CLIENTS SECONDS
+    python -m benchmarks.serve_clients ADDRESS JPEGS CLIENTS SECONDS PID
 
-ADDRESS is host:port/path of the predict method; JPEGS is a folder of pictures. Prints JSON: the
-seconds of each request, the time that they took together, and how many answers were lost or were
-those of another picture.
+ADDRESS is host:port/path of the predict method; JPEGS is a folder of pictures; PID is the service's
+process. Prints JSON: the seconds of each request, the time that they took together, the processor
+time of the service meanwhile, and how many answers were lost or were those of another picture.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+import psutil
+
 # Batches of other sizes add up in another order. Even an untrained network tells pictures further
 # apart.
 _TOLERANCE = 1e-4
@@ -35,12 +37,14 @@ class Tally:
       lost: requests without an answer of status 200.
       mixed_up: answers that are not those that the picture got alone.
       seconds: from the first request to the last answer.
+      service_seconds: processor time of the service meanwhile, of all cores.
     """
 
     latencies: list[float] = dataclasses.field(default_factory=list)
     lost: int = 0
     mixed_up: int = 0
     seconds: float = 0.0
+    service_seconds: float = 0.0
 
     @property
     def requests(self) -> int:
@@ -60,7 +64,9 @@ def ask(connection: http.client.HTTPConnection, path: str, body: bytes) -> list[
     return json.loads(content)["predictions"][0]["probability"] if response.status == 200 else None
 
 
-def tally(address: str, jpegs: Sequence[bytes], clients: int, seconds: float) -> Tally:
+def tally(
+    address: str, jpegs: Sequence[bytes], clients: int, seconds: float, service: psutil.Process
+) -> Tally:
     """Lets clients ask for some seconds, each one picture at a time on its own connection."""
     host, _, path = address.partition("/")
     bodies = [
@@ -84,11 +90,13 @@ def tally(address: str, jpegs: Sequence[bytes], clients: int, seconds: float) ->
                     result.mixed_up += 1
 
     threads = [threading.Thread(target=work, args=[client]) for client in range(clients)]
-    start = time.perf_counter()
+    # Not earlier: each picture was asked for alone, which is no load.
+    before, start = sum(service.cpu_times()[:2]), time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    result.service_seconds = sum(service.cpu_times()[:2]) - before
     return result
 
 
@@ -107,5 +115,11 @@ def _asked(
 
 if __name__ == "__main__":
     pictures = [path.read_bytes() for path in sorted(pathlib.Path(sys.argv[2]).iterdir())]
-    seen = tally(sys.argv[1], pictures, int(sys.argv[3]), float(sys.argv[4]))
+    seen = tally(
+        sys.argv[1],
+        pictures,
+        int(sys.argv[3]),
+        float(sys.argv[4]),
+        psutil.Process(int(sys.argv[5])),
+    )
     print(json.dumps(dataclasses.asdict(seen)))

@@ -11,6 +11,7 @@ import re
 import subprocess
 import threading
 
+import psutil
 import pytest
 
 from benchmarks import serve, serve_clients
@@ -72,7 +73,9 @@ def test_answers_that_are_lost_or_mixed_up_are_counted():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever).start()
         address = f"127.0.0.1:{server.server_port}/v1/models/run:predict"
-        tally = serve_clients.tally(address, pictures, clients=3, seconds=0.3)
+        tally = serve_clients.tally(
+            address, pictures, clients=3, seconds=0.3, service=psutil.Process()
+        )
         server.shutdown()
     assert tally.requests >= 8
     assert abs(tally.lost - tally.requests / 4) <= 1
@@ -86,4 +89,4 @@ def test_a_service_that_gives_wrong_answers_ends_the_benchmark(tmp_path, monkeyp
     result = subprocess.CompletedProcess([], 0, json.dumps(dataclasses.asdict(seen)), "")
     monkeypatch.setattr(serve.subprocess, "run", lambda *_, **__: result)
     with pytest.raises(serve.ServeError, match="Of 2 requests of 4 clients, 1 were lost and 0"):
-        serve.asked("here", tmp_path, 4, 1.0)
+        serve.asked("here", tmp_path, 4, 1.0, psutil.Process())

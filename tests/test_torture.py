@@ -107,6 +107,11 @@ def folder(tmp_path_factory):
     return folder
 
 
+def _is_in(phase: str, name: str) -> bool:
+    """Whether training, or the checkpoint that is being written meanwhile, is in a phase."""
+    return any(part.endswith(phase) for part in name.split(", "))
+
+
 class _Command:
     """A command of `COMMANDS` on the sample, in one run's folder."""
 
@@ -140,7 +145,7 @@ class _Command:
             seen, last = 0, 0
             while process.poll() is None:
                 count, name = read_phase(self._phase_file)
-                if count != last and name.endswith(phase):
+                if count != last and _is_in(phase, name):
                     # The file's first line is there before any network; that is no "between".
                     seen += count > 1
                     if seen == occurrence:
@@ -186,7 +191,7 @@ def _kill_all_phases(
             on_finished()
             continue
         hit[phase] += 1
-        done = aim if aim == "anywhere" else next((w for w in left if phase.endswith(w)), None)
+        done = aim if aim == "anywhere" else next((w for w in left if _is_in(w, phase)), None)
         if done:
             wanted[done] -= 1
             wanted += collections.Counter()  # drops those that are done
