@@ -15,17 +15,12 @@ from unittest import mock
 
 import tensorflow as tf
 
-from benchmarks.data import data_dir
-from benchmarks.input import BATCH_SIZE, our_batches
+from benchmarks.input import our_batches, training_batches
 from benchmarks.measure import cpu_seconds, say
 from benchmarks.settings import Settings
 from benchmarks.table import Row
 from trainer.data.augmentation_table import AUGMENTATIONS
 from trainer.data.dali_rows import Packing, packed_batches
-from trainer.data.dataset import open_dataset
-from trainer.data.input_pipeline import train_dataset
-from trainer.data.label_map import LabelMap
-from trainer.data.labelled_split import LabelledSplit
 
 _TARGET = 70.0  # us
 _BATCHES = 200
@@ -41,15 +36,9 @@ def _packed(
 
 def files_for_dali(settings: Settings) -> Iterator[Any]:
     """Endless batches of files with labels and draws, as DALI receives them."""
-    data = open_dataset(data_dir(settings, settings.products))
     with mock.patch("trainer.data.input_pipeline.decode_on", _packed):
-        dataset = train_dataset(
-            LabelledSplit(data.split("train"), LabelMap(data.categories)),
-            batch_size=BATCH_SIZE,
-            image_size=settings.image_size,
-            seed=0,
-            epoch=0,
-            shuffle_buffer=settings.shuffle_buffer,
+        dataset = training_batches(
+            settings,
             augment=AUGMENTATIONS["flip_shift"],
             decoder="dali",
             device="the GPU",

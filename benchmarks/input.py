@@ -15,6 +15,7 @@ import itertools
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from benchmarks import floor_jpeg, peer_torch
 from benchmarks.data import competition, data_dir, picture_files
@@ -33,23 +34,28 @@ _FLOOR_JPEGS = 20_000  # 150 MB: more than a processor's cache
 Rate = Callable[[], float]
 
 
-def our_batches(settings: Settings) -> Iterator:
-    """Endless batches of `trainer.data.input_pipeline`, as training reads them."""
+def training_batches(settings: Settings, **changes: Any) -> Any:
+    """An epoch of `trainer.data.input_pipeline`; `changes` are arguments of `train_dataset`."""
     from trainer.data.dataset import open_dataset
     from trainer.data.input_pipeline import train_dataset
     from trainer.data.label_map import LabelMap
     from trainer.data.labelled_split import LabelledSplit
 
     data = open_dataset(data_dir(settings, settings.products))
-    dataset = train_dataset(
+    return train_dataset(
         LabelledSplit(data.split("train"), LabelMap(data.categories)),
         batch_size=BATCH_SIZE,
         image_size=settings.image_size,
         seed=0,
         epoch=0,
         shuffle_buffer=settings.shuffle_buffer,
+        **changes,
     )
-    return iter(dataset.repeat())
+
+
+def our_batches(settings: Settings) -> Iterator:
+    """Endless batches of `trainer.data.input_pipeline`, as training reads them."""
+    return iter(training_batches(settings).repeat())
 
 
 def _tfds_batches(settings: Settings) -> Iterator:

@@ -11,17 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.data import data_dir
-from benchmarks.gpu_check.decoding_rows import BATCH_SIZE, decoding_row
+from benchmarks.gpu_check.decoding_rows import decoding_row
 from benchmarks.gpu_check.task import Report, Task, run_section
-from benchmarks.input import training_jpegs
+from benchmarks.input import training_batches, training_jpegs
 from benchmarks.measure import picture_rate
 from benchmarks.table import Row
-from trainer.data.dataset import open_dataset
 from trainer.data.decoding import DecoderError, decode_batches, resolve_decoder
-from trainer.data.input_pipeline import train_dataset
-from trainer.data.label_map import LabelMap
-from trainer.data.labelled_split import LabelledSplit
 from trainer.training.devices import accelerators, prefetched
 
 _COMPARED = 512  # pictures
@@ -37,19 +32,10 @@ def measure(task: Task, report: Report) -> None:
     except DecoderError as error:
         report.row(Row("decoding", what, note=f"not measured: {error}"))
         return
-    data = open_dataset(data_dir(settings, settings.products))
     gpus = accelerators()
-    dataset = train_dataset(
-        LabelledSplit(data.split("train"), LabelMap(data.categories)),
-        batch_size=BATCH_SIZE,
-        image_size=settings.image_size,
-        seed=0,
-        epoch=0,
-        shuffle_buffer=settings.shuffle_buffer,
-        decoder=decoder,
-        # DALI leaves pixels on the GPU; those of TensorFlow are copied there.
-        device=gpus[0] if gpus and decoder == "dali" else None,
-    )
+    # DALI leaves pixels on the GPU; those of TensorFlow are copied there.
+    device = gpus[0] if gpus and decoder == "dali" else None
+    dataset = training_batches(settings, decoder=decoder, device=device)
     rate = picture_rate(_endless(prefetched(dataset)), settings.seconds)
     report.row(Row("decoding", what, unit="pictures/s", ours=rate))
     if decoder != "tf":

@@ -1,6 +1,6 @@
 """The name of the row with a decoder's rate; importable without TensorFlow."""
 
-BATCH_SIZE = 128
+from benchmarks.input import BATCH_SIZE
 
 
 def decoding_row(decoder: str) -> str:

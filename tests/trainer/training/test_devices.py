@@ -2,14 +2,13 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.helpers.finished_runs import assert_same_run, weights_of
+from tests.helpers.programs import run_program
 from trainer.runs.folder import RunFolder
 from trainer.training.devices import choose_strategy, even_batches
 
@@ -68,10 +67,7 @@ def test_every_device_gets_as_many_and_each_picture_weighs_the_same(size, replic
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("two_devices")
-    command = [sys.executable, "-m", "tests.helpers.two_devices", str(folder)]
-    root = pathlib.Path(__file__).resolve().parents[3]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
+    run_program("two_devices", folder)
     return folder
 
 

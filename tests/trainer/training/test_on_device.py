@@ -2,23 +2,19 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from tests.helpers.finished_runs import assert_same_run, weights_of
+from tests.helpers.programs import run_program
 from trainer.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("second_processor")
-    command = [sys.executable, "-m", "tests.helpers.second_processor", str(folder)]
-    root = pathlib.Path(__file__).resolve().parents[3]
-    result = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
+    run_program("second_processor", folder)
     return folder
 
 
