@@ -25,8 +25,8 @@ class Computed:
         self.probabilities = rng.dirichlet(np.ones(num_classes), 20).astype(np.float32)
         self.batches = 0
 
-    def __call__(self, skip):
-        for start in range(3 * skip, 20, 3):
+    def __call__(self, first, end=None):
+        for start in range(3 * first, 20 if end is None else min(20, 3 * end), 3):
             self.batches += 1
             rows = slice(start, start + 3)
             yield self.ordinals[rows], self.probabilities[rows]
