@@ -207,27 +207,12 @@ def inference_dataset(
     Raises:
       DataLossError, InvalidArgumentError: as in `train_dataset`.
     """
-    pictures_of = picture_parser(split)
-    wanted = None
-    if products is None:
-        products = np.arange(split.num_products)
-    else:
-        mask = np.zeros(split.num_products, bool)
-        mask[products] = True
-        wanted = tf.constant(mask)
     first, end = (None if step is None else step * batch_size for step in steps)
-    some, skip = _of_pictures(split, products, first or 0, end)
-
-    def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        jpegs = pictures_of(ordinals, records)
-        if wanted is not None:
-            chosen = tf.gather(wanted, ordinals)
-            jpegs, ordinals = tf.ragged.boolean_mask(jpegs, chosen), ordinals[chosen]
-        return jpegs.flat_values, tf.repeat(ordinals, jpegs.row_lengths())
-
+    every = np.arange(split.num_products) if products is None else products
+    some, skip = _of_pictures(split, every, first or 0, end)
     batches = (
         numbered_records(split, *((some[0], some[-1] + 1) if len(some) else (0, 0)))
-        .map(parse, num_parallel_calls=num_cores())
+        .map(_flat_parser(split, products), num_parallel_calls=num_cores())
         .unbatch()
         .skip(skip)
         .take(-1 if end is None else end - (first or 0))
@@ -239,6 +224,27 @@ def inference_dataset(
         .prefetch(2)
         .with_options(pipeline_options())
     )
+
+
+def _flat_parser(
+    split: Split, products: np.ndarray | None
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns a function from records to the JPEGs of some products (None: all), and ordinals."""
+    pictures_of = picture_parser(split)
+    wanted = None
+    if products is not None:
+        mask = np.zeros(split.num_products, bool)
+        mask[products] = True
+        wanted = tf.constant(mask)
+
+    def parse(ordinals: tf.Tensor, records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        jpegs = pictures_of(ordinals, records)
+        if wanted is not None:
+            chosen = tf.gather(wanted, ordinals)
+            jpegs, ordinals = tf.ragged.boolean_mask(jpegs, chosen), ordinals[chosen]
+        return jpegs.flat_values, tf.repeat(ordinals, jpegs.row_lengths())
+
+    return parse
 
 
 def _of_pictures(

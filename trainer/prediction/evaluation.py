@@ -13,6 +13,7 @@ from cdisc_tfds.progress_line import ProgressLine
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
+from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.alike import require_alike
 from trainer.prediction.counting import Background, Evaluation, EvaluationError
@@ -98,15 +99,10 @@ def evaluate_runs(
         workers.from_chief(lambda: _writable(output_path(runs[0], products.spec)))
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     trained = TrainedProducts.of(runs, data)
-    known = known_classes(products, trained, label_map) if options.known_pictures else None
+    background = _background(trained, products, label_map, deduplicate, options.known_pictures)
     selected = select_runs(selection, runs, data, options, decoder, workers)
     calibration = settled_calibration(selected, data, views, fit=calibrate, workers=workers)
-    background = Background(
-        unseen=trained.unseen(products) if trained and deduplicate else None,
-        training_products=trained.by_class(label_map) if trained else None,
-        known=known,
-        calibration=calibration,
-    )
+    background = dataclasses.replace(background, calibration=calibration)
     # First, because the runs may still train: then the weights are those that are loaded now.
     evaluation = evaluate(selected.source, products, background)
     method = Method(
@@ -120,6 +116,21 @@ def evaluate_runs(
     )
     return EvaluationResult(
         method, evaluation.result(), evaluation.categories(), evaluation.guesses()
+    )
+
+
+def _background(
+    trained: TrainedProducts | None,
+    products: Split,
+    label_map: LabelMap,
+    deduplicate: bool,
+    known_pictures: bool,
+) -> Background:
+    """What the training products tell about those of a split."""
+    return Background(
+        unseen=trained.unseen(products) if trained and deduplicate else None,
+        training_products=trained.by_class(label_map) if trained else None,
+        known=known_classes(products, trained, label_map) if known_pictures else None,
     )
 
 

@@ -294,10 +294,8 @@ def submit_runs(
     check_products(products.index.product_id, sample_submission)
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
-    known = None
-    if options.known_pictures:
-        trained = TrainedProducts.of(runs, data)
-        known = known_classes(products, trained, runs[0].label_map)
+    trained = TrainedProducts.of(runs, data) if options.known_pictures else None
+    known = known_classes(products, trained, runs[0].label_map) if options.known_pictures else None
     selected = select_runs(selection, runs, data, options, decoder, workers)
     category_ids = predict_categories(selected.source, products, known)
     if not workers.is_chief:
