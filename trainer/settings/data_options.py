@@ -42,8 +42,8 @@ class DataOptions:
     augment: str | None = option(
         None,
         "Random changes to training pictures: mirror them, and shift them by up to a tenth. "
-        "Default: flip_shift for a pretrained network, none for the others. flip_shift on the sample "
-        "of docs/recipes.md: +0.5 points.",
+        "Default: flip_shift for a pretrained network, none for the others. flip_shift on the "
+        "sample of docs/recipes.md: +0.5 points.",
         group=_AUGMENTATION,
         choices=AUGMENTATIONS,
     )
@@ -88,8 +88,8 @@ class DataOptions:
     )
     erase: float = option(
         0.0,
-        "Share of the training pictures in which a random rectangle is erased. 0.25 on the sample of "
-        "docs/recipes.md: -0.8 points, within chance.",
+        "Share of the training pictures in which a random rectangle is erased. 0.25 on the sample "
+        "of docs/recipes.md: -0.8 points, within chance.",
         group=_AUGMENTATION,
         since="0.3",
         at_least=0,
@@ -98,8 +98,8 @@ class DataOptions:
     mixup: float = option(
         0.0,
         "Mix each training picture with another, and their labels alike; the shares are drawn from "
-        "Beta(this, this). 0: none. 0.2 lost 2.2 points in the 60 steps of docs/recipes.md's sample: "
-        "it is for long runs.",
+        "Beta(this, this). 0: none. 0.2 lost 2.2 points in the 60 steps of docs/recipes.md's "
+        "sample: it is for long runs.",
         group=_AUGMENTATION,
         since="0.3",
         at_least=0,

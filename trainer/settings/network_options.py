@@ -28,8 +28,8 @@ class NetworkOptions:
         None,
         "The part of a pretrained network to train: the new layers (head), the top two blocks as "
         "well (top_blocks), everything (all), or head first and then top_blocks, as the study did "
-        "(staged). Default: all. head, on the sample of docs/recipes.md: -5.4 points, in a sixth of "
-        "the time.",
+        "(staged). Default: all. head, on the sample of docs/recipes.md: -5.4 points, in a sixth "
+        "of the time.",
         group=_NETWORK,
         choices=TRAINABLE,
     )
@@ -78,16 +78,16 @@ class NetworkOptions:
     batch_norm: str = option(
         "train",
         "BatchNorm layers: normalise by each batch and learn (train), or by the statistics that "
-        "they start with (frozen). frozen failed where all layers of a pretrained network train at a "
-        "rate of 1e-3 (docs/recipes.md).",
+        "they start with (frozen). frozen failed where all layers of a pretrained network train at "
+        "a rate of 1e-3 (docs/recipes.md).",
         group=_NETWORK,
         choices=BATCH_NORMS,
         since="0.3",
     )
     batch_norm_momentum: float | None = option(
         None,
-        "Momentum of the BatchNorms' moving statistics. Default: the network's own. Short runs need "
-        "a short memory: 0.99 instead of 0.9 lost 10 points in 60 steps (docs/recipes.md).",
+        "Momentum of the BatchNorms' moving statistics. Default: the network's own. Short runs "
+        "need a short memory: 0.99 instead of 0.9 lost 10 points in 60 steps (docs/recipes.md).",
         group=_NETWORK,
         at_least=0,
         below=1,

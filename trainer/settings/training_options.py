@@ -17,8 +17,8 @@ class TrainingOptions:
 
     level1_weight: float = option(
         0.0,
-        "Weight of an additional loss: also tell apart the names of level 1. 0: none. 0.2, with the "
-        "same for level 2, on the sample of docs/recipes.md: +0.7 points.",
+        "Weight of an additional loss: also tell apart the names of level 1. 0: none. 0.2, with "
+        "the same for level 2, on the sample of docs/recipes.md: +0.7 points.",
         group=_TRAINING,
         at_least=0,
         since="0.3",
@@ -33,8 +33,8 @@ class TrainingOptions:
     class_balance: float = option(
         0.0,
         "Weigh each picture's loss by the number of its class's pictures to the power of minus "
-        "this: 0 weighs all pictures alike, 1 all classes. 0.5 on the sample of docs/recipes.md: +1.3 "
-        "points.",
+        "this: 0 weighs all pictures alike, 1 all classes. 0.5 on the sample of docs/recipes.md: "
+        "+1.3 points.",
         group=_TRAINING,
         at_least=0,
         at_most=1,
@@ -51,8 +51,8 @@ class TrainingOptions:
     )
     distinct_epochs: int = option(
         0,
-        "Epochs at the start that show pictures that are equal byte for byte only once. 2 of 6 on the "
-        "sample of docs/recipes.md: no difference.",
+        "Epochs at the start that show pictures that are equal byte for byte only once. 2 of 6 on "
+        "the sample of docs/recipes.md: no difference.",
         group=_TRAINING,
         at_least=0,
         since="0.3",
@@ -113,8 +113,8 @@ class TrainingOptions:
         0,
         "Pictures that go through the network at once, on each device; their gradients are summed "
         "to those of --batch_size pictures. For batches that do not fit in the device's memory. 0: "
-        "the whole batch. (--batch_size=128 instead of 32, with the same --learning_rate, lost 8.1 "
-        "points in the 60 steps of docs/recipes.md's sample.)",
+        "the whole batch. --batch_size=128 instead of 32, with the same --learning_rate, lost 8.1 "
+        "points in the 60 steps of docs/recipes.md's sample.",
         group=_TRAINING,
         since="0.3",
         at_least=0,
@@ -153,8 +153,8 @@ class TrainingOptions:
     )
     ema_momentum: float = option(
         0.0,
-        "Validate and keep a moving average of the weights with this momentum; 0: none. 0.98 lost 3.1 "
-        "points in the 60 steps of docs/recipes.md's sample: it is for long runs.",
+        "Validate and keep a moving average of the weights with this momentum; 0: none. 0.98 lost "
+        "3.1 points in the 60 steps of docs/recipes.md's sample: it is for long runs.",
         group=_TRAINING,
         at_least=0,
         below=1,
