@@ -71,11 +71,11 @@ def build_on_beam(
     with contextlib.ExitStack() as stack:
         plans = {}
         for job in jobs:
-            stack.enter_context(job.file.unchanged())
+            stack.enter_context(job.files.unchanged())
             split, plan = job.source.split, job.prepare(WORKERS)
             if (finished := BuiltSplit.load(job)) is not None:
                 built[split] = finished
-                on_progress(2 * job.file.num_bytes, finished.facts.num_products)
+                on_progress(2 * job.files.num_bytes, finished.facts.num_products)
             else:
                 plans[split] = plan
         jobs_left = {job.source.split: job for job in jobs if job.source.split in plans}
@@ -155,7 +155,7 @@ def _write_shards(
             there = functools.partial(getattr, shard, "is_finished")
             pieces.append(_Piece((split, plan_path(shard)), size, there))
     jobs = {split: one.job for split, one in ordered.items()}
-    files = {split: job.file for split, job in jobs.items()}
+    files = {split: job.files for split, job in jobs.items()}
     _run(runner, "shards", functools.partial(write_one_shard, files), pieces, jobs, on_progress)
 
 

@@ -27,6 +27,7 @@ from cdisc_tfds.build.reread_shards import Reread
 from cdisc_tfds.build.shard_writing import Shard, ShardPlan
 from cdisc_tfds.build.sorted_parts import finished_part, make_part
 from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles, sample_bytes
 from cdisc_tfds.whole_files import partial_path, rename_synced, whole_file, write_json
 
 # Beside the table of a part that has none, because its bytes are damaged.
@@ -67,7 +68,7 @@ def make_one_part(plans: Mapping[str, PartPlan], piece: tuple[str, int]) -> None
     plan = plans[split]
     task = plan.task(number)
     with _noted(task.table, plan.folder, f"part {number} of {split}"):
-        _require_same_file(plan.file)
+        _require_same_files(plan.files, task.begin, task.end)
         if finished_part(task) is not None:
             return
         part = without_collector(make_part, task)
@@ -94,18 +95,18 @@ def write_shard_plan(plan: ShardPlan, shard: Shard) -> None:
         pickle.dump((shard, plan.records.slice(shard.begin, shard.end)), file, protocol=5)
 
 
-def write_one_shard(files: Mapping[str, SourceFile], piece: tuple[str, str]) -> None:
+def write_one_shard(files: Mapping[str, SourceFiles], piece: tuple[str, str]) -> None:
     """Writes a shard, unless it is finished.
 
     Args:
-      files: the `.bson` file of each split, by split.
+      files: the `.bson` files of each split, by split.
       piece: (split, path of the shard's plan).
     """
     split, plan = piece
     with _noted(plan, os.path.dirname(plan), os.path.basename(plan).removesuffix(".plan")):
         shard, records = _read_plan(plan)
         if isinstance(records, Reread):
-            _require_same_file(files[split])
+            _require_same_files(files[split], 0, files[split].num_bytes)
         if shard.is_finished:
             return
         written = os.fspath(partial_path(shard.path))
@@ -123,14 +124,21 @@ def _read_plan(path: str) -> tuple[Shard, Merge | Reread]:
 # What a worker must see, and what it says if it does not.
 
 
-def _require_same_file(file: SourceFile) -> None:
+def _require_same_files(files: SourceFiles, begin: int, end: int) -> None:
+    """Raises WorkerError unless this machine has the same files of bytes [begin, end)."""
+    share = sample_bytes(len(files.files))
+    for file in files.within(begin, end):
+        _require_same_file(file, share)
+
+
+def _require_same_file(file: SourceFile, share: int) -> None:
     """Raises WorkerError unless this machine has the same file at the same path."""
     try:
         found = os.stat(file.path)
     except OSError as error:
         received = error.strerror
     else:
-        if _sample(file.path, found.st_size, found.st_mtime_ns) == file.sample:
+        if _sample(file.path, found.st_size, found.st_mtime_ns, share) == file.sample:
             return
         other_size = found.st_size != file.num_bytes
         received = f"{found.st_size:,} bytes" if other_size else "other contents"
@@ -141,10 +149,10 @@ def _require_same_file(file: SourceFile) -> None:
     )
 
 
-@functools.lru_cache(maxsize=16)
-def _sample(path: str, num_bytes: int, modified: int) -> str:
+@functools.lru_cache(maxsize=100_000)
+def _sample(path: str, num_bytes: int, modified: int, share: int) -> str:
     """`SourceFile.sample`, computed once per process: it reads up to 64 MiB."""
-    return SourceFile.of(path).sample
+    return SourceFile.of(path, share).sample
 
 
 def _require_folder(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Makes all parts of a file; the end of each part proves the start of the next."""
+"""Makes all parts of a split's files; the end of each part proves the start of the next."""
 
 from __future__ import annotations
 

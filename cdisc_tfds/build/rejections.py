@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cdisc_tfds.build.part_table import Part, read_columns, read_rejections
-from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.build.split_order import SplitOrder
 from cdisc_tfds.manual_files import Source
 from cdisc_tfds.products import KINDS, Rejection, duplicate
@@ -42,7 +42,7 @@ def require_most(source: Source, num_products: int, rejected: dict[str, int], li
     if source.labelled:
         check = "Check that category_names.csv is complete and belongs to this file. "
     raise TooManyRejectedError(
-        f"At least half of the products of {source.path} must be usable. Received: "
+        f"At least half of the products of {source} must be usable. Received: "
         f"{rejected['product']:,} of {seen:,} that are not; {listed} gives the reason for each. "
         f"{check}To build with what is left, set CDISCOUNT_KEEP_GOING=1 (in Python: "
         "tfds.builder('cdiscount', keep_going=True))."
@@ -52,7 +52,7 @@ def require_most(source: Source, num_products: int, rejected: dict[str, int], li
 def write_rejections(
     folder: pathlib.Path,
     source: Source,
-    file: SourceFile,
+    files: SourceFiles,
     tables: list[str],
     parts: list[Part],
     order: SplitOrder,
@@ -61,27 +61,27 @@ def write_rejections(
 
     Args:
       folder: the split's folder.
-      source, file: the split and its file.
-      tables, parts, order: the parts of the file, and the order of its products.
+      source, files: the split and its files.
+      tables, parts, order: the parts of the files, and the order of its products.
     """
     counts: collections.Counter[str] = collections.Counter()
     with whole_file(folder / FILE, "w", encoding="utf-8") as lines:
-        for rejection in _in_order(file, tables, parts, order):
+        for rejection in _in_order(files.num_bytes, tables, parts, order):
             counts[rejection.kind] += rejection.count
-            lines.write(rejection.to_json(source.split) + "\n")
+            lines.write(rejection.to_json(source.split, files.place) + "\n")
     return {kind: counts[kind] for kind in KINDS}
 
 
 def _in_order(
-    file: SourceFile, tables: list[str], parts: list[Part], order: SplitOrder
+    num_bytes: int, tables: list[str], parts: list[Part], order: SplitOrder
 ) -> Iterator[Rejection]:
-    """Yields all rejected items, with `document` counted from the start of the file."""
+    """Yields all rejected items, with `document` counted from the start of the split."""
     duplicates = np.sort(order.duplicates)
     row = 0
     for number, (table, part) in enumerate(zip(tables, parts)):
         inside = duplicates[(row <= duplicates) & (duplicates < row + part.products)] - row
         row += part.products
-        found = [*_of_part(table, parts, number, file.num_bytes), *_duplicates(table, inside)]
+        found = [*_of_part(table, parts, number, num_bytes), *_duplicates(table, inside)]
         first = int(order.first_document[number])
         for rejection in sorted(found, key=lambda one: one.document):
             counted = dataclasses.replace(rejection, document=rejection.document + first)

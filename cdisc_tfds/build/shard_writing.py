@@ -45,7 +45,7 @@ class ShardPlan:
       records: the location of each record.
       shards: all shards, in the split's order.
       num_bytes: bytes of all records, without framing.
-      source_bytes: bytes of the file that the parts cover.
+      source_bytes: bytes of the files that the parts cover.
     """
 
     records: Merge | Reread
@@ -57,7 +57,7 @@ class ShardPlan:
     def of(
         cls, job: SplitJob, tasks: list[PartTask], parts: list[Part], order: SplitOrder
     ) -> ShardPlan:
-        records = (_merge if tasks[0].records else _reread)(tasks, parts, order)
+        records = _merge(tasks, parts, order) if tasks[0].records else _reread(job, tasks, order)
         num_bytes = int(records.size.sum()) - OVERHEAD_BYTES * len(order.rows)
         lengths = job.sharding(len(order.rows), num_bytes)
         ends = np.cumsum([0, *lengths]).tolist()
@@ -140,9 +140,9 @@ def _merge(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Merge
     )
 
 
-def _reread(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Reread:
+def _reread(job: SplitJob, tasks: list[PartTask], order: SplitOrder) -> Reread:
     tables = [task.table for task in tasks]
     columns = (
         read_columns(tables, name)[order.rows] for name in ("offset", "size", "num_pictures")
     )
-    return Reread(tasks[0].path, tasks[0].labelled, tasks[0].categories_csv, *columns)
+    return Reread(job.files.joined, tasks[0].labelled, tasks[0].categories_csv, *columns)

@@ -22,6 +22,7 @@ from cdisc_tfds.build import (
 )
 from cdisc_tfds.build.source_file import ChangedFileError
 from cdisc_tfds.build.split_build import BuildError
+from cdisc_tfds.joined_files import JoinedFiles
 from cdisc_tfds.product_index import ProductIndex
 from tests.cdisc_tfds.test_dataset_builder import build
 from tests.conftest import CATEGORY_IDS, jpeg, product, write_bson
@@ -227,6 +228,7 @@ def test_keep_going_skips_damage_and_lists_it(tmp_path, competition, small_parts
     first, last = map(json.loads, lines)
     assert first == {
         "split": "train",
+        "file": "train.bson",
         "kind": "bytes",
         "document": 1,
         "offset": second,
@@ -392,7 +394,7 @@ def test_order_is_the_md5_of_split_and_id(tmp_path):
     documents = [{"_id": i, "imgs": [{"picture": jpeg()}], "category_id": 7} for i in ids]
     path = write_bson(tmp_path / "train.bson", documents)
     task = sorted_parts.PartTask(
-        os.fspath(path),
+        JoinedFiles.one(path),
         0,
         path.stat().st_size,
         "train",
