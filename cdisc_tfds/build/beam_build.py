@@ -242,11 +242,16 @@ class _Watch:
     def _look(self) -> int:
         """Reports the pieces that have been finished since the last look; returns what is left."""
         with self._lock:
-            found = [piece for piece in self._left if piece.is_there()]
-            if found:
-                self._seen = time.monotonic()
-                self._left = [piece for piece in self._left if piece not in found]
-                self._on_progress(sum(piece.num_bytes for piece in found), 0)
+            before, left = len(self._left), []
+            num_bytes = 0
+            for piece in self._left:
+                if piece.is_there():
+                    num_bytes += piece.num_bytes
+                else:
+                    left.append(piece)
+            if len(left) < before:
+                self._seen, self._left = time.monotonic(), left
+                self._on_progress(num_bytes, 0)
             return len(self._left)
 
 

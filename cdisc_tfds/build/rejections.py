@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cdisc_tfds.build.part_table import Part, read_columns, read_rejections
+from cdisc_tfds.build.part_table import Part, read_column, read_rejections
 from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.build.split_order import SplitOrder
 from cdisc_tfds.manual_files import Source
@@ -53,7 +53,6 @@ def write_rejections(
     folder: pathlib.Path,
     source: Source,
     files: SourceFiles,
-    tables: list[str],
     parts: list[Part],
     order: SplitOrder,
 ) -> dict[str, int]:
@@ -62,25 +61,22 @@ def write_rejections(
     Args:
       folder: the split's folder.
       source, files: the split and its files.
-      tables, parts, order: the parts of the files, and the order of its products.
+      parts, order: the parts of the files, and the order of the products.
     """
     counts: collections.Counter[str] = collections.Counter()
     with whole_file(folder / FILE, "w", encoding="utf-8") as lines:
-        for rejection in _in_order(files.num_bytes, tables, parts, order):
+        for rejection in _in_order(files.num_bytes, parts, order):
             counts[rejection.kind] += rejection.count
             lines.write(rejection.to_json(source.split, files.place) + "\n")
     return {kind: counts[kind] for kind in KINDS}
 
 
-def _in_order(
-    num_bytes: int, tables: list[str], parts: list[Part], order: SplitOrder
-) -> Iterator[Rejection]:
+def _in_order(num_bytes: int, parts: list[Part], order: SplitOrder) -> Iterator[Rejection]:
     """Yields all rejected items, with `document` counted from the start of the split."""
-    duplicates = np.sort(order.duplicates)
-    row = 0
-    for number, (table, part) in enumerate(zip(tables, parts)):
-        inside = duplicates[(row <= duplicates) & (duplicates < row + part.products)] - row
-        row += part.products
+    first_rows = order.tables.first_rows
+    cuts = np.searchsorted(order.duplicates, first_rows)
+    for number, table in enumerate(order.tables.paths):
+        inside = order.duplicates[cuts[number] : cuts[number + 1]] - first_rows[number]
         found = [*_of_part(table, parts, number, num_bytes), *_duplicates(table, inside)]
         first = int(order.first_document[number])
         for rejection in sorted(found, key=lambda one: one.document):
@@ -102,6 +98,6 @@ def _of_part(table: str, parts: list[Part], number: int, num_bytes: int) -> list
 def _duplicates(table: str, rows: np.ndarray) -> Iterator[Rejection]:
     if not len(rows):
         return
-    columns = (read_columns([table], name)[rows] for name in ("document", "offset", "product_id"))
+    columns = (read_column(table, name)[rows] for name in ("document", "offset", "product_id"))
     for document, offset, product_id in zip(*(column.tolist() for column in columns)):
         yield duplicate(document, offset, product_id)

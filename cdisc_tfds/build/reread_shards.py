@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -117,6 +117,6 @@ class Reread:
     def release(self, begin: int, end: int) -> None:
         """Does nothing: rereading takes no disk space."""
 
-    def short_parts(self, wanted: np.ndarray) -> list[int]:
+    def short_parts(self, wanted: Sequence[tuple[int, int]]) -> list[int]:
         """Returns no parts, because parts have no files of records here."""
         return []

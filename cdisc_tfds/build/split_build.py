@@ -19,7 +19,7 @@ import pathlib
 
 from cdisc_tfds.build.identity import SplitFacts
 from cdisc_tfds.build.part_sequence import OnProgress, make_first_parts, make_parts
-from cdisc_tfds.build.part_table import Part
+from cdisc_tfds.build.part_table import Part, PartTables
 from cdisc_tfds.build.processes import Pool
 from cdisc_tfds.build.rejections import FILE as REJECTIONS
 from cdisc_tfds.build.rejections import require_most, write_rejections
@@ -91,20 +91,19 @@ class OrderedSplit:
         """
         parts = _make_parts(job, tasks, pool, on_progress)
         tasks = tasks[: len(parts)]
-        tables = [task.table for task in tasks]
-        order = SplitOrder.of(tables, parts, job.limit)
-        rejected = _rejections(job, tables, parts, order)
-        shards = ShardPlan.of(job, tasks, parts, order)
+        tables = PartTables([task.table for task in tasks], [part.products for part in parts])
+        order = SplitOrder.of(tables, parts, job.limit, job.folder)
+        rejected = _rejections(job, parts, order)
+        shards = ShardPlan.of(job, tasks, order)
         if short := shards.short_parts():
             for number in short:
-                os.unlink(tables[number])
+                os.unlink(tables.paths[number])
             _make_parts(job, tasks, pool, lambda num_bytes, products: None)
         return cls(job, tasks, order, rejected, shards)
 
     def built(self) -> BuiltSplit:
         """The split, once its shards are finished. Writes its index."""
-        tables = [task.table for task in self.tasks]
-        index = self.order.index(tables)
+        index = self.order.index()
         index.save(self.job.index_path)
         shards = self.shards.shards
         return BuiltSplit(
@@ -118,7 +117,7 @@ class OrderedSplit:
                 self.rejected,
                 [shard.num_bytes for shard in shards],
                 index.digest,
-                records_digest(index, self.order.contents(tables)),
+                records_digest(index, self.order.contents()),
             ),
         )
 
@@ -143,11 +142,9 @@ def _make_parts(
     return parts
 
 
-def _rejections(
-    job: SplitJob, tables: list[str], parts: list[Part], order: SplitOrder
-) -> dict[str, int]:
+def _rejections(job: SplitJob, parts: list[Part], order: SplitOrder) -> dict[str, int]:
     """Lists and counts the rejected items; raises if there are too many."""
-    rejected = write_rejections(job.folder, job.source, job.files, tables, parts, order)
+    rejected = write_rejections(job.folder, job.source, job.files, parts, order)
     listed = os.fspath(job.folder / REJECTIONS)
     if not len(order.rows):
         raise BuildError(

@@ -24,6 +24,9 @@ from cdisc_tfds.whole_files import write_json
 PARTS_MEMORY_BYTES = 512 << 20
 MAX_PART_BYTES = 128 << 20
 SMALL_PART_BYTES = 64 << 20
+# But no split has more parts than this: a shard reads a stretch of each. They then get larger, for
+# example 1 GB of an input of 8 TB.
+MOST_PARTS = 8192
 # A part smaller than this is not worth another process.
 MIN_PART_BYTES = 32 << 20
 
@@ -112,7 +115,7 @@ def _part_bytes(size: int, num_processes: int) -> int:
     memory = max(SMALL_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
     # At least two parts of each split per process, so that all processes stay busy until the end.
     wanted = max(MIN_PART_BYTES, -(-size // (2 * num_processes)))
-    return min(MAX_PART_BYTES, memory, wanted)
+    return max(min(MAX_PART_BYTES, memory, wanted), -(-size // MOST_PARTS))
 
 
 @dataclasses.dataclass(frozen=True)

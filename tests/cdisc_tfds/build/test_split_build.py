@@ -405,13 +405,13 @@ def test_order_is_the_md5_of_split_and_id(tmp_path):
         os.fspath(tmp_path / "part.npz"),
     )
     sorted_parts.make_part(task)
-    order = part_table.read_columns([task.table], "product_id").tolist()
+    order = part_table.read_column(task.table, "product_id").tolist()
     assert order == sorted(ids, key=hasher.hash_key)
-    high, low = (part_table.read_columns([task.table], name) for name in ("key_high", "key_low"))
+    high, low = (part_table.read_column(task.table, name) for name in ("key_high", "key_low"))
     assert [(int(h) << 64) + int(lo) for h, lo in zip(high, low)] == [
         hasher.hash_key(i) for i in order
     ]
-    assert np.array_equal(part_table.read_columns([task.table], "num_pictures"), [1] * len(ids))
+    assert np.array_equal(part_table.read_column(task.table, "num_pictures"), [1] * len(ids))
 
 
 @pytest.mark.parametrize("damaged", ["train", "test"])
