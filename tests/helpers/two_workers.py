@@ -20,13 +20,13 @@ import tensorflow as tf
 
 from tests.helpers.killing import KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
+from trainer.cluster.environment import cluster_of
+from trainer.cluster.workers import Workers, WorkersError, join
 from trainer.models.batch_norms import synchronize
 from trainer.models.objective import Objective
 from trainer.settings.config import Config
-from trainer.training.cluster import cluster_of
 from trainer.training.step import TrainStep
 from trainer.training.train import train
-from trainer.training.workers import Workers, WorkersError, join
 
 KILLS = (8, 21)  # calls of the hook
 

@@ -20,14 +20,7 @@ def require_lanes(config: Config, machines: int) -> None:
             "Use as many machines, or begin a new run with more lanes."
         )
     if config.lanes > 1:
-        _refuse(
-            f"with --lanes={config.lanes}",
-            {
-                "--decoder=dali": config.decoder == "dali",
-                "--cache_features": config.cache_features
-                and config.trainable in ("head", "staged"),
-            },
-        )
+        _refuse(f"with --lanes={config.lanes}", {"--decoder=dali": config.decoder == "dali"})
     if machines > 1:
         _refuse(
             f"on {machines} machines",
@@ -40,8 +33,7 @@ def require_lanes(config: Config, machines: int) -> None:
 
 def _refuse(where: str, settings: dict[str, bool]) -> None:
     if received := [name for name, given in settings.items() if given]:
-        advice = "--nocache_features" if received == ["--cache_features"] else "another choice"
         raise ConfigError(
             f"{' and '.join(received)} cannot be used {where} yet. Train on one machine with one "
-            f"lane, or with {advice}."
+            "lane, or with another choice."
         )

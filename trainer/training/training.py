@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import keras
 
 from cdisc_tfds.progress_line import ProgressLine
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
@@ -42,7 +43,6 @@ from trainer.training.stages import Stage, stages
 from trainer.training.step import TrainStep
 from trainer.training.trained_network import TrainedNetwork
 from trainer.training.validating import validated
-from trainer.training.workers import ALONE, Workers
 
 
 def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
@@ -157,13 +157,12 @@ class Training:
     def _whole_network(self) -> PictureFeed | FusionFeed:
         parts = self._model, self._splits, self._label_map, self._config
         if self._config.fusion is None:
-            return PictureFeed(*parts, self._workers.this)
-        return FusionFeed(*parts, self._run, self._features_dir)
+            return PictureFeed(*parts, self._workers)
+        return FusionFeed(*parts, self._run, self._features_dir, self._workers)
 
     def _features(self) -> FeatureFeed:
-        return FeatureFeed(
-            self._model, self._splits, self._label_map, self._config, self._features_dir
-        )
+        parts = self._model, self._splits, self._label_map, self._config
+        return FeatureFeed(*parts, self._features_dir, self._workers)
 
     @property
     def _features_dir(self) -> pathlib.Path:
