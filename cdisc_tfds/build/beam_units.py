@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import json
 import os
@@ -20,6 +21,7 @@ import pickle
 import socket
 from collections.abc import Iterator, Mapping
 
+from cdisc_tfds.build.folder import DISK_FULL
 from cdisc_tfds.build.merged_shards import Merge
 from cdisc_tfds.build.part_plan import PartPlan
 from cdisc_tfds.build.processes import without_collector
@@ -33,10 +35,11 @@ from cdisc_tfds.whole_files import partial_path, rename_synced, whole_file, writ
 # Beside the table of a part that has none, because its bytes are damaged.
 DAMAGED = ".damaged"
 _NOTE = ".failure.json"
+_NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class WorkerError(RuntimeError):
-    """A worker does not see the build's files."""
+    """A worker does not see the build's files, or cannot write its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,14 +173,33 @@ def _noted(path: str, folder: str, piece: str) -> Iterator[None]:
     _require_folder(folder)
     try:
         yield
-    except Exception as error:
+    except Exception as reported:
+        error = _of_storage(reported, folder) or reported
         ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
         reason = str(error) if ours else f"{type(error).__name__}: {error}"
         failure = Failure(piece, socket.gethostname(), reason)
         # Where there is no room for a note either, the error itself must do.
         with contextlib.suppress(OSError):
             write_json(path + _NOTE, dataclasses.asdict(failure))
-        raise
+        if error is reported:
+            raise
+        raise error from reported
+
+
+def _of_storage(error: Exception, folder: str) -> WorkerError | None:
+    """What to do about a full or read-only folder; None for other errors."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in DISK_FULL:
+        return WorkerError(
+            f"The disk (or a limit on file sizes) is full: {error}. Make room in {folder}."
+        )
+    if error.errno in _NOT_ALLOWED:
+        return WorkerError(
+            f"Every worker must be able to read the build's input and to write to {folder}. "
+            f"Received: {error}. Mount both so, for the user that the workers run as."
+        )
+    return None
 
 
 def failures(folder: pathlib.Path) -> list[Failure]:
