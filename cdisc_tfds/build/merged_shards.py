@@ -19,6 +19,10 @@ from cdisc_tfds.whole_files import removed_on_error
 # A piece goes through memory as one: few enough bytes to stay in a processor's cache between being
 # read and being written.
 PIECE_BYTES = 8 << 20
+# From so many parts on, pieces grow with their number: a piece opens each part's file, which on a
+# shared file system costs more than its bytes.
+_MANY_PARTS = 2048
+_PARTS_PER_PIECE = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +89,14 @@ class Merge:
     def shard(self, path: str, begin: int, end: int) -> MergeTask:
         """The task to write records `begin` to `end` of the split to `path`."""
         pieces, written = [], np.cumsum(self.size[begin:end])
+        piece_bytes = PIECE_BYTES
+        if len(self.records) >= _MANY_PARTS:
+            piece_bytes *= len(self.records) // _PARTS_PER_PIECE
         whole = self._piece(begin, end)
         while begin < end:
             # At least one record, then as many as fit.
             done = written[-(end - begin)] - self.size[begin]
-            last = end - len(written) + int(np.searchsorted(written, done + PIECE_BYTES, "right"))
+            last = end - len(written) + int(np.searchsorted(written, done + piece_bytes, "right"))
             last = min(max(last, begin + 1), end)
             pieces.append(self._piece(begin, last))
             begin = last
