@@ -51,8 +51,8 @@ def main(options: Options) -> None:
     from trainer.prediction.evaluation import check_output, evaluate_runs, write_result
     from trainer.prediction.evaluation_table import table
 
-    workers = join(cluster_of(), options.peer_timeout)
     output = check_output(options, options.output)
+    workers = join(cluster_of(), options.peer_timeout)
     result = evaluate_runs(
         options, options.split, options, options.deduplicate, options.calibrate, workers
     )

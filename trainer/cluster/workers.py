@@ -165,7 +165,7 @@ class Workers:
                 raise
             raise WorkerLost(
                 f"{self.name(self.this.index)} lost {self._lost(error.message)}. All workers end; "
-                "start the same command again on all of them to go on from the last checkpoint."
+                "start the same command again on all of them: it does what is left."
             ) from error
 
     def _lost(self, message: str) -> str:

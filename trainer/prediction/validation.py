@@ -6,14 +6,13 @@ import dataclasses
 from collections.abc import Callable, Iterable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from trainer.cluster.shared_work import work_of
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.data.lanes import Worker
+from trainer.data.lanes import share_of_products
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
 from trainer.prediction.scores import ProductTally
@@ -83,25 +82,18 @@ class Validator:
           PredictionError: if no product of the split has one of the run's classes.
           StopAsked, WorkersError, WorkerLost: as in SharedWork.
         """
+        products = labelled.products
+        num_pictures = labelled.split.index.num_pictures[products]
         batches = predict_products(
             self._predictor,
             labelled.split,
             batch_size=self._batch_size,
-            products=_share_of(labelled, self._workers.this),
+            products=share_of_products(products, num_pictures, self._workers.this),
             decoder=self._decoder,
             dataset=dataset,
         )
         tally = _tallied(labelled, batches, label, between_batches, self._workers)
         return _validation(tally, tally.by_picture.loss)
-
-
-def _share_of(labelled: LabelledSplit, worker: Worker) -> np.ndarray:
-    """The products that a worker validates, about as many pictures as any other."""
-    products = labelled.products
-    ends = np.cumsum(labelled.split.index.num_pictures[products], dtype=np.int64)
-    goals = np.array([worker.index, worker.index + 1]) * (ends[-1:].sum() / worker.count)
-    first, end = np.searchsorted(ends, goals)
-    return products[first : None if worker.index + 1 == worker.count else end]
 
 
 def validate_products(

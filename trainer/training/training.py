@@ -258,7 +258,7 @@ class Training:
         labels = self._splits.pseudo_labels_of(epoch)
         if labels is not None and self._checkpoint.position.step == 0:
             with self._step.averaged():
-                self._records.labelled(labels.renew(self._model, stop.check))
+                self._records.labelled(labels.renew(self._model, stop.check, self._workers))
 
     def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
         """The hooks of an epoch, in the order in which they run."""
@@ -315,7 +315,7 @@ class Training:
             if self._config.recalibrate:
                 batches = self._feed.train_batches(epoch, ready=True)
                 some = batches.take(self._config.recalibrate)
-                stack.enter_context(recalibrated(self._feed.model, some, stop.check))
+                stack.enter_context(recalibrated(self._feed.model, some, stop.check, self._workers))
             yield
 
     def _finish_epoch(self, end: hooks.Place, file: CheckpointFile, row: EpochRow) -> None:
