@@ -25,6 +25,7 @@ class Options(PredictionOptions, RunSelection):
         "The .json file for the evaluation of several runs; that of one run is kept in its folder.",
         group="Run",
         is_path=True,
+        any_storage=True,
     )
     split: str | None = option(
         None, "The products. Default: the runs' validation split.", group="Data"

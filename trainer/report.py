@@ -24,7 +24,9 @@ from trainer.terminal.option import option
 class Options(ReportOptions):
     """The flags of the command."""
 
-    output: str = option("report.html", "The page to write.", group="Report", is_path=True)
+    output: str = option(
+        "report.html", "The page to write.", group="Report", is_path=True, any_storage=True
+    )
 
 
 def main(paths: list[str], options: Options) -> None:

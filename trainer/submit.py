@@ -27,6 +27,7 @@ class Options(PredictionOptions, RunSelection):
         "The file to write, .csv or .csv.gz (compressed).",
         group="Run",
         is_path=True,
+        any_storage=True,
         required=True,
     )
     sample_submission: str | None = option(
@@ -35,6 +36,7 @@ class Options(PredictionOptions, RunSelection):
         "predicted.",
         group="Data",
         is_path=True,
+        any_storage=True,
     )
 
 

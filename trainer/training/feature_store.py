@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.progress_line import ProgressLine
+from cdisc_tfds.storage import free_bytes, path_of
 from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
@@ -56,7 +56,7 @@ class FeatureStore:
         folder: str | os.PathLike[str],
         flip: bool = False,
     ):
-        self._config, self._folder, self._flip = config, pathlib.Path(folder), flip
+        self._config, self._folder, self._flip = config, path_of(folder), flip
         self._dtype = tf.as_dtype(base.outputs[0].dtype)
         self._size = base.output_shape[-1]
         self._base_digest = digest_of(base.get_weights())
@@ -176,7 +176,7 @@ class FeatureStore:
 
     def _require_space(self, folder: pathlib.Path, pictures: int) -> None:
         needed = pictures * self._size * self._dtype.size
-        free = shutil.disk_usage(folder).free
+        free = free_bytes(folder)
         if needed > free:
             raise FeatureError(
                 f"The features of {pictures:,} pictures need {needed / 1e9:.1f} GB. {folder} has "
