@@ -6,6 +6,8 @@ import os
 import pathlib
 from typing import NamedTuple
 
+from cdisc_tfds.storage import path_of
+
 COMPETITION = "cdiscount-image-classification-challenge"
 CATEGORIES = "category_names.csv"
 EXAMPLE = "train_example.bson"
@@ -47,7 +49,7 @@ def find_sources(
     Raises:
       ManualFilesError: files are missing; the message gives each full path and how to get the file.
     """
-    folder = pathlib.Path(manual_dir).absolute()
+    folder = path_of(manual_dir).absolute()
     train, test = _there(folder / "train.bson"), _there(folder / "test.bson")
     example = not train.exists() and not test.exists() and (folder / EXAMPLE).exists()
     if example:
@@ -57,7 +59,7 @@ def find_sources(
         if not train_only:
             sources.append(Source("test", os.fspath(test), labelled=False))
     needed = [os.fspath(folder / CATEGORIES), *(source.path for source in sources)]
-    missing = [path for path in needed if not os.path.isfile(path)]
+    missing = [path for path in needed if not path_of(path).is_file()]
     if missing:
         advice = (
             ""
