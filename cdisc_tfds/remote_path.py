@@ -14,7 +14,7 @@ import os
 import pathlib
 import stat
 import types
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import IO, Any, NoReturn
 
 _BUFFER_BYTES = 1 << 20
@@ -156,25 +156,24 @@ class RemotePath(pathlib.PosixPath):
     def lstat(self) -> os.stat_result:
         return self.stat()
 
-    def iterdir(self) -> Iterator[RemotePath]:
+    def iterdir(self) -> Generator[RemotePath, None, None]:
         with _clear_errors(self):
             names = _tensorflow().io.gfile.listdir(str(self))
         # Folders end in a slash on some storages.
-        return iter([self / name.rstrip("/") for name in names])
+        yield from (self / name.rstrip("/") for name in names)
 
-    def glob(self, pattern: str, **options: Any) -> Iterator[RemotePath]:
+    def glob(self, pattern: str, **options: Any) -> Generator[RemotePath, None, None]:
         """The paths right in this folder whose names match."""
         if "/" in pattern or "**" in pattern:
             raise NotImplementedError(f"A pattern of names in one folder. Received: {pattern}.")
-        return iter([path for path in self._listed() if fnmatch.fnmatchcase(path.name, pattern)])
+        yield from (path for path in self._listed() if fnmatch.fnmatchcase(path.name, pattern))
 
-    def rglob(self, pattern: str, **options: Any) -> Iterator[RemotePath]:
+    def rglob(self, pattern: str, **options: Any) -> Generator[RemotePath, None, None]:
         """The paths in this folder, and in the folders below it, whose names match."""
-        found = list(self.glob(pattern))
+        yield from self.glob(pattern)
         for path in self._listed():
             if path.is_dir():
-                found += path.rglob(pattern)
-        return iter(found)
+                yield from path.rglob(pattern)
 
     def _listed(self) -> list[RemotePath]:
         return sorted(self.iterdir()) if self.is_dir() else []

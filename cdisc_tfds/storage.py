@@ -140,18 +140,6 @@ def local_copy(path: pathlib.Path) -> Iterator[pathlib.Path]:
         yield copy
 
 
-@contextlib.contextmanager
-def local_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A new folder of this machine, whose files become those of the folder `path` on a storage.
-
-    The files are copied when the block ends without an error; the folder is then removed.
-    """
-    with tempfile.TemporaryDirectory(prefix="cdiscount-") as text:
-        folder = pathlib.Path(text)
-        yield folder
-        copy_tree(folder, path)
-
-
 def copy_tree(source: pathlib.Path, target: pathlib.Path, last: str | None = None) -> None:
     """Copies all files of a local folder to a folder on a storage.
 
@@ -197,6 +185,11 @@ def real_path(path: str | os.PathLike[str]) -> str:
     if is_remote(path):
         return str(RemotePath(path).resolve())
     return os.path.realpath(path)
+
+
+def absolute_path(path: str | os.PathLike[str]) -> pathlib.Path:
+    """The absolute path, without `..`; links stay."""
+    return path_of(path) if is_remote(path) else pathlib.Path(os.path.abspath(path))
 
 
 def relative_path(path: str | os.PathLike[str], start: str | os.PathLike[str]) -> str:

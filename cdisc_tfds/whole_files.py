@@ -8,11 +8,12 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-from cdisc_tfds.storage import can_write_to, copy_file, is_remote, path_of
+from cdisc_tfds.storage import can_write_to, copy_file, copy_tree, is_remote, path_of
 
 # Errors of a file system that cannot sync folders.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -69,6 +70,29 @@ def _whole_object(
             yield file
         before_copy()
         copy_file(whole, path)
+
+
+@contextlib.contextmanager
+def whole_folder(path: pathlib.Path, last: str) -> Iterator[pathlib.Path]:
+    """A new folder to fill, whose folder `whole` becomes `path`, which must not exist yet.
+
+    Args:
+      path: the folder.
+      last: its file that is copied to a storage last: who finds it, finds all.
+    """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="cdiscount-") as text:
+            yield pathlib.Path(text)
+            copy_tree(pathlib.Path(text) / "whole", path, last)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same parent folder, so that the last step is a rename.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield folder
+        os.rename(folder / "whole", path)
+    finally:
+        shutil.rmtree(folder)
 
 
 def partial_path(path: str | os.PathLike[str]) -> pathlib.Path:

@@ -12,6 +12,8 @@ import pathlib
 import shutil
 import tempfile
 
+import tensorflow_datasets as tfds
+
 from cdisc_tfds.build.folder import BuildFolderError
 from cdisc_tfds.file_lock import locked
 from cdisc_tfds.storage import copy_tree, is_remote, path_of, remove_tree
@@ -77,9 +79,12 @@ class PublishedDataset:
 def published_dataset(data_dir: str | None, name: str, version: str) -> PublishedDataset | None:
     """The data set's place on a storage; None for a folder of this machine.
 
+    Args:
+      data_dir: TFDS's data folder; None: its default.
+      name, version: those of the data set.
+
     Raises:
       PathError: if TensorFlow does not reach the storage.
     """
-    if data_dir is None or not is_remote(data_dir):
-        return None
-    return PublishedDataset(path_of(data_dir), name, version)
+    root = data_dir or tfds.core.constants.DATA_DIR
+    return PublishedDataset(path_of(root), name, version) if is_remote(root) else None

@@ -89,7 +89,9 @@ def read_parts(
     def read(
         path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor
     ) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(path, buffer_size=buffer).skip(skip).take(take).enumerate(first)
+        return (
+            tf.data.TFRecordDataset(path, buffer_size=buffer).skip(skip).take(take).enumerate(first)
+        )
 
     at_once = max(1, min(files_at_once, len(parts)))
     files = tf.data.Dataset.from_tensor_slices((paths, skips, takes, firsts))

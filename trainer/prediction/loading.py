@@ -130,8 +130,8 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
     path = verified_path(run.checkpoints, file)
     model = _untrained_network(run.config, run.label_map.num_classes, precision)
     try:
-        with local_copy(path) as file:
-            model.load_weights(file)
+        with local_copy(path) as copy:
+            model.load_weights(copy)
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"A checkpoint must hold the weights of its run's network. {path} holds those of "
