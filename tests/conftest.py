@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 
@@ -93,6 +94,19 @@ def cdiscount_files() -> pathlib.Path:
 def grocery_files() -> pathlib.Path:
     """Real photographs in the competition's formats."""
     return shared_data("grocery", "train.bson", "test.bson", "category_names.csv")
+
+
+@pytest.fixture
+def storage(tmp_path, monkeypatch):
+    """An empty folder of TensorFlow's `ram://`, whose locks are quick."""
+    from cdisc_tfds import storage_lock  # here, because it takes TFDS along
+    from cdisc_tfds.storage import path_of
+
+    times = storage_lock.LockTimes(beat=0.05, watch=0.5, settle=0)
+    monkeypatch.setattr(storage_lock, "TIMES", times)
+    folder = path_of(f"ram://{tmp_path.name}-{secrets.token_hex(4)}")
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
