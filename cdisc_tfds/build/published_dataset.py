@@ -11,9 +11,12 @@ import hashlib
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow_datasets as tfds
 
+from cdisc_tfds.build.beam_runner import BeamRunner
 from cdisc_tfds.build.folder import BuildFolderError
 from cdisc_tfds.file_lock import locked
 from cdisc_tfds.storage import copy_tree, is_remote, path_of, remove_tree
@@ -44,25 +47,36 @@ class PublishedDataset:
     def is_complete(self) -> bool:
         return (self.path / MANIFEST).exists()
 
-    def require_here(self, beam: bool) -> None:
-        """Raises BuildFolderError for a build on Beam, whose workers share a folder.
+    def build(
+        self,
+        builder: Callable[[dict[str, str]], tfds.core.DatasetBuilder],
+        arguments: dict[str, Any],
+    ) -> None:
+        """Builds in `staging`, and publishes the data set.
 
         Args:
-          beam: whether it is one.
+          builder: makes the builder that differs in the given arguments.
+          arguments: those of its `download_and_prepare`.
+
+        Raises:
+          BuildFolderError: for a build on Beam, whose workers share a folder, or if another machine
+            copies a data set there.
+          Also the errors of `download_and_prepare`.
         """
-        if beam:
+        config = arguments["download_config"] or tfds.download.DownloadConfig()
+        if BeamRunner.of(config.beam_runner, config.beam_options) is not None:
             raise BuildFolderError(
                 "A build on Beam needs a --data_dir that all its machines see as a folder. "
                 f"Received: {self.path.parents[1]}. Build into a shared folder, and copy the data "
                 "set to the storage afterwards, or build without Beam."
             )
+        local = builder({"data_dir": str(self.staging)})
+        local.download_and_prepare(**arguments)
+        self._publish(pathlib.Path(local.data_path))
+        shutil.rmtree(self.staging)
 
-    def publish(self, built: pathlib.Path) -> None:
-        """Copies the built data set in the folder `built`, in place of an earlier one.
-
-        Raises:
-          BuildFolderError: another machine copies one there.
-        """
+    def _publish(self, built: pathlib.Path) -> None:
+        """Copies the data set in the folder `built`, in place of an earlier one."""
         refusal = BuildFolderError(
             f"One build at a time may write to {self.path}. Another one is copying its data set "
             "there. Wait for it, or choose another folder with --data_dir."
@@ -73,7 +87,6 @@ class PublishedDataset:
             with contextlib.suppress(FileNotFoundError):  # there is no earlier one
                 remove_tree(self.path)
             copy_tree(built, self.path, last=MANIFEST)
-        shutil.rmtree(self.staging)
 
 
 def published_dataset(data_dir: str | None, name: str, version: str) -> PublishedDataset | None:

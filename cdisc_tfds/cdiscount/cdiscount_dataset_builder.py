@@ -22,7 +22,7 @@ from cdisc_tfds.build.folder import BuildFolder
 from cdisc_tfds.build.identity import Origin, SplitFacts
 from cdisc_tfds.build.inputs import Inputs, require_usable
 from cdisc_tfds.build.options import BuildOptions
-from cdisc_tfds.build.published_dataset import PublishedDataset, published_dataset
+from cdisc_tfds.build.published_dataset import published_dataset
 from cdisc_tfds.build.read_back import read_back
 from cdisc_tfds.build.refusals import told_briefly
 from cdisc_tfds.build.source_file import SourceFile
@@ -190,7 +190,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         mode = (download_config or tfds.download.DownloadConfig()).download_mode
         published = self._published
         if published and (mode.overwrite_dataset or not published.is_complete):
-            self._build_and_publish(published, arguments)
+            with told_briefly():
+                published.build(lambda place: type(self)(**self._arguments | place), arguments)
+            self.__init__(**self._arguments)  # type: ignore[misc]
             return
         folder = self._build_folder = BuildFolder(self.data_path)
         with told_briefly():
@@ -212,16 +214,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                     self._require_usable(self._manual_dir(given, download_dir))
                 prepare(**arguments)
                 folder.finish()
-
-    def _build_and_publish(self, published: PublishedDataset, arguments: dict[str, Any]) -> None:
-        """Builds on this machine's disk, and copies the data set to its storage."""
-        config = arguments["download_config"] or tfds.download.DownloadConfig()
-        with told_briefly():
-            published.require_here(bool(BeamRunner.of(config.beam_runner, config.beam_options)))
-            local = type(self)(**self._arguments | {"data_dir": published.staging})
-            local.download_and_prepare(**arguments)
-            published.publish(pathlib.Path(local.data_path))
-        self.__init__(**self._arguments)  # type: ignore[misc]
 
     def _require_beam(self, download_config: tfds.download.DownloadConfig | None) -> None:
         """Raises BeamOptionsError if a build on Beam is asked for, but not possible."""
