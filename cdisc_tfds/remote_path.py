@@ -36,7 +36,6 @@ _LACKING = (
     "replace",
     "samefile",
     "symlink_to",
-    "touch",
     "walk",
 )
 
@@ -209,6 +208,13 @@ class RemotePath(pathlib.PosixPath):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self))
         with _clear_errors(self):
             _tensorflow().io.gfile.makedirs(str(self))
+
+    def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:
+        """Makes an empty object, unless there is one."""
+        if not self.exists():
+            self.write_bytes(b"")
+        elif not exist_ok:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self))
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:

@@ -8,7 +8,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Each layer imports only itself and those before it.
 LAYERS = (
-    *("terminal", "data", "models", "settings", "runs", "prediction", "training", "reporting"),
+    *("terminal", "data", "cluster", "models", "settings", "runs", "prediction", "training"),
+    "reporting",
     "service",
 )
 # Packages of `cdisc_tfds`, which the concepts at its top do not import.

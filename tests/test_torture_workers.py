@@ -18,7 +18,7 @@ from trainer.runs.folder import RunFolder
 
 pytestmark = pytest.mark.torture
 
-# (worker, the phase at whose start it is killed). The chief alone validates and writes weights.
+# (worker, the phase at whose start it is killed). The chief alone writes weights.
 KILLS = (
     (1, "building the network"),
     (0, "training"),
@@ -29,6 +29,7 @@ KILLS = (
     (0, "building the network"),
     (0, "validation"),
     (1, "preparing the stage"),
+    (2, "validation"),
     (0, "weights file"),
     (2, "building the network"),
     (0, "preparing the stage"),

@@ -52,11 +52,13 @@ class Options(SourceOptions, AcceptanceOptions, PhotoOptions, RunSelection):
 def main(paths: list[str], options: Options) -> None:
     """Classifies the photos, and writes or prints what they show."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import require_alone
     from trainer.prediction.classification import open_classifier
     from trainer.prediction.classified_photos import write_predictions
     from trainer.prediction.prediction_files import check_output
     from trainer.prediction.printed_predictions import printed, printed_rejection
 
+    require_alone("trainer.classify")
     if options.output is not None:
         check_output(options.output)
     inputs = read_inputs(paths, options)

@@ -47,11 +47,13 @@ class Options(SourceOptions, RunSelection):
 def main(options: Options) -> None:
     """Finds doubtful labels, writes the list and the page, and prints their number."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import require_alone
     from trainer.prediction.doubt_search import find_doubts
     from trainer.prediction.prediction_files import without_formula
     from trainer.reporting.doubtful_page import write_doubtful_page
     from trainer.runs.output_file import checked_output, write_made_from
 
+    require_alone("trainer.doubtful")
     path = checked_output(options.output, "--output", (".csv",), OptionError)
     found = find_doubts(
         options, options, options.split, options.neighbours, options.search, options.features

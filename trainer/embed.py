@@ -60,11 +60,13 @@ class Options(EmbeddingOptions):
 def main(options: Options) -> None:
     """Writes the features, and prints what the files hold."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import require_alone
     from trainer.prediction.made_embeddings import make_embeddings
     from trainer.reporting.duplicates_page import write_duplicates_page
     from trainer.runs.embedding_file import check_output
     from trainer.runs.near_duplicates import NearDuplicates
 
+    require_alone("trainer.embed")
     if options.duplicates is not None and not options.neighbours:
         raise OptionError(
             "--duplicates are looked for among neighbours. Name their number as well, such as "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from trainer.cluster.options import ClusterOptions
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.run_selection import RunSelection
 from trainer.terminal import command
@@ -17,7 +18,7 @@ from trainer.terminal.option import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(PredictionOptions, RunSelection):
+class Options(PredictionOptions, RunSelection, ClusterOptions):
     """The flags of the command."""
 
     output: str | None = option(
@@ -46,11 +47,18 @@ class Options(PredictionOptions, RunSelection):
 def main(options: Options) -> None:
     """Evaluates the run, prints the result and saves it."""
     # Imports TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import cluster_of
+    from trainer.cluster.workers import join
     from trainer.prediction.evaluation import check_output, evaluate_runs, write_result
     from trainer.prediction.evaluation_table import table
 
     output = check_output(options, options.output)
-    result = evaluate_runs(options, options.split, options, options.deduplicate, options.calibrate)
+    workers = join(cluster_of(), options.peer_timeout)
+    result = evaluate_runs(
+        options, options.split, options, options.deduplicate, options.calibrate, workers
+    )
+    if not workers.is_chief:
+        return
     print(table(result), flush=True)
     print(f"\n{write_result(output or str(options.run_dir), result)}")
 

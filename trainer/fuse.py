@@ -35,19 +35,22 @@ class Options:
 def main(options: Options, settings: FusionOptions) -> None:
     """Trains the run and prints the next commands."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import cluster_of
+    from trainer.cluster.workers import join
     from trainer.data.dataset import open_dataset
     from trainer.prediction.run_selection import parsed_folders
     from trainer.runs.folder import RunFolder
-    from trainer.training.cluster import require_alone
     from trainer.training.fuse import fusion_config
     from trainer.training.train import train
 
-    require_alone("trainer.fuse")
+    workers = join(cluster_of(), settings.peer_timeout)
     folders = parsed_folders(options.run_dirs)
     first = RunFolder(folders[0]).require()
     data = open_dataset(settings.data_dir or first.config.data_dir)
-    config = fusion_config(settings, folders, options.run_dir, data)
-    run = train(config, options.run_dir, data)
+    config = fusion_config(settings, folders, options.run_dir, data, workers.this.count)
+    run = train(config, options.run_dir, data, workers=workers)
+    if not workers.is_chief:
+        return
     if best := run.state.best:
         row = run.history[best.epoch]
         print(

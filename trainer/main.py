@@ -38,13 +38,13 @@ class Options:
 def main(options: Options, settings: Settings) -> None:
     """Trains the run and prints the next commands."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import cluster_of, require_alone
+    from trainer.cluster.workers import join
     from trainer.data.dataset import open_dataset
     from trainer.runs.folder import RunFolder
     from trainer.settings.resolve import resolve, with_preset
-    from trainer.training.cluster import cluster_of, require_alone
     from trainer.training.profile_input import profile_input
     from trainer.training.train import train
-    from trainer.training.workers import join
 
     if options.profile_input:
         require_alone("--profile_input")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
+from trainer.cluster.options import ClusterOptions
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.run_selection import RunSelection
 from trainer.terminal import command
@@ -18,7 +19,7 @@ from trainer.terminal.option import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(PredictionOptions, RunSelection):
+class Options(PredictionOptions, RunSelection, ClusterOptions):
     """The flags of the command."""
 
     split: str = option("test", "The products to predict.", group="Data")
@@ -43,15 +44,21 @@ class Options(PredictionOptions, RunSelection):
 def main(options: Options) -> None:
     """Writes the submission and prints how to upload it."""
     # Imports TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import cluster_of
+    from trainer.cluster.workers import join
     from trainer.prediction.submission import COMPETITION, submit_runs
 
+    workers = join(cluster_of(), options.peer_timeout)
     rows = submit_runs(
         options,
         options.output,
         split=options.split,
         sample_submission=options.sample_submission,
         options=options,
+        workers=workers,
     )
+    if not workers.is_chief:
+        return
     upload = ["kaggle", "competitions", "submit", "-c", COMPETITION, "-f", options.output]
     name = " ".join(pathlib.Path(folder).name for folder in options.folders)
     print(

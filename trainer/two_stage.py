@@ -44,8 +44,8 @@ class Options:
 def main(options: Options, settings: Settings) -> None:
     """Trains the networks and prints the next commands."""
     # These import TensorFlow, which takes seconds; `--help` and flag errors should not wait for it.
+    from trainer.cluster.environment import require_alone
     from trainer.data.dataset import open_dataset
-    from trainer.training.cluster import require_alone
     from trainer.training.two_stage import stage_configs, train_two_stage
 
     require_alone("trainer.two_stage")

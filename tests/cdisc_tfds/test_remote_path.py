@@ -82,6 +82,10 @@ def test_what_is_missing_is_a_file_not_found(storage):
     path.unlink(missing_ok=True)
     with pytest.raises(FileExistsError):
         storage.mkdir()
+    path.touch()
+    assert path.read_bytes() == b"" and path.is_file()
+    with pytest.raises(FileExistsError):
+        path.touch(exist_ok=False)
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ import tensorflow as tf
 
 from tests.helpers.killing import KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
+from trainer.cluster.environment import cluster_of
+from trainer.cluster.workers import Workers, WorkersError, join
 from trainer.models.batch_norms import synchronize
 from trainer.models.objective import Objective
 from trainer.settings.config import Config
-from trainer.training.cluster import cluster_of
 from trainer.training.step import TrainStep
 from trainer.training.train import train
-from trainer.training.workers import Workers, WorkersError, join
 
 KILLS = (8, 21)  # calls of the hook
 
@@ -44,15 +44,19 @@ def plain_config() -> Config:
         lanes=2,
         augment="flip_shift",
         mixup=0.2,
+        pseudo_label_split="unlabelled",
+        pseudo_label_after=1,
     )
 
 
 def make_data(folder: pathlib.Path) -> SmallData:
-    """A data set of 60 and 18 products."""
+    """A data set of 60 and 18 products, and 11 without labels."""
     folder.mkdir()
     data = SmallData(folder)
     data.add("train", make_products(np.arange(60) % 6), shards=3)
     data.add("validation", make_products(np.arange(18) % 6, seed=1, first_id=1000))
+    unlabelled = make_products(np.arange(11) % 6, seed=2, first_id=2000, unlabelled=True)
+    data.add("unlabelled", unlabelled)
     return data
 
 

@@ -185,7 +185,7 @@ def inference_dataset(
     image_size: int,
     products: np.ndarray | None = None,
     decoder: str = "tf",
-    skip_steps: int = 0,
+    steps: tuple[int, int | None] = (0, None),
 ) -> tf.data.Dataset:
     """Every picture of the split once, in the records' order.
 
@@ -196,7 +196,8 @@ def inference_dataset(
       products: int64, ordinals of the products to read; None: all. Pictures of other products are
         not decoded.
       decoder: the decoder, `tf` or `dali`, as `resolve_decoder` returns it.
-      skip_steps: batches to skip at the start; the others do not change.
+      steps: (first, end) of the batches to read, end None for all; they do not depend on it. Files
+        before the first and after the last of them are not opened.
 
     Yields:
       {"inputs": uint8 [b, image_size, image_size, 3], "product": int64 [b]}, where "product" is the
@@ -206,6 +207,29 @@ def inference_dataset(
     Raises:
       DataLossError, InvalidArgumentError: as in `train_dataset`.
     """
+    first, end = (None if step is None else step * batch_size for step in steps)
+    every = np.arange(split.num_products) if products is None else products
+    some, skip = _of_pictures(split, every, first or 0, end)
+    batches = (
+        numbered_records(split, *((some[0], some[-1] + 1) if len(some) else (0, 0)))
+        .map(_flat_parser(split, products), num_parallel_calls=num_cores())
+        .unbatch()
+        .skip(skip)
+        .take(-1 if end is None else end - (first or 0))
+        .batch(batch_size)
+    )
+    return (
+        decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
+        .map(_without_missing)
+        .prefetch(2)
+        .with_options(pipeline_options())
+    )
+
+
+def _flat_parser(
+    split: Split, products: np.ndarray | None
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns a function from records to the JPEGs of some products (None: all), and ordinals."""
     pictures_of = picture_parser(split)
     wanted = None
     if products is not None:
@@ -220,19 +244,23 @@ def inference_dataset(
             jpegs, ordinals = tf.ragged.boolean_mask(jpegs, chosen), ordinals[chosen]
         return jpegs.flat_values, tf.repeat(ordinals, jpegs.row_lengths())
 
-    batches = (
-        numbered_records(split)
-        .map(parse, num_parallel_calls=num_cores())
-        .unbatch()
-        .batch(batch_size)
-        .skip(skip_steps)
-    )
-    return (
-        decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
-        .map(_without_missing)
-        .prefetch(2)
-        .with_options(pipeline_options())
-    )
+    return parse
+
+
+def _of_pictures(
+    split: Split, products: np.ndarray, first: int, end: int | None
+) -> tuple[np.ndarray, int]:
+    """The products that hold the pictures at [first, end) of some products' pictures.
+
+    Returns:
+      Their ordinals, and how many pictures of theirs come before `first`.
+    """
+    if (first, end) == (0, None):
+        return products, 0
+    ends = np.cumsum(split.index.num_pictures[products], dtype=np.int64)
+    begin = int(np.searchsorted(ends, first, side="right"))
+    last = len(ends) if end is None else int(np.searchsorted(ends, end)) + 1
+    return products[begin:last], first - (int(ends[begin - 1]) if begin else 0)
 
 
 def _with_draws(drawer: Drawer) -> Callable[..., tuple[tf.Tensor, Any]]:

@@ -36,6 +36,21 @@ class Worker:
 ALONE = Worker()
 
 
+def share_of_products(products: np.ndarray, num_pictures: np.ndarray, worker: Worker) -> np.ndarray:
+    """A machine's stretch of some products, with about as many pictures as that of any other.
+
+    Args:
+      products: int64 [n], of which every machine gets some.
+      num_pictures: int [n], number of pictures of each.
+      worker: the machine.
+    """
+    ends = np.cumsum(num_pictures, dtype=np.int64)
+    places = np.arange(worker.index, worker.index + 2)
+    goals = int(ends[-1]) * places / worker.count if len(ends) else places * 0
+    first, end = np.searchsorted(ends, goals, side="right").tolist()
+    return products[first : None if worker.index + 1 == worker.count else end]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Lanes:
     """The lanes of an epoch.

@@ -33,26 +33,23 @@ PictureParser = Callable[[tf.Tensor, tf.Tensor], tf.RaggedTensor]
 
 def numbered_records(
     split: Split,
-    order: Sequence[int] | np.ndarray | None = None,
+    begin: int = 0,
+    end: int | None = None,
     *,
-    files_at_once: int = 1,
     records_per_step: int = RECORDS_PER_STEP,
 ) -> tf.data.Dataset:
     """The serialized records of a split, with their positions in it.
 
     Args:
       split: the products.
-      order: the order in which to read `split.files`; default: as listed.
-      files_at_once: number of files to read in turn, 16 records from each.
+      begin, end: positions of the first one to read and of the first after the last; None: all.
       records_per_step: records per element; the last element may hold fewer.
 
     Yields:
       (ordinals int64 [n], records string [n]): positions in `split.index`, and `tf.train.Example`s.
     """
-    parts = located_parts(split)
-    if order is not None:
-        parts = [parts[place] for place in order]
-    return read_parts(parts, files_at_once=files_at_once, records_per_step=records_per_step)
+    parts = located_parts(split, begin, end)
+    return read_parts(parts, files_at_once=1, records_per_step=records_per_step)
 
 
 def located_parts(
@@ -72,7 +69,13 @@ def located_parts(
 def read_parts(
     parts: Sequence[tuple[FilePart, int]], *, files_at_once: int, records_per_step: int
 ) -> tf.data.Dataset:
-    """The records of files with their ordinals, in the given order; see `numbered_records`."""
+    """The records of files with their ordinals, as `numbered_records`.
+
+    Args:
+      parts: the files, each with the ordinal of its first record, in the order to read them in.
+      files_at_once: number of files to read in turn, 16 records from each.
+      records_per_step: records per element.
+    """
     paths = tf.constant([part.path for part, _ in parts], tf.string)
     skips, takes, firsts = (
         np.array(values, np.int64)

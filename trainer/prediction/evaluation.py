@@ -11,9 +11,12 @@ import pathlib
 
 from cdisc_tfds.progress_line import ProgressLine
 from cdisc_tfds.storage import can_write_to, is_remote, path_of
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
+from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
+from trainer.prediction.alike import require_alike
 from trainer.prediction.counting import Background, Evaluation, EvaluationError
 from trainer.prediction.mixture_rules import common_validation_split
 from trainer.prediction.options import PredictionOptions
@@ -63,6 +66,7 @@ def evaluate_runs(
     options: PredictionOptions | None = None,
     deduplicate: bool = True,
     calibrate: bool = False,
+    workers: Workers = ALONE,
 ) -> EvaluationResult:
     """Evaluates a run, or several together.
 
@@ -73,11 +77,14 @@ def evaluate_runs(
       deduplicate: also evaluate only the products that share no picture with a training split, by
         reading picture hashes.
       calibrate: fit temperatures first, as in `settled_calibration`.
+      workers: those that share the predictions; all get the result, and the chief alone writes.
 
     Raises:
       EvaluationError: if the split has no labels, or the result could not be saved afterwards.
       OptionError, MixtureError: if the runs cannot predict together.
       KnownPicturesError: as in `known_classes`.
+      WorkersError: if the workers differ, or another one fails.
+      Preempted: if another worker is stopped or lost; finished predictions are kept.
     """
     # Check everything possible before the long work.
     runs, options = selected_folders(selection), options or PredictionOptions()
@@ -85,20 +92,18 @@ def evaluate_runs(
     data = open_dataset(options.data_dir or runs[0].config.data_dir)
     products = data.split(split or common_validation_split(runs))
     label_map = runs[0].label_map
+    require_alike(
+        workers, selection, options, runs, products, deduplicate=deduplicate, calibrate=calibrate
+    )
     Evaluation(LabelledSplit(products, label_map))
     if len(runs) == 1:
-        _require_writable(output_path(runs[0], products.spec))
+        workers.from_chief(lambda: _writable(output_path(runs[0], products.spec)))
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     trained = TrainedProducts.of(runs, data)
-    known = known_classes(products, trained, label_map) if options.known_pictures else None
-    selected = select_runs(selection, runs, data, options, decoder)
-    calibration = settled_calibration(selected, data, views, fit=calibrate)
-    background = Background(
-        unseen=trained.unseen(products) if trained and deduplicate else None,
-        training_products=trained.by_class(label_map) if trained else None,
-        known=known,
-        calibration=calibration,
-    )
+    background = _background(trained, products, label_map, deduplicate, options.known_pictures)
+    selected = select_runs(selection, runs, data, options, decoder, workers)
+    calibration = settled_calibration(selected, data, views, fit=calibrate, workers=workers)
+    background = dataclasses.replace(background, calibration=calibration)
     # First, because the runs may still train: then the weights are those that are loaded now.
     evaluation = evaluate(selected.source, products, background)
     method = Method(
@@ -112,6 +117,21 @@ def evaluate_runs(
     )
     return EvaluationResult(
         method, evaluation.result(), evaluation.categories(), evaluation.guesses()
+    )
+
+
+def _background(
+    trained: TrainedProducts | None,
+    products: Split,
+    label_map: LabelMap,
+    deduplicate: bool,
+    known_pictures: bool,
+) -> Background:
+    """What the training products tell about those of a split."""
+    return Background(
+        unseen=trained.unseen(products) if trained and deduplicate else None,
+        training_products=trained.by_class(label_map) if trained else None,
+        known=known_classes(products, trained, label_map) if known_pictures else None,
     )
 
 
@@ -170,14 +190,16 @@ def check_output(selection: RunSelection, output: str | None) -> pathlib.Path | 
                 f"The evaluation of several runs is not that of {folder}, whose folder would hold "
                 f"it. Received: --output={output}. Choose a file outside the runs' folders."
             )
-    _require_writable(path)
+    _writable(path)
     return path
 
 
-def _require_writable(path: pathlib.Path) -> None:
+def _writable(path: pathlib.Path) -> str:
+    """Returns the path of a file as text; raises EvaluationError unless it can be written."""
     folder = path.parent if path.parent.exists() else path.parent.parent
     if not can_write_to(folder):
         raise EvaluationError(
             f"An evaluation needs a folder that can be written to. Received: {folder}. Copy the "
             "run to a folder of your own, or change its permissions."
         )
+    return str(path)

@@ -8,15 +8,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData, Split
 from trainer.prediction.averaging import ProductBatch
-from trainer.prediction.fused_predictor import FusedPredictor
+from trainer.prediction.fused_predictor import FusedPredictor, PictureFeatures
 from trainer.prediction.loading import load_network_of
 from trainer.prediction.member_bases import load_members, member_folders
 from trainer.prediction.options import SourceOptions
 from trainer.prediction.picture_features import FeatureBases, FeatureReader
 from trainer.prediction.predictor import PredictionError
 from trainer.prediction.priors import prior_of_run
+from trainer.prediction.shared_features import SharedFeatures
 from trainer.prediction.sources import FolderSource, RunSource, require_held
 from trainer.prediction.views import Views
 from trainer.runs.folder import RunFolder
@@ -79,6 +81,7 @@ class FusedSource:
       data: the data set, as in RunSource.
       options: how to predict; `mean` and `keep_predictions` are for pictures, and do not apply.
       decoder: the decoder, as `resolve_decoder` returns it.
+      workers: as in RunSource.
 
     Attributes:
       run, label_map, weights: as in RunSource.
@@ -90,10 +93,16 @@ class FusedSource:
     """
 
     def __init__(
-        self, run: RunFolder, data: CdiscountData | None, options: SourceOptions, decoder: str
+        self,
+        run: RunFolder,
+        data: CdiscountData | None,
+        options: SourceOptions,
+        decoder: str,
+        workers: Workers = ALONE,
     ):
         self.run, self.label_map, self.mean = run.require(), run.label_map, FUSED
         self._data, self._options, self._decoder = data, options, decoder
+        self._workers = workers
         self._batch_size = options.batch_size or run.config.eval_batch_size
         if data is not None:
             run.require_categories(data.categories)
@@ -138,18 +147,32 @@ class FusedSource:
             self.weights = predictor.weights or self.weights
         self._weights_are_held = True
         require_held(self.run, self.weights, predictor.weights)
-        pictures = self._reader.pictures(split, products)
         return predictor.products(
-            pictures, products, self._batch_size, with_prior=not split.passing
+            self._pictures(split, products),
+            products,
+            self._batch_size,
+            with_prior=not split.passing,
         )
+
+    def _pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:
+        if not self._workers.several:
+            return self._reader.pictures(split, products)
+        weights = {"weights": [member.weights.sha256 for member in self._network.members]}
+        return SharedFeatures(
+            self._reader, split, products, self.run.predictions, weights, self._workers
+        ).pictures()
 
 
 def open_source(
-    run: RunFolder, data: CdiscountData | None, options: SourceOptions, decoder: str
+    run: RunFolder,
+    data: CdiscountData | None,
+    options: SourceOptions,
+    decoder: str,
+    workers: Workers = ALONE,
 ) -> FolderSource:
     """The run in a folder as a Source, whatever kind of run it is.
 
     Arguments and errors as in RunSource and FusedSource.
     """
     kind = RunSource if run.require().config.fusion is None else FusedSource
-    return kind(run, data, options, decoder)
+    return kind(run, data, options, decoder, workers)

@@ -3,7 +3,7 @@
 A folder named after everything that the probabilities depend on holds them. Of many classes, a
 picture keeps the TOP most probable ones exactly; what remains of the sum 1 is spread evenly over
 the others. The pass that computes them already yields them so: a second one gives the same bits.
-An interrupted pass continues after the last finished file.
+An interrupted pass continues after the last finished file. Several workers share a pass out.
 """
 
 from __future__ import annotations
@@ -11,26 +11,40 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+import json
 import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from absl import logging
 
 from cdisc_tfds.file_lock import locked
 from cdisc_tfds.storage import free_bytes
+from trainer.cluster.workers import ALONE, Workers
 from trainer.prediction.averaging import Pictures
 from trainer.runs.picture_files import PictureIndex, folder_of, read_arrays, write_pictures
+from trainer.runs.shared_files import SharedFiles, batches_per_file
 
 TOP = 128
-_PICTURES_PER_FILE = 16384
+_PICTURES_PER_FILE = 16384  # at most
 _WORTH_A_WORD = 100_000_000  # bytes
 
 
 class _BusyError(Exception):
     """Another process computes the same predictions."""
+
+
+class KeptPredictionsError(ValueError):
+    """Predictions that several workers cannot share, because they cannot be kept."""
+
+
+class Compute(Protocol):
+    """Computes the batches at [first, end) of a pass."""
+
+    def __call__(self, first: int, end: int | None = None) -> Iterator[Pictures]:
+        """As the class; None: all from `first` on."""
 
 
 def bytes_per_picture(num_classes: int) -> int:
@@ -54,7 +68,9 @@ class KeptPredictions:
       num_classes: number of classes.
       num_pictures: number of pictures, readable or not.
       batch_size: pictures per batch.
-      compute: from a number of batches to skip, computes the others.
+      compute: computes some of the batches.
+      label: what they are, for the progress of several workers.
+      workers: those that share the pass out; all ask for the same predictions.
     """
 
     parent: pathlib.Path
@@ -62,7 +78,9 @@ class KeptPredictions:
     num_classes: int
     num_pictures: int
     batch_size: int
-    compute: Callable[[int], Iterator[Pictures]]
+    compute: Compute
+    label: str = "predicting"
+    workers: Workers = ALONE
 
     @property
     def folder(self) -> pathlib.Path:
@@ -85,7 +103,18 @@ class KeptPredictions:
 
         If they cannot be written, for lack of room or permission, or because another process just
         does so, a warning says why, and they are computed without.
+
+        Raises:
+          KeptPredictionsError: if they cannot be written, and several workers were to share them.
+          WorkersError, Preempted: as in `SharedFiles.completed`.
         """
+        if self.workers.several:
+            # The chief's: copies of the data on other machines may have other times.
+            key = json.loads(self.workers.from_chief(lambda: json.dumps(self.key)))
+            shared = dataclasses.replace(self, key=key, workers=ALONE)
+            shared._share_out(self.workers)
+            yield from shared.pictures()
+            return
         folder = self.folder
         index = self._intact(folder)
         yield from self._read(folder, index)
@@ -102,15 +131,42 @@ class KeptPredictions:
 
     @property
     def _batches_per_file(self) -> int:
-        return max(1, _PICTURES_PER_FILE // self.batch_size)
+        return batches_per_file(self.num_pictures, self.batch_size, _PICTURES_PER_FILE)
 
     def _intact(self, folder: pathlib.Path) -> PictureIndex:
         """The index, up to the first damaged file."""
-        index = PictureIndex.read(folder, self._whole_key)
-        damaged = index.damaged(folder)
-        if not damaged:
-            return index
-        return dataclasses.replace(index, finished=False, files=index.files[: damaged[0]])
+        return PictureIndex.read(folder, self._whole_key).intact(folder)
+
+    def _share_out(self, workers: Workers) -> None:
+        """Computes what is not on disk, together with the other workers."""
+        folder, number = self.folder, self._batches_per_file * self.batch_size
+        with contextlib.ExitStack() as stack:
+
+            def begin() -> PictureIndex:
+                index = self._intact(folder)
+                if not index.finished and (why_not := self._opened(stack, folder, index)):
+                    raise KeptPredictionsError(
+                        "Several machines share predictions through the run's folder, where they "
+                        f"are kept. They cannot be kept in {folder}: {why_not}"
+                    )
+                return index
+
+            files = -(-self.num_pictures // number)
+            SharedFiles(folder, files, self.label, self.num_pictures, workers).completed(
+                begin, self._arrays_of_files
+            )
+
+    def _arrays_of_files(
+        self, first: int, end: int, did: Callable[[int], None]
+    ) -> Iterator[list[np.ndarray]]:
+        """What is kept of the pictures of each file at [first, end)."""
+        batches = self.compute(first * self._batches_per_file, end * self._batches_per_file)
+        for _ in range(first, end):
+            parts = []
+            for ordinals, probabilities in itertools.islice(batches, self._batches_per_file):
+                parts.append([ordinals, *_reduced(probabilities)])
+                did(len(ordinals))
+            yield [np.concatenate(columns) for columns in zip(*parts, strict=True)]
 
     def _read(self, folder: pathlib.Path, index: PictureIndex) -> Iterator[Pictures]:
         for file in index.files:

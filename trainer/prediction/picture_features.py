@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.data.dataset import Split
+from trainer.data.dataset import Split, records_identity
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.record_reading import clear_record_errors
 from trainer.models.fusion import features_of
@@ -18,6 +19,7 @@ from trainer.prediction.fused_predictor import PictureFeatures
 from trainer.prediction.member_bases import MemberBase
 from trainer.prediction.predictor import PredictionError, view_of
 from trainer.prediction.views import Views
+from trainer.runs.picture_files import digest_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +85,24 @@ class FeatureReader:
         """Number of features of a picture, in all views."""
         return int(self.bases.function.structured_outputs.shape[-1])
 
-    def pictures(self, split: Split, products: np.ndarray) -> Iterator[PictureFeatures]:
+    def key(self, split: Split, products: np.ndarray) -> dict[str, Any]:
+        """What the features depend on besides the bases' weights, as JSON has it."""
+        views = self.bases.views
+        return {
+            "data": split.index.digest,
+            "records": records_identity(split),
+            "products": digest_of([products]),
+            "views": [list(view) for view in views.all],
+            "flip": self.bases.flip,
+            "precision": [member.config.precision for member in self.bases.members],
+            "decoder": self.decoder,
+            "batch_size": self.batch_size,
+            "tensorflow": tf.__version__,
+        }
+
+    def pictures(
+        self, split: Split, products: np.ndarray, steps: tuple[int, int | None] = (0, None)
+    ) -> Iterator[PictureFeatures]:
         """The readable pictures of products, in the records' order; batches may be empty.
 
         Pictures are decoded once for each size that a member takes.
@@ -91,6 +110,7 @@ class FeatureReader:
         Args:
           split: the products.
           products: int64, ascending ordinals of those to read.
+          steps: (first, end) of the batches, as in `inference_dataset`.
 
         Raises:
           DatasetError: if a record is damaged or does not match the index.
@@ -104,6 +124,7 @@ class FeatureReader:
                 image_size=image_size,
                 products=products,
                 decoder=self.decoder,
+                steps=steps,
             )
             for image_size in self.bases.image_sizes
         )

@@ -181,12 +181,12 @@ def predict_pictures(
     products: np.ndarray,
     decoder: str = "tf",
     dataset: tf.data.Dataset | None = None,
-    skip_steps: int = 0,
+    steps: tuple[int, int | None] = (0, None),
 ) -> Iterator[Pictures]:
     """Predicts every readable picture of some products once, in the records' order.
 
-    Batches without a readable picture are empty. The first `skip_steps` batches are left out; the
-    others do not change. Other arguments, and errors, as in `predict_products`.
+    Batches without a readable picture are empty. `steps` says which batches to compute, as in
+    `inference_dataset`. Other arguments, and errors, as in `predict_products`.
     """
     if dataset is None:
         dataset = inference_dataset(
@@ -195,7 +195,7 @@ def predict_pictures(
             image_size=predictor.image_size,
             products=products,
             decoder=decoder,
-            skip_steps=skip_steps,
+            steps=steps,
         )
 
     def predict(element: dict[str, tf.Tensor]) -> Pictures:

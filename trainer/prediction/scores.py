@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from trainer.cluster.workers import Workers
 from trainer.data.label_map import LabelMap
 from trainer.prediction.averaging import ProductBatch
 
@@ -54,6 +55,16 @@ class Tally:
         return predicted
 
     @property
+    def sums(self) -> np.ndarray:
+        """The counts and the sum of losses, which add up over the rows: float64 [4]."""
+        return np.array([self.count, self._correct, self._in_top, self._loss], np.float64)
+
+    @sums.setter
+    def sums(self, values: np.ndarray) -> None:
+        self.count, self._correct, self._in_top = map(int, values[:3])
+        self._loss = float(values[3])
+
+    @property
     def accuracy(self) -> float:
         """Share of rows whose most probable class is the true one; NaN without rows."""
         return self._correct / self.count if self.count else math.nan
@@ -88,6 +99,13 @@ class ProductTally:
         """Adds a batch; returns the predicted classes, int64 [products of the batch]."""
         self.by_picture.add(batch.picture_probabilities, self._classes[batch.picture_ordinals])
         return self.by_product.add(batch.probabilities, self._classes[batch.ordinals])
+
+    def join(self, workers: Workers) -> None:
+        """Adds the counts of the other workers, which counted other products."""
+        tallies = self.by_picture, self.by_product
+        sums = workers.sums(np.concatenate([tally.sums for tally in tallies]))
+        for tally, values in zip(tallies, np.split(sums, len(tallies)), strict=True):
+            tally.sums = values
 
 
 def level_of_class(label_map: LabelMap, level: str) -> np.ndarray | None:

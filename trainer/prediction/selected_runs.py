@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.fused_source import open_source
@@ -92,6 +93,7 @@ def select_runs(
     data: CdiscountData | None,
     options: SourceOptions,
     decoder: str,
+    workers: Workers = ALONE,
 ) -> SelectedRuns:
     """Prepares the runs; chooses rules and fits weights if the flags say so.
 
@@ -101,6 +103,7 @@ def select_runs(
       data: the data set, which must have the runs' categories; None as in RunSource.
       options: how to predict.
       decoder: the decoder, as `resolve_decoder` returns it.
+      workers: those that predict together; all prepare the same runs.
 
     Raises:
       MixtureError: if several runs hold the same weights, or weights cannot be fitted, as without
@@ -119,7 +122,7 @@ def select_runs(
         require_unseen(fitting, runs, data)
     if len(runs) == 1:
         require_no_rule(runs[0], options.mean)
-    members = tuple(open_source(run, data, options, decoder) for run in runs)
+    members = tuple(open_source(run, data, options, decoder, workers) for run in runs)
     require_different([(member.run, member.weights) for member in members])
     choices = tuple(member.settle_mean() for member in members)
     if len(members) == 1:

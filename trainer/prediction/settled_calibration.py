@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData
 from trainer.data.labelled_split import LabelledSplit
 from trainer.prediction.mixture_rules import common_validation_split, require_unseen
@@ -17,7 +18,12 @@ from trainer.runs.calibration_file import (
 
 
 def settled_calibration(
-    selected: SelectedRuns, data: CdiscountData, views: Views, *, fit: bool
+    selected: SelectedRuns,
+    data: CdiscountData,
+    views: Views,
+    *,
+    fit: bool,
+    workers: Workers = ALONE,
 ) -> Calibration | None:
     """The temperatures of the runs.
 
@@ -27,6 +33,7 @@ def settled_calibration(
       data: the data set.
       views: how each picture is looked at.
       fit: whether to fit temperatures, on the runs' validation split.
+      workers: those that fit them together; the chief keeps them.
 
     Returns:
       The temperatures just fitted, or kept in the folder for this very method; else None.
@@ -50,7 +57,7 @@ def settled_calibration(
     validation = data.split(common_validation_split(runs))
     require_unseen(validation, runs, data)
     calibration = calibrate(selected.source, LabelledSplit(validation, first.label_map))
-    if selected.mixture is None:
+    if selected.mixture is None and workers.is_chief:
         # After the predictions, which may have loaded newer weights.
         keep_calibration(first.run, method(), calibration)
     return calibration

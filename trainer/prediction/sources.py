@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData, Split, records_identity
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
@@ -136,6 +137,7 @@ class RunSource:
         predicted, by a rule that is named.
       options: how to predict.
       decoder: the decoder, as `resolve_decoder` returns it.
+      workers: those that predict together; they all ask for the same predictions.
 
     Attributes:
       run: the run's folder.
@@ -150,10 +152,15 @@ class RunSource:
     """
 
     def __init__(
-        self, run: RunFolder, data: CdiscountData | None, options: SourceOptions, decoder: str
+        self,
+        run: RunFolder,
+        data: CdiscountData | None,
+        options: SourceOptions,
+        decoder: str,
+        workers: Workers = ALONE,
     ):
         self.run, self.label_map = run.require(), run.label_map
-        self.mean = options.mean
+        self.mean, self._workers = options.mean, workers
         self._data, self._options, self._decoder = data, options, decoder
         self._batch_size = options.batch_size or run.config.eval_batch_size
         if self.mean not in (*MEANS, AUTO):
@@ -220,10 +227,14 @@ class RunSource:
             self.label_map.num_classes,
             int(split.index.num_pictures[products].sum(dtype=np.int64)),
             self._batch_size,
-            lambda skip: self._computed(split, products, skip),
+            functools.partial(self._computed, split, products),
+            f"predicting {split.spec}",
+            self._workers,
         )
 
-    def _computed(self, split: Split, products: np.ndarray, skip: int) -> Iterator[Pictures]:
+    def _computed(
+        self, split: Split, products: np.ndarray, first: int, end: int | None = None
+    ) -> Iterator[Pictures]:
         require_held(self.run, self.weights, self.predictor.weights)
         return predict_pictures(
             self.predictor,
@@ -231,7 +242,7 @@ class RunSource:
             batch_size=self._batch_size,
             products=products,
             decoder=self._decoder,
-            skip_steps=skip,
+            steps=(first, end),
         )
 
     def _key(self, split: Split, products: np.ndarray) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from absl import logging
 from cdisc_tfds.progress_line import ProgressLine
 from cdisc_tfds.storage import path_of
 from cdisc_tfds.whole_files import whole_file
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
 from trainer.data.label_map import LabelMap
+from trainer.prediction.alike import require_alike
 from trainer.prediction.options import PredictionOptions
 from trainer.prediction.run_selection import RunSelection
 from trainer.prediction.selected_runs import select_runs, selected_folders
@@ -262,6 +264,7 @@ def submit_runs(
     split: str = "test",
     sample_submission: str | os.PathLike[str] | None = None,
     options: PredictionOptions | None = None,
+    workers: Workers = ALONE,
 ) -> int:
     """Predicts a split and writes the submission, and OUTPUT.made_from.json beside it.
 
@@ -271,6 +274,7 @@ def submit_runs(
       split: TFDS sub-split.
       sample_submission: the competition's file, which must have the same products as the split.
       options: prediction options; default: the default of each option.
+      workers: those that share the predictions; the chief alone writes the files.
 
     Returns:
       The number of rows.
@@ -279,23 +283,25 @@ def submit_runs(
       SubmissionError: if the runs, the split or the file cannot make a submission.
       OptionError, MixtureError: if the runs cannot predict together.
       KnownPicturesError: as in `known_classes`.
+      WorkersError, Preempted: as in `evaluate_runs`.
     """
     # Check everything possible before the long work.
-    check_output(output)
+    workers.from_chief(lambda: str(check_output(output)))
     runs, options = selected_folders(selection), options or PredictionOptions()
     views = options.views
     require_all_categories(runs[0].label_map)
     data = open_dataset(options.data_dir or runs[0].config.data_dir)
     products = data.split(split)
+    require_alike(workers, selection, options, runs, products)
     check_products(products.index.product_id, sample_submission)
     decoder = resolve_decoder(options.decoder)  # before the network takes the GPU's memory
     logging.info("Pictures are decoded by %s.", {"tf": "TensorFlow", "dali": "DALI"}[decoder])
-    known = None
-    if options.known_pictures:
-        trained = TrainedProducts.of(runs, data)
-        known = known_classes(products, trained, runs[0].label_map)
-    selected = select_runs(selection, runs, data, options, decoder)
+    trained = TrainedProducts.of(runs, data) if options.known_pictures else None
+    known = known_classes(products, trained, runs[0].label_map) if options.known_pictures else None
+    selected = select_runs(selection, runs, data, options, decoder, workers)
     category_ids = predict_categories(selected.source, products, known)
+    if not workers.is_chief:
+        return products.num_products
     digest = write_submission(output, products.index.product_id, category_ids)
     write_made_from(
         path_of(output),

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 import keras
 import tensorflow as tf
 
-from cdisc_tfds.progress_line import ProgressLine
+from trainer.cluster.shared_work import work_of
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.lanes import share_of_products
 from trainer.prediction.averaging import ProductBatch
 from trainer.prediction.predictor import PredictionError, Predictor, predict_products
 from trainer.prediction.scores import ProductTally
@@ -42,12 +44,19 @@ class Validator:
       model: the network; each validation uses its current weights.
       label_map: the meaning of its classes.
       config: the run's resolved settings.
+      workers: those that share the products out.
     """
 
-    def __init__(self, model: keras.Model, label_map: LabelMap, config: Config):
+    def __init__(
+        self,
+        model: keras.Model,
+        label_map: LabelMap,
+        config: Config,
+        workers: Workers = ALONE,
+    ):
         self._predictor = Predictor(model, label_map, image_size=config.image_size)
         self._batch_size = config.eval_batch_size
-        self._decoder = config.decoder
+        self._decoder, self._workers = config.decoder, workers
 
     @property
     def function(self) -> tf.types.experimental.ConcreteFunction:
@@ -67,20 +76,23 @@ class Validator:
           labelled: the products.
           label: label of the progress line.
           between_batches: called after each batch; an exception from it ends the validation.
-          dataset: as in `predict_products`.
+          dataset: as in `predict_products`; for one worker alone.
 
         Raises:
           PredictionError: if no product of the split has one of the run's classes.
+          StopAsked, WorkersError, WorkerLost: as in SharedWork.
         """
+        products = labelled.products
+        num_pictures = labelled.split.index.num_pictures[products]
         batches = predict_products(
             self._predictor,
             labelled.split,
             batch_size=self._batch_size,
-            products=labelled.products,
+            products=share_of_products(products, num_pictures, self._workers.this),
             decoder=self._decoder,
             dataset=dataset,
         )
-        tally = _tallied(labelled, batches, label, between_batches)
+        tally = _tallied(labelled, batches, label, between_batches, self._workers)
         return _validation(tally, tally.by_picture.loss)
 
 
@@ -106,20 +118,21 @@ def _tallied(
     batches: Iterable[ProductBatch],
     label: str,
     between_batches: Callable[[], None],
+    workers: Workers = ALONE,
 ) -> ProductTally:
-    """Counts predictions, with a progress line."""
+    """Counts the predictions of all workers, with a progress line."""
     if not labelled.num_products:
         raise PredictionError(
             "Validation needs products with labels of this run's classes. The split "
             f"{labelled.split.spec!r} has none. Choose another --validation_split."
         )
     tally = ProductTally(labelled.classes)
-    line = ProgressLine(label, labelled.num_products, "products")
-    for batch in batches:
-        tally.add(batch)
-        line.update(tally.by_product.count)
-        between_batches()
-    line.close()
+    with work_of(workers, label, labelled.num_products, "products") as work:
+        for batch in batches:
+            tally.add(batch)
+            work.did(len(batch.ordinals))
+            between_batches()
+    tally.join(workers)
     return tally
 
 

@@ -25,7 +25,7 @@ from trainer.runs.checkpoint import CheckpointError, verified_path, write_arrays
 from trainer.runs.state import CheckpointFile
 
 _FORMAT = 2
-_INDEX = "index.json"
+INDEX = "index.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +49,14 @@ class PictureIndex:
     finished: bool = False
     files: tuple[PictureFile, ...] = ()
 
-    def write(self, folder: pathlib.Path) -> None:
+    def write(self, folder: pathlib.Path, name: str = INDEX) -> None:
         """Writes the index atomically."""
-        write_json(folder / _INDEX, {"format": _FORMAT, **dataclasses.asdict(self)})
+        write_json(folder / name, {"format": _FORMAT, **dataclasses.asdict(self)})
 
     @classmethod
-    def read(cls, folder: pathlib.Path, key: dict[str, Any]) -> PictureIndex:
+    def read(cls, folder: pathlib.Path, key: dict[str, Any], name: str = INDEX) -> PictureIndex:
         """Reads the index in `folder`; an empty one if there is none for `key` or it is damaged."""
-        path = folder / _INDEX
+        path = folder / name
         if not path.exists():
             return cls(key)
         try:
@@ -69,12 +69,18 @@ class PictureIndex:
             return cls(key)
         return found if readable and found.key == key else cls(key)
 
+    def intact(self, folder: pathlib.Path) -> PictureIndex:
+        """The index up to the first file that is missing or whose bytes have changed."""
+        if not (damaged := self.damaged(folder)):
+            return self
+        return dataclasses.replace(self, finished=False, files=self.files[: damaged[0]])
+
     def damaged(self, folder: pathlib.Path) -> list[int]:
         """Numbers of the files that are missing or whose bytes have changed."""
         numbers = []
         for number, file in enumerate(self.files):
             try:
-                verified_path(folder, file, _INDEX)
+                verified_path(folder, file, INDEX)
             except CheckpointError as error:
                 logging.warning("%s It is computed again.", error)
                 numbers.append(number)

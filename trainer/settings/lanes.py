@@ -19,29 +19,8 @@ def require_lanes(config: Config, machines: int) -> None:
             f"{'' if config.lanes > 1 else ' (a run that was begun on one machine has one)'}. "
             "Use as many machines, or begin a new run with more lanes."
         )
-    if config.lanes > 1:
-        _refuse(
-            f"with --lanes={config.lanes}",
-            {
-                "--decoder=dali": config.decoder == "dali",
-                "--cache_features": config.cache_features
-                and config.trainable in ("head", "staged"),
-            },
-        )
-    if machines > 1:
-        _refuse(
-            f"on {machines} machines",
-            {
-                "--pseudo_label_split": config.pseudo_label_split is not None,
-                "--recalibrate": config.recalibrate > 0,
-            },
-        )
-
-
-def _refuse(where: str, settings: dict[str, bool]) -> None:
-    if received := [name for name, given in settings.items() if given]:
-        advice = "--nocache_features" if received == ["--cache_features"] else "another choice"
+    if config.lanes > 1 and config.decoder == "dali":
         raise ConfigError(
-            f"{' and '.join(received)} cannot be used {where} yet. Train on one machine with one "
-            f"lane, or with {advice}."
+            f"--decoder=dali cannot be used with --lanes={config.lanes} yet. Use --decoder=tf, or "
+            "train on one machine with one lane."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from trainer.cluster.options import ClusterOptions
 from trainer.data.decoder_table import DECODERS
 from trainer.terminal.option import option
 
@@ -11,7 +12,7 @@ _MACHINE, _LOG = "Machine", "Log and checkpoints"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MachineOptions:
+class MachineOptions(ClusterOptions):
     """Where a run trains, and what it reports; most do not change its result."""
 
     # May change, so that a run can continue after a picture that DALI rejects (with a warning).
@@ -53,14 +54,6 @@ class MachineOptions:
         "wait for; 0: 10 on a GPU, else 1.",
         group=_MACHINE,
         at_least=0,
-        may_change_on_resume=True,
-        since="0.3",
-    )
-    peer_timeout: float = option(
-        300.0,
-        "With several machines: seconds to wait at the start for those that are not there yet.",
-        group=_MACHINE,
-        above=0,
         may_change_on_resume=True,
         since="0.3",
     )

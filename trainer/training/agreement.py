@@ -12,9 +12,9 @@ import time
 import numpy as np
 
 from cdisc_tfds.progress_line import ProgressLine
+from trainer.cluster.workers import Workers
 from trainer.terminal.signals import StopFlag
 from trainer.training.hooks import CheckpointClock, Hook, Place
-from trainer.training.workers import Workers
 
 # At most as far apart as the checks for non-finite losses; steps of a second and more: each.
 _MOST_STEPS, _SECONDS = 10, 1.0

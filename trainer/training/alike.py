@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import pathlib
-import platform
 import time
 
-import keras
-import tensorflow as tf
-
-import cdisc_tfds
-import trainer
+from trainer.cluster.installation import facts_of_installation
 from trainer.runs.folder import RunFolder
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config
 from trainer.settings.settings import RunOptions
 from trainer.terminal.option import options
-from trainer.training.devices import accelerators
 
 # Where a worker finds the data, and where it keeps files of its own.
 _OF_A_MACHINE = ("data_dir", "features_dir")
@@ -33,13 +26,7 @@ def facts_of(config: Config) -> dict[str, str]:
         for name, value in dataclasses.asdict(config).items()
         if name not in _OF_A_MACHINE
     }
-    return settings | {
-        "the project's code": _code_digest(),
-        "TensorFlow": tf.__version__,
-        "Keras": keras.__version__,
-        "Python": platform.python_version(),
-        "GPUs": str(len(accelerators())),
-    }
+    return settings | facts_of_installation()
 
 
 def facts_of_data(identity: DataIdentity) -> dict[str, str]:
@@ -48,16 +35,6 @@ def facts_of_data(identity: DataIdentity) -> dict[str, str]:
         f"the products of --{name}_split": digest[:12]
         for name, digest in dataclasses.asdict(identity).items()
     }
-
-
-def _code_digest() -> str:
-    """A digest of all modules of the project."""
-    digest = hashlib.sha256()
-    for package in (cdisc_tfds, trainer):
-        [root] = map(pathlib.Path, package.__path__)
-        for path in sorted(root.rglob("*.py")):
-            digest.update(f"{path.relative_to(root.parent)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def folder_digest(run: RunFolder) -> str:

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from trainer.data.decoding import Batches, OnDevice
+from trainer.data.lanes import Worker
 
 
 def choose_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
@@ -72,6 +73,24 @@ def distributed(batches: Batches, strategy: tf.distribute.Strategy) -> Iterator[
 @functools.cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(list(devices))
+
+
+def share_of_batches(dataset: Batches, worker: Worker) -> Batches:
+    """A worker's share of batches that all workers have; filled up as by `even_batches`.
+
+    Args:
+      dataset: as in `even_batches`.
+      worker: the worker.
+    """
+    if worker.count == 1:
+        return dataset
+
+    def share(*batch: Any) -> Any:
+        size = tf.shape(tf.nest.flatten(batch)[0])[0] // worker.count
+        begin = worker.index * size
+        return tf.nest.map_structure(lambda tensor: tensor[begin : begin + size], batch)
+
+    return even_batches(dataset, worker.count).map(share)
 
 
 def even_batches(dataset: Batches, replicas: int) -> Batches:

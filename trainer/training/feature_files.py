@@ -25,8 +25,12 @@ def write_features(
       ordinals: int64 [n].
       features: [n, f], of any dtype with 2, 4 or 8 bytes.
     """
-    integers = features.view(np.dtype(f"u{features.dtype.itemsize}"))
-    return write_pictures(folder, number, [ordinals, integers])
+    return write_pictures(folder, number, stored(ordinals, features))
+
+
+def stored(ordinals: np.ndarray, features: np.ndarray) -> list[np.ndarray]:
+    """The arrays of a file; arguments as in `write_features`."""
+    return [ordinals, features.view(np.dtype(f"u{features.dtype.itemsize}"))]
 
 
 class Features:

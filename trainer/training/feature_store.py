@@ -3,15 +3,17 @@
 While only the new layers train, the base gives the same features for a picture in every epoch. A
 folder named after a hash of everything they depend on (the base's weights, the pictures, how they
 are decoded and scaled) holds them. An interrupted computation continues after the last finished
-file; damaged files are computed again.
+file; damaged files are computed again. Several workers share the computation.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +22,7 @@ import tensorflow as tf
 
 from cdisc_tfds.progress_line import ProgressLine
 from cdisc_tfds.storage import free_bytes, path_of
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
 from trainer.data.labelled_split import LabelledSplit
@@ -27,12 +30,13 @@ from trainer.data.record_reading import clear_record_errors
 from trainer.models.fusion import features_of
 from trainer.prediction.ahead import ahead
 from trainer.runs.picture_files import PictureIndex, digest_of, folder_of
+from trainer.runs.shared_files import SharedFiles, batches_per_file
 from trainer.settings.config import Config
-from trainer.training.feature_files import Features, write_features
+from trainer.training.feature_files import Features, stored, write_features
 
 # Fixed, because the last bits of a feature depend on how many pictures are computed together.
 _BATCH_SIZE = 64
-_BATCHES_PER_FILE = 256  # 64 MB of InceptionV3's features in 16-bit floats
+_PICTURES_PER_FILE = 256 * _BATCH_SIZE  # 64 MB of InceptionV3's features in 16-bit floats
 
 
 class FeatureError(ValueError):
@@ -47,6 +51,7 @@ class FeatureStore:
       config: the run's resolved settings.
       folder: folder of the features of all runs, with one subfolder per set of features.
       flip: whether the features are the means of those of a picture and of its mirror image.
+      workers: those that share the computation; all ask for the same features.
     """
 
     def __init__(
@@ -55,8 +60,10 @@ class FeatureStore:
         config: Config,
         folder: str | os.PathLike[str],
         flip: bool = False,
+        workers: Workers = ALONE,
     ):
         self._config, self._folder, self._flip = config, path_of(folder), flip
+        self._workers = workers
         self._dtype = tf.as_dtype(base.outputs[0].dtype)
         self._size = base.output_shape[-1]
         self._base_digest = digest_of(base.get_weights())
@@ -88,16 +95,26 @@ class FeatureStore:
     def _open_or_compute(
         self, split: LabelledSplit, between_batches: Callable[[], None]
     ) -> Features:
-        key = self._key(split)
+        # The chief's: copies of the data on other machines may have other times.
+        key = json.loads(self._workers.from_chief(lambda: json.dumps(self._key(split))))
         folder = folder_of(self._folder, key)
-        index = PictureIndex.read(folder, key)
-        for number in index.damaged(folder):
-            index = self._repair(split, folder, index, number)
-        if not index.finished:
-            index = self._compute(split, folder, index, between_batches)
+        if self._workers.several:
+            index = self._shared_out(split, folder, key, between_batches)
+        else:
+            index = self._found_and_repaired(split, folder, key)
+            if not index.finished:
+                index = self._compute(split, folder, index, between_batches)
         size = self._config.image_size
         white = self._base(tf.fill([1, size, size, 3], tf.constant(255, tf.uint8)))[0].numpy()
         return Features(folder, index.files, white, self._dtype)
+
+    def _found_and_repaired(
+        self, split: LabelledSplit, folder: pathlib.Path, key: dict[str, Any]
+    ) -> PictureIndex:
+        index = PictureIndex.read(folder, key)
+        for number in index.damaged(folder):
+            index = self._repair(split, folder, index, number)
+        return index
 
     def _key(self, split: LabelledSplit) -> dict[str, Any]:
         """Everything that the features depend on."""
@@ -112,7 +129,19 @@ class FeatureStore:
             "precision": config.precision,
             "decoder": config.decoder,
             "tensorflow": tf.__version__,
-        } | ({"flip": True} if self._flip else {})
+        } | self._of_files(split)
+
+    def _of_files(self, split: LabelledSplit) -> dict[str, Any]:
+        """What only some keys have, so that features of earlier versions are still found."""
+        batches = self._batches_per_file(split)
+        key: dict[str, Any] = {"flip": True} if self._flip else {}
+        return key if self._config.lanes == 1 else key | {"batches_per_file": batches}
+
+    def _batches_per_file(self, split: LabelledSplit) -> int:
+        """Files are shuffled as a whole: a run's order must not change with the machines."""
+        if self._config.lanes == 1:
+            return _PICTURES_PER_FILE // _BATCH_SIZE
+        return batches_per_file(split.num_pictures, _BATCH_SIZE, _PICTURES_PER_FILE)
 
     def _compute(
         self,
@@ -122,13 +151,17 @@ class FeatureStore:
         between_batches: Callable[[], None],
     ) -> PictureIndex:
         """Computes the remaining files."""
-        done = sum(file.pictures for file in index.files)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._require_space(folder, split.num_pictures - done)
+        done = self._made_room(split, folder, index)
         spec = split.split.spec
         line = ProgressLine(f"features of {spec}", split.num_pictures, "pictures", done)
-        batches = _watched(self._batches(split, len(index.files)), between_batches, line, done)
-        for ordinals, features in _joined(batches):
+
+        def did(pictures: int) -> None:
+            nonlocal done
+            done += pictures
+            line.update(done)
+
+        batches = _watched(self._batches(split, len(index.files)), between_batches, did)
+        for ordinals, features in _joined(batches, self._batches_per_file(split)):
             file = write_features(folder, len(index.files), ordinals, features)
             index = dataclasses.replace(index, files=(*index.files, file))
             index.write(folder)
@@ -140,12 +173,46 @@ class FeatureStore:
         )
         return index
 
+    def _shared_out(
+        self,
+        split: LabelledSplit,
+        folder: pathlib.Path,
+        key: dict[str, Any],
+        between_batches: Callable[[], None],
+    ) -> PictureIndex:
+        """Computes the remaining files together with the other workers."""
+
+        def begin() -> PictureIndex:
+            index = self._found_and_repaired(split, folder, key)
+            if not index.finished:
+                self._made_room(split, folder, index)
+            return index
+
+        def compute(
+            first: int, end: int, did: Callable[[int], None]
+        ) -> Iterator[Sequence[np.ndarray]]:
+            batches = _watched(self._batches(split, first, end), between_batches, did)
+            for ordinals, features in _joined(batches, self._batches_per_file(split)):
+                yield stored(ordinals, features)
+
+        pictures = split.num_pictures
+        files = -(-pictures // (_BATCH_SIZE * self._batches_per_file(split)))
+        label = f"features of {split.split.spec}"
+        return SharedFiles(folder, files, label, pictures, self._workers).completed(begin, compute)
+
+    def _made_room(self, split: LabelledSplit, folder: pathlib.Path, index: PictureIndex) -> int:
+        """Makes the folder, which must have room for the rest; returns the pictures it has."""
+        done = sum(file.pictures for file in index.files)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._require_space(folder, split.num_pictures - done)
+        return done
+
     def _repair(
         self, split: LabelledSplit, folder: pathlib.Path, index: PictureIndex, number: int
     ) -> PictureIndex:
         """Computes one file again."""
-        batches = self._batches(split, number, take=_BATCHES_PER_FILE)
-        for ordinals, features in _joined(batches):
+        batches = self._batches(split, number, number + 1)
+        for ordinals, features in _joined(batches, self._batches_per_file(split)):
             file = write_features(folder, number, ordinals, features)
             files = (*index.files[:number], file, *index.files[number + 1 :])
             index = dataclasses.replace(index, files=files)
@@ -153,16 +220,17 @@ class FeatureStore:
         return index
 
     def _batches(
-        self, split: LabelledSplit, first_file: int, take: int = -1
+        self, split: LabelledSplit, first: int, end: int | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields (ordinals int64 [b], features [b, f]), starting at the first batch of a file."""
+        """Yields (ordinals int64 [b], features [b, f]) of the files at [first, end)."""
+        of_file = self._batches_per_file(split)
         dataset = inference_dataset(
             split.split,
             batch_size=_BATCH_SIZE,
             image_size=self._config.image_size,
             products=split.products,
             decoder=self._config.decoder,
-            skip_steps=_BATCHES_PER_FILE * first_file,
+            steps=(first * of_file, None if end is None else end * of_file),
         )
 
         def compute(element: dict[str, tf.Tensor]) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +240,7 @@ class FeatureStore:
             return ordinals, self._base(element["inputs"]).numpy()
 
         with clear_record_errors(split.split):
-            yield from ahead(compute, dataset.take(take))
+            yield from ahead(compute, dataset)
 
     def _require_space(self, folder: pathlib.Path, pictures: int) -> None:
         needed = pictures * self._size * self._dtype.size
@@ -189,22 +257,20 @@ class FeatureStore:
 def _watched(
     batches: Iterable[tuple[np.ndarray, np.ndarray]],
     between_batches: Callable[[], None],
-    line: ProgressLine,
-    done: int,
+    did: Callable[[int], None],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The same batches, with progress and calls of `between_batches`."""
+    """The same batches; after each, tells `did` its pictures and calls `between_batches`."""
     for batch in batches:
         yield batch
-        done += len(batch[0])
-        line.update(done)
+        did(len(batch[0]))
         between_batches()
 
 
 def _joined(
-    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    batches: Iterable[tuple[np.ndarray, np.ndarray]], of_file: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Concatenates the batches of each file."""
+    """Concatenates the batches of each file, `of_file` of them."""
     iterator = iter(batches)
-    while some := [batch for _, batch in zip(range(_BATCHES_PER_FILE), iterator)]:
+    while some := list(itertools.islice(iterator, of_file)):
         ordinals, features = zip(*some, strict=True)
         yield np.concatenate(ordinals), np.concatenate(features)

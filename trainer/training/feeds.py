@@ -10,15 +10,15 @@ import keras
 import tensorflow as tf
 
 from cdisc_tfds.storage import path_of
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.decoding import Batches
 from trainer.data.input_pipeline import FinishInStep, train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.data.lanes import ALONE, Worker
 from trainer.models.networks import split_at_features
 from trainer.prediction.validation import Validation, Validator
 from trainer.settings.config import Config
-from trainer.training.devices import accelerators
+from trainer.training.devices import accelerators, share_of_batches
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.execution import Prepare
 from trainer.training.feature_files import Features
@@ -41,9 +41,9 @@ class PictureFeed:
         splits: EpochSplits,
         label_map: LabelMap,
         config: Config,
-        worker: Worker = ALONE,
+        workers: Workers = ALONE,
     ):
-        self.model, self._worker = model, worker
+        self.model, self._workers = model, workers
         self._splits, self._label_map, self._config = splits, label_map, config
         self._device = _finishing_device(config)
         self.prepare_batch: Prepare | None = None
@@ -53,7 +53,7 @@ class PictureFeed:
     @functools.cached_property
     def _validator(self) -> Validator:
         """Built lazily: tracing would delay the first step."""
-        return Validator(self.model, self._label_map, self._config)
+        return Validator(self.model, self._label_map, self._config, self._workers)
 
     def graph(self) -> tf.types.experimental.ConcreteFunction:
         """The network's operations for prediction."""
@@ -84,7 +84,7 @@ class PictureFeed:
             selection=self._splits.selection(epoch),
             device=None if ready else self._device,
             lanes=config.lanes,
-            worker=self._worker,
+            worker=self._workers.this,
         )
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
@@ -125,8 +125,10 @@ class FeatureFeed:
         label_map: LabelMap,
         config: Config,
         folder: str | os.PathLike[str],
+        workers: Workers = ALONE,
     ):
         self._base, self.model = split_at_features(model)
+        self._workers = workers
         self._splits, self._label_map, self._config = splits, label_map, config
         self._folder = path_of(folder)
         self._store: FeatureStore | None = None
@@ -139,14 +141,16 @@ class FeatureFeed:
     def prepare(self, epoch: int, between_batches: Callable[[], None]) -> None:
         """Computes the features of the epoch's pictures, unless they are cached."""
         if self._store is None:  # not earlier: now the base has its weights
-            self._store = FeatureStore(self._base, self._config, self._folder)
+            self._store = FeatureStore(
+                self._base, self._config, self._folder, workers=self._workers
+            )
         for split in self._splits.pair(epoch):
             self._store.of(split, between_batches)
 
     def train_batches(self, epoch: int, skip_steps: int = 0, *, ready: bool = True) -> Batches:
         """Like `PictureFeed.train_batches`; call `prepare` first."""
         split = self._splits.pair(epoch)[0]
-        return train_features(
+        batches = train_features(
             self._features(split),
             split,
             batch_size=self._config.batch_size,
@@ -154,6 +158,7 @@ class FeatureFeed:
             epoch=epoch,
             skip_steps=skip_steps,
         )
+        return share_of_batches(batches, self._workers.this)
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
         """Like `PictureFeed.validate`; call `prepare` first."""

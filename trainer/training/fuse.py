@@ -8,6 +8,7 @@ like any other, on features that are computed once and kept.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -27,12 +28,17 @@ from trainer.runs.run_weights import RunWeights
 from trainer.settings.config import Config, ConfigError
 from trainer.settings.fusion import FusedMember, Fusion
 from trainer.settings.fusion_options import FusionOptions
+from trainer.settings.lanes import require_lanes
 from trainer.settings.machine_options import MachineOptions
 from trainer.terminal.option import OptionError, options, require_allowed
 
 
 def fusion_config(
-    settings: FusionOptions, folders: Sequence[str], run_dir: str, data: CdiscountData
+    settings: FusionOptions,
+    folders: Sequence[str],
+    run_dir: str,
+    data: CdiscountData,
+    machines: int = 1,
 ) -> Config:
     """Resolves the settings of a fused run.
 
@@ -41,6 +47,7 @@ def fusion_config(
       folders: the runs whose features are joined.
       run_dir: folder of the fused run, new or to be continued.
       data: the data set.
+      machines: number of machines to train on.
 
     Raises:
       MemberError: if a run cannot be a member, or is not as it was when the fused run began.
@@ -65,7 +72,11 @@ def fusion_config(
         picture_dropout=settings.picture_dropout,
         flip=settings.flip,
     )
-    return _config(settings, runs, train_split, validation_split, fusion)
+    config = _config(settings, runs, train_split, validation_split, fusion)
+    lanes = machines if fused.begun is None else fused.begun.lanes
+    config = dataclasses.replace(config, lanes=lanes)
+    require_lanes(config, machines)
+    return config
 
 
 def _config(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.decoding import Batches
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
@@ -18,6 +19,7 @@ from trainer.prediction.member_bases import load_members
 from trainer.prediction.validation import Validation, validate_products
 from trainer.runs.folder import RunFolder
 from trainer.settings.config import Config
+from trainer.training.devices import share_of_batches
 from trainer.training.epoch_splits import EpochSplits
 from trainer.training.execution import Prepare
 from trainer.training.feature_store import FeatureStore
@@ -35,6 +37,7 @@ class FusionFeed:
       config: the run's resolved settings.
       run: its folder, to which the members' places are relative.
       folder: where the features of pictures are kept.
+      workers: those that share the computation of features, and each batch.
 
     Attributes:
       prepare_batch: as of `PictureFeed`; nothing.
@@ -50,8 +53,9 @@ class FusionFeed:
         config: Config,
         run: RunFolder,
         folder: pathlib.Path,
+        workers: Workers = ALONE,
     ):
-        self.model = model
+        self.model, self._workers = model, workers
         self._splits, self._label_map, self._config = splits, label_map, config
         self._run, self._folder = run, folder
         self._found: dict[str, ProductFeatures] = {}
@@ -64,14 +68,15 @@ class FusionFeed:
     @functools.cached_property
     def _stores(self) -> tuple[FeatureStore, ...]:
         """Loads the members' networks, which takes seconds."""
-        fusion = self._config.fusion
+        config, fusion = self._config, self._config.fusion
         assert fusion is not None
         return tuple(
             FeatureStore(
                 member.base,
-                dataclasses.replace(member.config, decoder=self._config.decoder),
+                dataclasses.replace(member.config, decoder=config.decoder, lanes=config.lanes),
                 self._folder,
                 fusion.flip,
+                self._workers,
             )
             for member in load_members(self._run)
         )
@@ -93,7 +98,7 @@ class FusionFeed:
         """Batches of products, as `train_products` gives them; call `prepare` first."""
         config, split = self._config, self._splits.pair(epoch)[0]
         assert config.fusion is not None
-        return train_products(
+        batches = train_products(
             self._features(split),
             split,
             batch_size=config.batch_size,
@@ -102,6 +107,7 @@ class FusionFeed:
             picture_dropout=config.fusion.picture_dropout,
             skip_steps=skip_steps,
         )
+        return share_of_batches(batches, self._workers.this)
 
     def validate(self, epoch: int, between_batches: Callable[[], None]) -> Validation:
         """Validates by product after an epoch; call `prepare` first."""

@@ -15,9 +15,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from cdisc_tfds.progress_line import ProgressLine
+from trainer.cluster.shared_work import work_of
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData, require_disjoint
 from trainer.data.labelled_split import LabelledSplit
+from trainer.data.lanes import share_of_products
 from trainer.data.product_places import ProductPlaces
 from trainer.prediction.predictor import Predictor, predict_products
 from trainer.prediction.views import Views
@@ -98,15 +100,24 @@ class PseudoLabels:
     def _places(self) -> ProductPlaces:
         return ProductPlaces(self._both.index.product_id)
 
-    def renew(self, model: keras.Model, between_batches: Callable[[], None]) -> Labelling:
+    def renew(
+        self,
+        model: keras.Model,
+        between_batches: Callable[[], None],
+        workers: Workers = ALONE,
+    ) -> Labelling:
         """Labels the split with the network's current weights.
 
         Args:
           model: pictures -> logits.
           between_batches: called after each batch; an exception from it leaves the labels as they
             were.
+          workers: those that share the products out.
+
+        Raises:
+          StopAsked, WorkersError, WorkerLost: as in SharedWork.
         """
-        labels, sureness = self._guesses(model, between_batches)
+        labels, sureness = self._guesses(model, between_batches, workers)
         num_pictures = self.split.index.num_pictures
         chosen = surest(sureness, num_pictures, self.most_pictures)
         self.variable.assign(np.where(chosen, labels, _NONE))
@@ -119,7 +130,7 @@ class PseudoLabels:
         )
 
     def _guesses(
-        self, model: keras.Model, between_batches: Callable[[], None]
+        self, model: keras.Model, between_batches: Callable[[], None], workers: Workers
     ) -> tuple[np.ndarray, np.ndarray]:
         """(class int32 [products], its probability float32 [products]); 0 without a picture."""
         config, split = self._config, self.split
@@ -127,20 +138,23 @@ class PseudoLabels:
             self._predictor = Predictor(
                 model, self._train.label_map, image_size=config.image_size, views=_VIEWS
             )
-        labels = np.zeros(split.num_products, np.int32)
-        sureness = np.zeros(split.num_products, np.float32)
-        line = ProgressLine("labelling", split.num_products, "products")
-        done = 0
-        for batch in predict_products(
-            self._predictor, split, batch_size=config.eval_batch_size, decoder=config.decoder
-        ):
-            labels[batch.ordinals] = batch.probabilities.argmax(1)
-            sureness[batch.ordinals] = batch.probabilities.max(1) * (batch.num_pictures > 0)
-            done += len(batch.ordinals)
-            line.update(done)
-            between_batches()
-        line.close()
-        return labels, sureness
+        guesses = np.zeros([2, split.num_products])  # labels and sureness
+        every, num_pictures = np.arange(split.num_products), split.index.num_pictures
+        with work_of(workers, "labelling", split.num_products, "products") as work:
+            for batch in predict_products(
+                self._predictor,
+                split,
+                batch_size=config.eval_batch_size,
+                products=share_of_products(every, num_pictures, workers.this),
+                decoder=config.decoder,
+            ):
+                guesses[0, batch.ordinals] = batch.probabilities.argmax(1)
+                sureness = batch.probabilities.max(1) * (batch.num_pictures > 0)
+                guesses[1, batch.ordinals] = sureness
+                work.did(len(batch.ordinals))
+                between_batches()
+        labels, sureness = workers.sums(guesses.ravel()).reshape(guesses.shape)
+        return labels.astype(np.int32), sureness.astype(np.float32)
 
 
 def surest(sureness: np.ndarray, num_pictures: np.ndarray, most_pictures: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.cluster.workers import Workers
 from trainer.data.labelled_split import LabelledSplit
 from trainer.runs.checkpoint_store import CheckpointStore
 from trainer.runs.checkpoint_writer import CheckpointWriter
@@ -18,7 +19,6 @@ from trainer.runs.state import Checkpoint, CheckpointFile, DataIdentity, EpochRo
 from trainer.settings.config import Config
 from trainer.training.epoch_log import EpochLog
 from trainer.training.pseudo_labels import Labelling
-from trainer.training.workers import Workers
 
 
 class Records:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData
 from trainer.runs.folder import RunFolder, RunFolderError
 from trainer.runs.state import Checkpoint
@@ -21,7 +22,6 @@ from trainer.training.alike import facts_of, folder_digest, problem_of_folder
 from trainer.training.execution import arithmetic
 from trainer.training.hooks import Hook
 from trainer.training.training import Training, stops_early
-from trainer.training.workers import ALONE, Workers
 
 
 class OutOfMemoryError(ValueError):

@@ -19,6 +19,7 @@ import keras
 
 from cdisc_tfds.progress_line import ProgressLine
 from cdisc_tfds.storage import path_of
+from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
 from trainer.data.record_reading import clear_record_errors
@@ -43,7 +44,6 @@ from trainer.training.stages import Stage, stages
 from trainer.training.step import TrainStep
 from trainer.training.trained_network import TrainedNetwork
 from trainer.training.validating import validated
-from trainer.training.workers import ALONE, Workers
 
 
 def stops_early(config: Config, checkpoint: Checkpoint) -> bool:
@@ -158,13 +158,12 @@ class Training:
     def _whole_network(self) -> PictureFeed | FusionFeed:
         parts = self._model, self._splits, self._label_map, self._config
         if self._config.fusion is None:
-            return PictureFeed(*parts, self._workers.this)
-        return FusionFeed(*parts, self._run, self._features_dir)
+            return PictureFeed(*parts, self._workers)
+        return FusionFeed(*parts, self._run, self._features_dir, self._workers)
 
     def _features(self) -> FeatureFeed:
-        return FeatureFeed(
-            self._model, self._splits, self._label_map, self._config, self._features_dir
-        )
+        parts = self._model, self._splits, self._label_map, self._config
+        return FeatureFeed(*parts, self._features_dir, self._workers)
 
     @property
     def _features_dir(self) -> pathlib.Path:
@@ -260,7 +259,7 @@ class Training:
         labels = self._splits.pseudo_labels_of(epoch)
         if labels is not None and self._checkpoint.position.step == 0:
             with self._step.averaged():
-                self._records.labelled(labels.renew(self._model, stop.check))
+                self._records.labelled(labels.renew(self._model, stop.check, self._workers))
 
     def _hooks(self, plan: EpochPlan, stop: StopFlag) -> list[hooks.Hook]:
         """The hooks of an epoch, in the order in which they run."""
@@ -317,7 +316,7 @@ class Training:
             if self._config.recalibrate:
                 batches = self._feed.train_batches(epoch, ready=True)
                 some = batches.take(self._config.recalibrate)
-                stack.enter_context(recalibrated(self._feed.model, some, stop.check))
+                stack.enter_context(recalibrated(self._feed.model, some, stop.check, self._workers))
             yield
 
     def _finish_epoch(self, end: hooks.Place, file: CheckpointFile, row: EpochRow) -> None:

@@ -12,7 +12,7 @@ from trainer.data.augmentation_table import Augmentation
 from trainer.data.input_pipeline import train_dataset
 from trainer.data.label_map import LabelMap
 from trainer.data.labelled_split import LabelledSplit
-from trainer.data.lanes import Lanes, SharedBatches, Worker
+from trainer.data.lanes import Lanes, SharedBatches, Worker, share_of_products
 from trainer.data.picture_selection import PictureSelection
 from trainer.data.record_reading import located_parts
 
@@ -179,3 +179,23 @@ def test_a_machine_reads_the_files_of_its_lanes_alone(labelled, tmp_path):
         np.testing.assert_array_equal(ours[0], theirs[0])
     with pytest.raises(tf.errors.NotFoundError):
         batches(LabelledSplit(split, labelled.label_map), 2, (0, 2))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_machines_share_products_by_their_pictures(count):
+    """All products, each once; shares differ by less than two products' pictures, or 8."""
+    num_pictures = np.random.default_rng(0).integers(1, 5, 50).astype(np.uint8)
+    products = np.arange(100, 150)
+    shares = [
+        share_of_products(products, num_pictures, Worker(index, count)) for index in range(count)
+    ]
+    np.testing.assert_array_equal(np.concatenate(shares), products)
+    pictures = [int(num_pictures[share - 100].sum()) for share in shares]
+    assert max(pictures) - min(pictures) < 8
+
+
+def test_more_machines_than_products_to_share():
+    shares = [share_of_products(np.arange(2), np.ones(2), Worker(index, 5)) for index in range(5)]
+    np.testing.assert_array_equal(np.concatenate(shares), [0, 1])
+    none = np.arange(0)
+    assert [len(share_of_products(none, none, Worker(index, 2))) for index in range(2)] == [0, 0]

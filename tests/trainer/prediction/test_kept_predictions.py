@@ -12,6 +12,7 @@ from trainer.prediction import kept_predictions, predictor
 from trainer.prediction.evaluation import evaluate_run
 from trainer.prediction.kept_predictions import KeptPredictions, bytes_per_picture
 from trainer.prediction.options import PredictionOptions
+from trainer.runs import shared_files
 
 KEY = {"weights": "5" * 64}
 
@@ -25,8 +26,9 @@ class Computed:
         self.probabilities = rng.dirichlet(np.ones(num_classes), 20).astype(np.float32)
         self.batches = 0
 
-    def __call__(self, skip):
-        for start in range(3 * skip, 20, 3):
+    def __call__(self, first, end=None):
+        stop = 20 if end is None else min(20, 3 * end)
+        for start in range(3 * first, stop, 3):
             self.batches += 1
             rows = slice(start, start + 3)
             yield self.ordinals[rows], self.probabilities[rows]
@@ -35,6 +37,7 @@ class Computed:
 @pytest.fixture(autouse=True)
 def two_batches_per_file(monkeypatch):
     monkeypatch.setattr(kept_predictions, "_PICTURES_PER_FILE", 6)
+    monkeypatch.setattr(shared_files, "_LEAST_FILES", 1)
 
 
 def _kept(parent, computed):

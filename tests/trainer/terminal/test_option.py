@@ -31,9 +31,17 @@ def test_the_type_of_the_field_says_what_a_value_is():
     found = {name: one for name, one in found.items() if name not in [*lists, "zoom"]}
     assert list(found) == ["steps", "rate", "name", "folder", "place", "ends", "loud"]
     assert [one.kind for one in found.values()] == [int, float, str, str, str, tuple, bool]
-    assert [one.optional for one in found.values()] == [False, True, False, True, True, False]
-    assert [one.default for one in found.values()] == [3, None, "x", None, None, False]
-    assert [one.metavar for one in found.values()] == ["N", "X", "x|y", "PATH", "LOW,HIGH", ""]
+    assert [one.optional for one in found.values()] == [False, True, False, True, True, True, False]
+    assert [one.default for one in found.values()] == [3, None, "x", None, None, None, False]
+    assert [one.metavar for one in found.values()] == [
+        "N",
+        "X",
+        "x|y",
+        "PATH",
+        "PATH",
+        "LOW,HIGH",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tests.helpers.finished_runs import assert_same_run, weights_of
 from tests.helpers.programs import run_program
+from trainer.data.lanes import Worker
 from trainer.runs.folder import RunFolder
-from trainer.training.devices import choose_strategy, even_batches
+from trainer.training.devices import choose_strategy, even_batches, share_of_batches
 
 
 def test_without_several_gpus_the_default_strategy_trains():
@@ -37,6 +38,22 @@ def test_inputs_may_be_several_tensors():
     np.testing.assert_array_equal(inputs["features"][:, 1], [1, 3, 5, 7, 9, 1])
     np.testing.assert_array_equal(inputs["mask"], [False, False, True, True, True, False])
     np.testing.assert_allclose(weights, [1.2] * 5 + [0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_workers_share_the_batches_that_all_have(count):
+    """Side by side, their shares are the filled batches, or the batches of one worker."""
+    whole = batches(13, 6)
+    shares = [
+        list(share_of_batches(whole, Worker(index, count)).as_numpy_iterator())
+        for index in range(count)
+    ]
+    expected = list(even_batches(whole, count).as_numpy_iterator())
+    for number, batch in enumerate(expected):
+        for place, tensor in enumerate(batch):
+            parts = [share[number][place] for share in shares]
+            assert len({len(part) for part in parts}) == 1
+            np.testing.assert_array_equal(np.concatenate(parts), tensor)
 
 
 @pytest.mark.parametrize("replicas", [2, 3, 4, 7])

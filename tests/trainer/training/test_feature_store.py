@@ -22,7 +22,7 @@ from trainer.training.feature_store import FeatureError, FeatureStore
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
     monkeypatch.setattr(feature_store, "_BATCH_SIZE", 4)
-    monkeypatch.setattr(feature_store, "_BATCHES_PER_FILE", 3)
+    monkeypatch.setattr(feature_store, "_PICTURES_PER_FILE", 12)
 
 
 @pytest.fixture(scope="module")

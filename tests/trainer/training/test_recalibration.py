@@ -5,20 +5,25 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers.thread_workers import together
 from trainer.models import batch_norms
 from trainer.training.recalibration import recalibrated
 
 BATCHES = np.random.default_rng(0).normal(3, 2, [4, 16, 5]).astype(np.float32)
 
 
-@pytest.fixture
-def model() -> keras.Model:
+def build() -> keras.Model:
     """A BatchNorm within a network within the network, and dropout."""
     inner = keras.Sequential(
         [keras.Input([5]), keras.layers.BatchNormalization(name="norm", momentum=0.9)], name="inner"
     )
     inputs = keras.Input([5])
     return keras.Model(inputs, keras.layers.Dropout(0.5, seed=1)(inner(inputs)))
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    return build()
 
 
 def dataset() -> tf.data.Dataset:
@@ -36,6 +41,20 @@ def test_the_statistics_are_the_batches_mean_ones(model):
         np.testing.assert_allclose(norm.moving_mean, BATCHES.mean(axis=1).mean(0), rtol=1e-5)
         np.testing.assert_allclose(norm.moving_variance, BATCHES.var(axis=1).mean(0), rtol=1e-4)
         assert norm.momentum == 0.9
+
+
+def test_workers_have_the_means_over_all_their_batches():
+    models = [build(), build()]
+
+    def do(workers):
+        own = dataset().shard(2, workers.this.index)
+        [norm] = batch_norms.batch_norms(models[workers.this.index])
+        with recalibrated(models[workers.this.index], own, nothing, workers):
+            return norm.moving_mean.numpy(), norm.moving_variance.numpy()
+
+    for mean, variance in together(2, do):
+        np.testing.assert_allclose(mean, BATCHES.mean(axis=1).mean(0), rtol=1e-5)
+        np.testing.assert_allclose(variance, BATCHES.var(axis=1).mean(0), rtol=1e-4)
 
 
 def test_everything_is_as_before_afterwards(model):

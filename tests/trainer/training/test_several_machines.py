@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cdisc_tfds.sample.competition import write_sample
+from tests.helpers import shared_predictions
 from tests.helpers.finished_runs import assert_same_run, history_of, weights_of
 from tests.helpers.several_machines import ROOT, machines, wait_for
 from trainer.runs.folder import RunFolder
@@ -120,10 +121,38 @@ def test_workers_that_differ_are_named(folder):
     for status, said in results:
         assert status == 1
         assert (
-            f"All workers must train alike. worker 1 ({second}) has --batch_size=16, worker 0 "
+            f"All workers must be alike. worker 1 ({second}) has --batch_size=16, worker 0 "
             f"({first}) has 8; worker 1 ({second}) has --seed=7, worker 0 ({first}) has 0."
         ) in said
     assert not (folder / "unlike").exists()
+
+
+def test_two_workers_predict_what_one_does(folder, two):
+    """Also with a fused run, whose features they share; its folder holds no more than before."""
+    places = []
+    for name in ("shared", "alone"):
+        places.append(folder / name)
+        shutil.copytree(two.path, folder / name / "two")
+    shared, alone = places
+    program = "tests.helpers.shared_predictions"
+    with machines(2, program, [str(shared / "two"), str(shared)]) as workers:
+        results = workers.results()
+    assert [status for status, _ in results] == [0, 0], results
+    shared_predictions.predict(alone / "two", alone)
+    fused = shared_predictions.fuse(alone / "two", alone / "fused")
+    for row, other in zip(fused.history, RunFolder(shared / "fused").history, strict=True):
+        # Each worker normalises by its own products.
+        assert other.val_loss == pytest.approx(row.val_loss, rel=1e-2)
+    shutil.rmtree(fused.path)
+    shutil.copytree(shared / "fused", fused.path)
+    shared_predictions.predict(fused.path, alone)
+    kept = sorted(path.relative_to(alone) for path in alone.rglob("predictions/*/*"))
+    assert len(kept) > 4  # files that both workers have a part of
+    written = [alone / name for name in ("two.json", "two.csv", "fused.json", "fused.csv")]
+    made_from = sorted(path.relative_to(alone) for path in alone.glob("*.made_from.json"))
+    for path in [*kept, *(path.relative_to(alone) for path in written), *made_from]:
+        assert (shared / path).read_bytes() == (alone / path).read_bytes(), path
+    assert not [*shared.rglob("part-*.json"), *shared.rglob("shared-*")]
 
 
 def test_an_error_of_the_chief_is_told_by_all(folder, tmp_path):
@@ -133,7 +162,7 @@ def test_an_error_of_the_chief_is_told_by_all(folder, tmp_path):
     for status, said in results:
         assert status == 1
         assert f"Received: {tmp_path}, which holds other files." in said
-    assert "worker 0" in results[1][1] and "cannot train" in results[1][1]
+    assert "worker 0" in results[1][1] and "cannot go on" in results[1][1]
 
 
 def test_a_worker_that_does_not_come_is_named(folder):

@@ -41,7 +41,7 @@ def test_problems_reach_all(seen):
     assert seen["problem"].startswith("worker 1 (127.0.0.1:")
     assert seen["problem"].endswith("): it is cold")
     if seen["index"] == 1:
-        assert "cannot train: division by zero" in seen["failed"]
+        assert "cannot go on: division by zero" in seen["failed"]
 
 
 def test_batch_norms_have_the_same_statistics_everywhere(seen):

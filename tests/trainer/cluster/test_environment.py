@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from trainer.training.cluster import Cluster, ClusterError, cluster_of, require_alone
-from trainer.training.workers import WorkerLost, join
+from trainer.cluster.environment import Cluster, ClusterError, cluster_of, require_alone
+from trainer.cluster.workers import WorkerLost, join
 
 ADDRESSES = ["127.0.0.1:2001", "127.0.0.1:2002"]
 

@@ -1,4 +1,4 @@
-"""The workers that train together: what they exchange, and what happens when one is lost.
+"""The workers that work together: what they exchange, and what happens when one is lost.
 
 All exchange goes through `tf.distribute`: sums over the workers. Every worker must exchange the
 same things in the same order.
@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+from trainer.cluster.environment import Cluster, ClusterError
 from trainer.data.lanes import Worker
 from trainer.terminal.command import Preempted
 from trainer.terminal.signals import SIGNALS
-from trainer.training.cluster import Cluster, ClusterError
 
 _SECONDS_BETWEEN_TRIES = 1.0
 # What TensorFlow raises when an exchange fails because a worker is gone, or has begun anew.
@@ -41,7 +41,7 @@ class WorkerLost(Preempted):
 
 
 class WorkersError(ValueError):
-    """The workers cannot train together."""
+    """The workers cannot work together."""
 
 
 class Workers:
@@ -119,7 +119,7 @@ class Workers:
         if not self.is_chief:
             answer = json.loads(self.gather("")[0])
             if "error" in answer:
-                raise WorkersError(f"{self.name(0)} cannot train: {answer['error']}")
+                raise WorkersError(f"{self.name(0)} cannot go on: {answer['error']}")
             return str(answer["text"])
         try:
             text = do()
@@ -147,7 +147,7 @@ class Workers:
                     for name in differing
                 )
                 raise WorkersError(
-                    f"All workers must train alike. {listed}. Start the same command, with the "
+                    f"All workers must be alike. {listed}. Start the same command, with the "
                     "same versions and data, on all machines."
                 )
 
@@ -165,7 +165,7 @@ class Workers:
                 raise
             raise WorkerLost(
                 f"{self.name(self.this.index)} lost {self._lost(error.message)}. All workers end; "
-                "start the same command again on all of them to go on from the last checkpoint."
+                "start the same command again on all of them: it does what is left."
             ) from error
 
     def _lost(self, message: str) -> str:

@@ -86,8 +86,9 @@ def require_alone(command: str) -> None:
     """Raises ClusterError if the environment describes a cluster, which a command does not use."""
     if cluster_of() is not None:
         raise ClusterError(
-            f"`python -m trainer.main` trains on several machines; {command} uses one. Unset "
-            "TF_CONFIG (in a Slurm step, use a single task) and start it on one machine."
+            "trainer.main, fuse, evaluate and submit work on several machines; "
+            f"{command} uses one. Unset TF_CONFIG (in a Slurm step, use a single task) and start "
+            "it on one machine."
         )
 
 

@@ -1,0 +1,1 @@
+"""The machines that work together, and what they exchange."""
