@@ -137,17 +137,34 @@ def test_copies_for_libraries_that_read_disks(storage, tmp_path):
         assert same is tmp_path
 
 
-def test_what_can_be_written_to(storage, monkeypatch, tmp_path):
+def test_what_can_be_written_to(storage, tmp_path):
     assert can_write_to(storage / "new" / "folder") and can_create(storage / "new" / "file")
     assert list(storage.rglob("*.partial")) == []
     assert can_write_to(tmp_path) and not can_write_to(tmp_path / "none")
 
-    def fail(self):
-        raise tf.errors.PermissionDeniedError(None, None, "read only")
 
-    monkeypatch.setattr(tf.io.gfile.GFile, "close", fail)
-    with pytest.raises(PermissionError, match="read only"):
-        can_create(storage / "file")
+def test_a_bucket_that_refuses_is_named(bucket, object_store, monkeypatch):
+    monkeypatch.setattr(object_store, "refuses", True)
+    with pytest.raises(PermissionError, match="The storage refuses access: ") as error:
+        can_create(bucket / "new" / "file")
+    assert str(bucket) in str(error.value)
+
+
+def test_an_object_appears_when_all_of_it_has_arrived(bucket, object_store, monkeypatch):
+    with (bucket / "a").open("wb") as file:
+        file.write(bytes(3 << 20))
+        assert not (bucket / "a").exists()
+    assert (bucket / "a").stat().st_size == 3 << 20
+    seen = []
+
+    def look(name):
+        seen.append(len(object_store.objects[name][0]))
+
+    monkeypatch.setattr(object_store, "before_write", look)
+    with whole_file(bucket / "a") as file:
+        file.write(b"new")
+    assert seen == [3 << 20]  # until then, the former one
+    assert (bucket / "a").read_bytes() == b"new"
 
 
 def test_locks_of_files_and_objects_are_one_call(storage, tmp_path):

@@ -15,8 +15,8 @@ class Held(Exception):
     pass
 
 
-def test_a_holder_that_lives_keeps_others_out(storage):
-    path = storage / "training.lock"
+def test_a_holder_that_lives_keeps_others_out(ram):
+    path = ram / "training.lock"
     with locked_object(path, Held(), QUICK):
         first = json.loads(path.read_text())
         with pytest.raises(Held), locked_object(path, Held(), QUICK):
@@ -27,8 +27,8 @@ def test_a_holder_that_lives_keeps_others_out(storage):
     assert not path.exists()
 
 
-def test_an_object_that_stays_the_same_was_left_behind(storage, caplog):
-    path = storage / "training.lock"
+def test_an_object_that_stays_the_same_was_left_behind(ram, caplog):
+    path = ram / "training.lock"
     path.write_text('{"beat": 7}')
     began = time.monotonic()
     with locked_object(path, Held(), QUICK):
@@ -37,8 +37,8 @@ def test_an_object_that_stays_the_same_was_left_behind(storage, caplog):
     assert f"Watching {path} for 0 s" in caplog.text
 
 
-def test_a_holder_that_ends_meanwhile_lets_the_next_one_in(storage):
-    path = storage / "training.lock"
+def test_a_holder_that_ends_meanwhile_lets_the_next_one_in(ram):
+    path = ram / "training.lock"
     path.write_text('{"beat": 7}')
     timer = threading.Timer(0.05, path.unlink)
     timer.start()
@@ -47,8 +47,8 @@ def test_a_holder_that_ends_meanwhile_lets_the_next_one_in(storage):
         assert time.monotonic() - began < 10
 
 
-def test_of_two_that_come_together_one_is_refused(storage):
-    path, outcomes, start = storage / "training.lock", [], threading.Barrier(2)
+def test_of_two_that_come_together_one_is_refused(ram):
+    path, outcomes, start = ram / "training.lock", [], threading.Barrier(2)
 
     def hold():
         start.wait()
@@ -67,8 +67,8 @@ def test_of_two_that_come_together_one_is_refused(storage):
     assert sorted(outcomes) == ["held", "refused"]
 
 
-def test_a_holder_that_was_taken_over_leaves_the_object(storage, caplog):
-    path = storage / "training.lock"
+def test_a_holder_that_was_taken_over_leaves_the_object(ram, caplog):
+    path = ram / "training.lock"
     with locked_object(path, Held(), QUICK):
         path.write_text('{"token": "another"}')
         time.sleep(0.1)

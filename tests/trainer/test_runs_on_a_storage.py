@@ -25,14 +25,14 @@ CONFIG = small_config(
 
 
 @pytest.fixture
-def places(competition, tmp_path, storage):
+def places(competition, tmp_path, ram):
     """The folders of a data set and of its copy on the storage."""
     builder = tfds.builder("cdiscount", data_dir=tmp_path / "data")
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=competition)
     )
-    copy_tree(tmp_path / "data", storage / "data")
-    return tmp_path, storage
+    copy_tree(tmp_path / "data", ram / "data")
+    return tmp_path, ram
 
 
 def killed_and_finished(place):

@@ -10,10 +10,10 @@ from cdisc_tfds.build.folder import DiskFullError
 
 
 @pytest.fixture
-def manual_dir(storage):
+def manual_dir(ram):
     for name in ("category_names.csv", "train.bson", "test.bson.gz", "other.txt"):
-        (storage / name).write_bytes(name.encode() * 10)
-    return storage
+        (ram / name).write_bytes(name.encode() * 10)
+    return ram
 
 
 def test_the_files_of_the_build_alone_are_copied(manual_dir, tmp_path):

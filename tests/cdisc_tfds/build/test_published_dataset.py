@@ -36,23 +36,23 @@ def temporary_folder(tmp_path, monkeypatch):
     return tmp_path / "tmp"
 
 
-def test_it_has_the_bytes_of_a_local_one(competition, storage, tmp_path, temporary_folder):
+def test_it_has_the_bytes_of_a_local_one(competition, ram, tmp_path, temporary_folder):
     build(tmp_path / "data", competition)
-    copy_tree(competition, storage / "manual")
-    builder = build(storage / "data", storage / "manual")
+    copy_tree(competition, ram / "manual")
+    builder = build(ram / "data", ram / "manual")
     assert builder.info.splits["train"].num_examples == 20
-    assert str(builder.data_path) == f"{storage}/data/cdiscount/1.0.0"
+    assert str(builder.data_path) == f"{ram}/data/cdiscount/1.0.0"
     local = digests(tmp_path / "data" / "cdiscount" / "1.0.0")
-    found = digests(storage / "data" / "cdiscount" / "1.0.0")
+    found = digests(ram / "data" / "cdiscount" / "1.0.0")
     # The time of the input files differs.
     assert {name for name in local if found.pop(name) != local[name]} <= {"metadata.json"}
     assert not found and not list(temporary_folder.glob("cdiscount-*"))
-    loaded = list(tfds.load("cdiscount", data_dir=f"{storage}/data", split="test"))
+    loaded = list(tfds.load("cdiscount", data_dir=f"{ram}/data", split="test"))
     assert len(loaded) == 6
 
 
-def test_it_stays_unless_it_is_to_be_overwritten(competition, storage):
-    data_dir = storage / "data"
+def test_it_stays_unless_it_is_to_be_overwritten(competition, ram):
+    data_dir = ram / "data"
     build(data_dir, competition)
     before = digests(data_dir)
     build(data_dir, competition)
@@ -67,8 +67,8 @@ def test_it_stays_unless_it_is_to_be_overwritten(competition, storage):
     )
 
 
-def test_a_copy_that_was_cut_short_is_no_data_set(competition, storage, monkeypatch):
-    data_dir = storage / "data"
+def test_a_copy_that_was_cut_short_is_no_data_set(competition, ram, monkeypatch):
+    data_dir = ram / "data"
 
     def cut(source, target, last):
         target.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def test_a_copy_that_was_cut_short_is_no_data_set(competition, storage, monkeypa
     assert MANIFEST in names and "cdiscount-test.tfrecord-00000-of-00009" not in names
 
 
-def test_beam_needs_a_folder(competition, storage, tmp_path):
-    with pytest.raises(BuildFolderError, match=f"all its machines see.*Received: {storage}/data"):
-        build(storage / "data", competition, beam_runner="DirectRunner")
+def test_beam_needs_a_folder(competition, ram, tmp_path):
+    with pytest.raises(BuildFolderError, match=f"all its machines see.*Received: {ram}/data"):
+        build(ram / "data", competition, beam_runner="DirectRunner")
     assert published_dataset(str(tmp_path), "cdiscount", "1.0.0") is None
