@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from cdisc_tfds.storage import path_of
+from cdisc_tfds.storage import local_copy, path_of
 from cdisc_tfds.whole_files import whole_file
 from trainer.runs.checkpoint import sha256_of
 from trainer.runs.output_file import checked_output
@@ -97,7 +97,8 @@ def _write_parquet(file: Any, columns: dict[str, Any]) -> None:
 
 
 def _read_parquet(path: pathlib.Path) -> dict[str, np.ndarray]:
-    table = pyarrow.parquet.read_table(path)
+    with local_copy(path) as copy:
+        table = pyarrow.parquet.read_table(copy)
     columns = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()
