@@ -21,6 +21,7 @@ import numpy as np
 from bson import codec_options
 
 from cdisc_tfds.file_kinds import HEAD_BYTES, kind_instead_of_bson
+from cdisc_tfds.joined_files import JoinedFiles, JoinedReader
 
 # A document's length and its closing NUL byte: the empty document.
 MIN_DOCUMENT_BYTES = 5
@@ -31,7 +32,6 @@ MAX_PLAUSIBLE_BYTES = (16 << 20) + (16 << 10)
 # reach the file's last byte): bytes in a picture may look like one document, but not like several.
 DOCUMENTS_TO_BELIEVE = 2
 
-_BLOCK_BYTES = 1 << 20
 _WINDOW_BYTES = 1 << 16  # per search step
 _LENGTH = struct.Struct("<i")
 # The valid values of an element's first byte, its type.
@@ -79,58 +79,24 @@ def decode_document(data: bytes | memoryview) -> dict[str, Any]:
     return bson.decode(data, _CODEC_OPTIONS)
 
 
-class _File:
-    """Random access by offset through one buffer, never larger than the file.
+class _File(JoinedReader):
+    """The documents of one file, or of several end to end, by offset."""
 
-    The bytes that it returns stay valid until the next read.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]):
-        self.path = os.fspath(path)
-        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 (closed by __exit__)
-        self.size = os.fstat(self._file.fileno()).st_size
-        # Reused for every read: allocating memory costs more than filling it.
-        self._buffer = memoryview(bytearray(min(_BLOCK_BYTES, self.size)))
-        self._start, self._block = 0, self._buffer[:0]
-        self.block_bytes = _BLOCK_BYTES  # per read
+    def __init__(self, path: str | os.PathLike[str] | JoinedFiles):
+        super().__init__(path if isinstance(path, JoinedFiles) else JoinedFiles.one(path))
 
     def __enter__(self) -> _File:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self.close()
 
-    def read(self, offset: int, num_bytes: int) -> memoryview:
-        """Returns `num_bytes` bytes from `offset`; the caller ensures that the file has them."""
-        begin = offset - self._start
-        if begin < 0 or begin + num_bytes > len(self._block):
-            wanted = max(num_bytes, min(self.block_bytes, self.size - offset))
-            fits = wanted <= len(self._buffer)
-            self._block = self._buffer[:wanted] if fits else memoryview(bytearray(wanted))
-            self._start, begin = offset, 0
-            self._read_into(self._block, offset)
-        return self._block[begin : begin + num_bytes]
-
-    def _pread(self, offset: int, wanted: int) -> bytearray:
-        """Reads without using the buffer."""
-        target = bytearray(wanted)
-        self._read_into(memoryview(target), offset)
-        return target
-
-    def _head(self) -> bytes:
-        return bytes(self._pread(0, min(HEAD_BYTES, self.size)))
-
-    def _read_into(self, target: memoryview, offset: int) -> None:
-        """Fills `target`, in several calls if needed: one system call reads at most 2 GiB."""
-        filled = 0
-        while filled < len(target):
-            count = os.preadv(self._file.fileno(), [target[filled:]], offset + filled)
-            if not count:
-                raise OSError(
-                    f"{self.path} had {self.size} bytes when it was opened and ends now at byte "
-                    f"{offset + filled}: it must not change while it is read."
-                )
-            filled += count
+    def error(self, offset: int, index: int | None, expected: str, received: str) -> BsonError:
+        """Names the file and the byte in it; counts documents in the first file alone."""
+        file = self.files.at(offset)
+        return BsonError(
+            file.path, offset - file.begin, None if file.begin else index, expected, received
+        )
 
     def document(self, offset: int, index: int | None) -> memoryview:
         """The bytes of the document at `offset`; checks only its length and closing byte."""
@@ -140,10 +106,9 @@ class _File:
             whole = begin + MIN_DOCUMENT_BYTES <= behind <= len(self._block)
             if whole and not self._block[behind - 1]:  # the usual case: it is in the buffer
                 return self._block[begin:behind]
-        left = self.size - offset
+        left = self.files.at(offset).end - offset
         if left < MIN_DOCUMENT_BYTES:
-            raise BsonError(
-                self.path,
+            raise self.error(
                 offset,
                 index,
                 f"a document of at least {MIN_DOCUMENT_BYTES} bytes",
@@ -151,8 +116,7 @@ class _File:
             )
         (length,) = _LENGTH.unpack(self.read(offset, _LENGTH.size))
         if not MIN_DOCUMENT_BYTES <= length <= left:
-            raise BsonError(
-                self.path,
+            raise self.error(
                 offset,
                 index,
                 f"a length from {MIN_DOCUMENT_BYTES} to the {left} bytes that are left of the file",
@@ -160,8 +124,7 @@ class _File:
             )
         data = self.read(offset, length)
         if data[-1]:
-            raise BsonError(
-                self.path,
+            raise self.error(
                 offset,
                 index,
                 f"a zero byte at the end of the document's {length} bytes",
@@ -179,8 +142,11 @@ class _File:
         try:
             return self._decoded(offset, index)
         except BsonError as error:
-            if offset == 0 and (kind := kind_instead_of_bson(self._head())):
-                raise kind.error(self.path, "a file of BSON documents") from error
+            file = self.files.at(offset)
+            if offset == file.begin:
+                head = self._pread(offset, min(HEAD_BYTES, file.end - file.begin))
+                if kind := kind_instead_of_bson(bytes(head)):
+                    raise kind.error(file.path, "a file of BSON documents") from error
             raise
 
     def _decoded(self, offset: int, index: int | None) -> tuple[dict[str, Any], int]:
@@ -188,8 +154,7 @@ class _File:
         try:
             return decode_document(data), offset + len(data)
         except bson.errors.InvalidBSON as error:
-            raise BsonError(
-                self.path,
+            raise self.error(
                 offset,
                 index,
                 f"the fields of a BSON document in its {len(data)} bytes",
@@ -198,12 +163,15 @@ class _File:
 
     def is_start(self, offset: int) -> bool:
         """Whether a sequence of product documents starts at `offset`."""
-        return self._lengths_lead_on(offset) and self._products_follow(offset, DOCUMENTS_TO_BELIEVE)
+        return self._lengths_lead_on(offset) and self._products_follow(
+            offset, DOCUMENTS_TO_BELIEVE, self.files.at(offset).end
+        )
 
     def _lengths_lead_on(self, offset: int) -> bool:
         """The cheap check: it reads a few bytes of each document, so a false start costs little."""
+        end = self.files.at(offset).end
         for _ in range(DOCUMENTS_TO_BELIEVE):
-            left = self.size - offset
+            left = end - offset
             if left < MIN_DOCUMENT_BYTES:
                 return left == 0
             (length,) = _LENGTH.unpack(self._pread(offset, _LENGTH.size))
@@ -214,9 +182,10 @@ class _File:
             offset += length
         return True
 
-    def _products_follow(self, offset: int, number: int) -> bool:
+    def _products_follow(self, offset: int, number: int, end: int) -> bool:
+        """Whether so many products start at `offset`, or fewer up to `end`, that of the file."""
         for _ in range(number):
-            if offset == self.size:
+            if offset == end:
                 return True
             try:
                 document, offset = self.decoded(offset, None)
@@ -228,29 +197,37 @@ class _File:
 
     def behind_damage(self, offset: int, stop: int) -> int | None:
         """The offset at which reading can continue after the damaged document at `offset`; None if
-        a search finds no such offset before `stop`."""
+        a search finds no such offset before `stop`. The next file's start is such an offset."""
+        end = self.files.at(offset).end
         try:
             behind = offset + len(self.document(offset, None))
         except BsonError:
-            return self.find_start(offset + 1, stop)
+            return self._find_start(offset + 1, stop, end)
         # Its length is credible, so a single document at that distance is proof enough.
-        return behind if self._products_follow(behind, 1) else self.find_start(offset + 1, stop)
+        if self._products_follow(behind, 1, end):
+            return behind
+        return self._find_start(offset + 1, stop, end)
 
     def find_start(self, offset: int, stop: int) -> int | None:
-        """The first credible start of a document in [offset, stop).
+        """The first credible start of a document in [offset, stop), or the next file's start.
 
-        Without one: the file's size if `stop` is the size, else None.
+        Without one: the files' size if `stop` is the size, else None.
         """
-        while offset < stop and offset + MIN_DOCUMENT_BYTES <= self.size:
+        return self._find_start(offset, stop, self.files.at(offset).end)
+
+    def _find_start(self, offset: int, stop: int, end: int) -> int | None:
+        """As `find_start`, in the file that ends at `end`."""
+        here = min(stop, end)
+        while offset < here and offset + MIN_DOCUMENT_BYTES <= end:
             # A copy, because checking a candidate overwrites the file's own buffer.
-            last = min(stop + MIN_DOCUMENT_BYTES - 1, self.size)
+            last = min(here + MIN_DOCUMENT_BYTES - 1, end)
             window = self._pread(offset, min(_WINDOW_BYTES, last - offset))
             begin: int
             for begin in _plausible_starts(np.frombuffer(window, np.uint8)).tolist():
                 if self.is_start(offset + begin):
                     return offset + begin
             offset += len(window) - MIN_DOCUMENT_BYTES + 1
-        return self.size if stop >= self.size else None
+        return end if stop >= end else None
 
 
 def _plausible_starts(window: np.ndarray) -> np.ndarray:
@@ -261,7 +238,7 @@ def _plausible_starts(window: np.ndarray) -> np.ndarray:
 
 
 def read_documents(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | JoinedFiles,
     start: int = 0,
     stop: int | None = None,
     on_damage: Callable[[BsonError, int | None], None] | None = None,
@@ -269,7 +246,7 @@ def read_documents(
     """Yields (offset, end offset, document) for each document that starts before `stop`.
 
     Args:
-      path: the file.
+      path: the file, or several: offsets then count over all of them, errors name file and byte.
       start: offset of a document.
       stop: reading ends before the first document that starts here or later; None reads the whole
         file.
@@ -303,7 +280,7 @@ def read_documents(
 
 
 def read_documents_at(
-    path: str | os.PathLike[str], offsets: Iterable[int], sizes: Iterable[int]
+    path: str | os.PathLike[str] | JoinedFiles, offsets: Iterable[int], sizes: Iterable[int]
 ) -> Iterator[dict[str, Any]]:
     """Yields the document at each of `offsets`; `sizes` are estimates of their bytes.
 
@@ -315,19 +292,22 @@ def read_documents_at(
             yield file.decoded(offset, None)[0]
 
 
-def find_document(path: str | os.PathLike[str], offset: int, stop: int | None = None) -> int | None:
+def find_document(
+    path: str | os.PathLike[str] | JoinedFiles, offset: int, stop: int | None = None
+) -> int | None:
     """Offset of the first document that seems to start in [offset, stop).
 
     This is a guess, because the bytes of a crafted picture can look like documents. It is proven
     only when reading the preceding documents ends exactly there.
 
     Args:
-      path: the file.
+      path: the file, or several, as for `read_documents`.
       offset: where the search begins.
-      stop: where it ends; None for the end of the file.
+      stop: where it ends; None for the end of all.
 
     Returns:
-      The offset. Without a document: None if `stop` is within the file, else the file's size.
+      The offset; without a document in the file, that of the next file, or after the last the size
+      of all. None if that is not before `stop`, unless `stop` is the size of all.
     """
     with _File(path) as file:
         return file.find_start(offset, file.size if stop is None else min(stop, file.size))
@@ -346,15 +326,13 @@ def check_ends(path: str | os.PathLike[str], window: int = 4 << 20) -> None:
     """
     with _File(path) as file:
         if file.size == 0:
-            raise BsonError(file.path, 0, 0, "at least one document", "an empty file")
+            raise file.error(0, 0, "at least one document", "an empty file")
         file.decoded(0, 0)
         if file.size <= window:
             return  # a build reads all of it in a moment anyway
         begin = file.size - window
         offset = file.find_start(begin, file.size)
         if offset is None or offset == file.size:
-            raise BsonError(
-                file.path, begin, None, "documents up to the file's end", "none that are whole"
-            )
+            raise file.error(begin, None, "documents up to the file's end", "none that are whole")
         while offset < file.size:
             _, offset = file.decoded(offset, None)

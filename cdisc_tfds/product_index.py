@@ -11,6 +11,7 @@ import functools
 import os
 import pathlib
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 import xxhash
@@ -56,7 +57,7 @@ class ProductIndex:
         digest = xxhash.xxh3_128()
         for name, dtype in _DTYPES.items():
             little_endian = np.dtype(dtype).newbyteorder("<")
-            digest.update(getattr(self, name).astype(little_endian, copy=False).tobytes())
+            digest.update(np.ascontiguousarray(getattr(self, name), little_endian).data)
         return digest.hexdigest()
 
     @property
@@ -66,6 +67,15 @@ class ProductIndex:
     def __getitem__(self, rows: slice | np.ndarray) -> ProductIndex:
         """The index of some records, given as a slice, a mask or positions."""
         return ProductIndex(self.product_id[rows], self.num_pictures[rows], self.category[rows])
+
+    @classmethod
+    def joined(cls, pieces: Sequence[ProductIndex]) -> ProductIndex:
+        """The pieces end to end; a single piece is not copied."""
+        if len(pieces) == 1:
+            return pieces[0]
+        return cls(
+            *(np.concatenate([getattr(piece, name) for piece in pieces]) for name in _DTYPES)
+        )
 
     @staticmethod
     def path_in(dataset_dir: str | os.PathLike[str], split: str) -> pathlib.Path:

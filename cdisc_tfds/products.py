@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from cdisc_tfds.bson_file import BsonError, read_documents
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.joined_files import JoinedFiles
 from cdisc_tfds.records import Product, RejectedProduct, product_of
 
 
@@ -19,8 +20,8 @@ class Rejection:
 
     Attributes:
       kind: "picture" (the product is kept without it), "product", or "bytes" (damaged, skipped).
-      document: number of documents before it in the file.
-      offset: byte in the file at which its document starts.
+      document: number of documents before it in the split.
+      offset: byte at which its document starts; counts over all files of the split.
       product: the document's `_id`, None without a usable one.
       picture: position of the picture in `imgs`, from 0; None for "product" and "bytes".
       reason: what is wrong.
@@ -41,9 +42,15 @@ class Rejection:
         reason = f"{behind - self.offset} bytes skipped: {self.reason}"
         return dataclasses.replace(self, reason=reason)
 
-    def to_json(self, split: str) -> str:
-        """The line, without the line break; it omits a `count` of 1."""
-        values = {"split": split, **dataclasses.asdict(self)}
+    def to_json(self, split: str, place: Callable[[int], tuple[str, int]]) -> str:
+        """The line, without the line break; it omits a `count` of 1.
+
+        Args:
+          split: name of the split.
+          place: offset -> name of the file, and byte in it: the line holds these two.
+        """
+        file, offset = place(self.offset)
+        values = {"split": split, "file": file, **dataclasses.asdict(self), "offset": offset}
         if self.count == 1:
             del values["count"]
         return json.dumps(values, ensure_ascii=False)
@@ -54,7 +61,7 @@ OnRejection = Callable[[Rejection], None]
 
 
 def read_products(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | JoinedFiles,
     categories: Categories,
     labelled: bool,
     on_rejection: OnRejection,
@@ -69,7 +76,7 @@ def read_products(
     The caller handles duplicates, because the other product may be in another part of the file.
 
     Args:
-      path: the file.
+      path: the file, or several, as for `read_documents`.
       categories, labelled: as for `product_of`.
       on_rejection: called for every rejected item.
       start, stop: the part of the file, as for `read_documents`; documents count from `start`.
@@ -87,7 +94,8 @@ def read_products(
     def on_damage(error: BsonError, behind: int | None) -> None:
         nonlocal count, landing
         reason = f"expected {error.expected}, received {error.received}"
-        stretch = Rejection("bytes", count, error.offset, None, None, reason)
+        assert landing is not None  # the reader ends where it is None
+        stretch = Rejection("bytes", count, landing, None, None, reason)
         on_rejection(stretch if behind is None else stretch.closed_at(behind))
         count, landing = count + 1, behind
 
@@ -121,7 +129,10 @@ class UnusableProductsError(ValueError):
 
 
 def check_first(
-    path: str | os.PathLike[str], categories: Categories, labelled: bool, number: int = 100
+    path: str | os.PathLike[str] | JoinedFiles,
+    categories: Categories,
+    labelled: bool,
+    number: int = 100,
 ) -> None:
     """Raises UnusableProductsError if the build would reject all of the first `number` documents.
 
@@ -134,7 +145,8 @@ def check_first(
             return
         except RejectedProduct as error:
             reasons.append(str(error))
+    first = path.files[0].path if isinstance(path, JoinedFiles) else path
     raise UnusableProductsError(
-        f"{path} must hold products with the categories of category_names.csv. Received: "
+        f"{first} must hold products with the categories of category_names.csv. Received: "
         f"{len(reasons)} documents at its start, none of which can be used. The first: {reasons[0]}"
     )

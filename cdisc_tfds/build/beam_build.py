@@ -71,11 +71,11 @@ def build_on_beam(
     with contextlib.ExitStack() as stack:
         plans = {}
         for job in jobs:
-            stack.enter_context(job.file.unchanged())
+            stack.enter_context(job.files.unchanged())
             split, plan = job.source.split, job.prepare(WORKERS)
             if (finished := BuiltSplit.load(job)) is not None:
                 built[split] = finished
-                on_progress(2 * job.file.num_bytes, finished.facts.num_products)
+                on_progress(2 * job.files.num_bytes, finished.facts.num_products)
             else:
                 plans[split] = plan
         jobs_left = {job.source.split: job for job in jobs if job.source.split in plans}
@@ -155,7 +155,7 @@ def _write_shards(
             there = functools.partial(getattr, shard, "is_finished")
             pieces.append(_Piece((split, plan_path(shard)), size, there))
     jobs = {split: one.job for split, one in ordered.items()}
-    files = {split: job.file for split, job in jobs.items()}
+    files = {split: job.files for split, job in jobs.items()}
     _run(runner, "shards", functools.partial(write_one_shard, files), pieces, jobs, on_progress)
 
 
@@ -242,11 +242,16 @@ class _Watch:
     def _look(self) -> int:
         """Reports the pieces that have been finished since the last look; returns what is left."""
         with self._lock:
-            found = [piece for piece in self._left if piece.is_there()]
-            if found:
-                self._seen = time.monotonic()
-                self._left = [piece for piece in self._left if piece not in found]
-                self._on_progress(sum(piece.num_bytes for piece in found), 0)
+            before, left = len(self._left), []
+            num_bytes = 0
+            for piece in self._left:
+                if piece.is_there():
+                    num_bytes += piece.num_bytes
+                else:
+                    left.append(piece)
+            if len(left) < before:
+                self._seen, self._left = time.monotonic(), left
+                self._on_progress(num_bytes, 0)
             return len(self._left)
 
 

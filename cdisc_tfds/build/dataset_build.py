@@ -19,7 +19,7 @@ from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.build.page_cache import stays_in_page_cache
 from cdisc_tfds.build.processes import Pool
 from cdisc_tfds.build.progress import BuildProgress
-from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.build.split_build import BuildError, build_split
 from cdisc_tfds.build.split_job import MIN_PART_BYTES, BuiltSplit, SplitJob
 from cdisc_tfds.build.unpacked_file import FOLDER as UNPACKED
@@ -32,7 +32,7 @@ _SPACE_PER_PROCESS = 512 << 20
 
 
 def build_splits(
-    files: Mapping[Source, SourceFile],
+    files: Mapping[Source, SourceFiles],
     categories: CategoriesFile,
     folder: BuildFolder,
     *,
@@ -45,7 +45,7 @@ def build_splits(
     """Builds each split in `folder`, or the missing pieces of it; returns jobs and results.
 
     Args:
-      files: the `.bson` file of each split, and its identity.
+      files: the `.bson` files of each split, and their identity.
       categories: the categories, and the build's copy of their file.
       folder: the build's working folder.
       options: its `num_processes` is an upper bound: small files use fewer.
@@ -54,7 +54,7 @@ def build_splits(
       shard_name: (split, shard number, number of shards) -> file name.
       beam: the runner of a build on Beam; None builds with processes of this machine.
     """
-    total = sum(file.num_bytes for file in files.values())
+    total = sum(identity.num_bytes for identity in files.values())
     wanted = max(1, min(options.num_processes, total // MIN_PART_BYTES))
     space = space_for(total, wanted if beam is None else None)
     space += _bytes_within(files.values(), folder.path)
@@ -64,7 +64,7 @@ def build_splits(
     jobs = [
         SplitJob(
             source=source,
-            file=file,
+            files=identity,
             categories_csv=os.fspath(categories.path),
             categories_digest=categories.digest,
             folder=folder.path / source.split,
@@ -76,7 +76,7 @@ def build_splits(
             sharding_id=repr(shard_config),
             shard_name=functools.partial(shard_name, source.split),
         )
-        for source, file in files.items()
+        for source, identity in files.items()
     ]
     if beam is not None:
         jobs = [folder_of(job) for job in jobs]
@@ -117,8 +117,9 @@ def space_for(total: int, num_processes: int | None) -> int:
     return int(total * _SPACE_FACTOR) + min(total, num_processes * _SPACE_PER_PROCESS)
 
 
-def _bytes_within(files: Iterable[SourceFile], folder: pathlib.Path) -> int:
+def _bytes_within(splits: Iterable[SourceFiles], folder: pathlib.Path) -> int:
     """Bytes of the files in the build's own folder: those that it unpacked."""
+    files = (file for identity in splits for file in identity.files)
     return sum(file.num_bytes for file in files if pathlib.Path(file.path).is_relative_to(folder))
 
 

@@ -54,6 +54,10 @@ def fetched(manual_dir: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     found = {path for pattern in _PATTERNS for path in manual_dir.glob(pattern)}
     sizes = {path: path.stat().st_size for path in sorted(found)}
     folder.mkdir(parents=True, exist_ok=True)
+    names = {path.name for path in found}
+    for path in folder.iterdir():  # files that were removed since an interrupted copy
+        if path.name not in names and not path.name.startswith("."):
+            path.unlink()
     there = sum(path.stat().st_size for path in folder.iterdir())
     needed, free = sum(sizes.values()) - there, shutil.disk_usage(folder).free
     if needed > free:

@@ -17,6 +17,9 @@ from cdisc_tfds.file_lock import locked
 from cdisc_tfds.storage import path_of
 from cdisc_tfds.whole_files import can_create, sync_file, sync_folder, write_json
 
+# Errors of a disk, a quota or a limit that leaves no room.
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class BuildFolderError(OSError):
     """The folder is not usable."""
@@ -94,7 +97,7 @@ class BuildFolder:
         try:
             yield
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if error.errno not in DISK_FULL:
                 raise
             raise DiskFullError(
                 error.errno,

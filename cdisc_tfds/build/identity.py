@@ -7,7 +7,7 @@ Keys of `info.metadata` (the file `metadata.json`):
     shard_bytes            size of each shard, by split
     index_digest           `ProductIndex.digest` by split
     records_digest         by split; covers ids, labels and the hash of each picture
-    origin                 `sources`: by split, name, size, time and sample of the file;
+    origin                 `sources`: by split, name, size, time and sample of each file;
                            `categories_digest`: SHA-256 of category_names.csv;
                            `max_examples_per_split`: the requested limit, or null
 
@@ -21,10 +21,14 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-from cdisc_tfds.build.source_file import WHOLE_BYTES, SourceFile
+from cdisc_tfds.build.source_files import SourceFiles, sample_bytes
 from cdisc_tfds.manual_files import CATEGORIES
+from cdisc_tfds.split_files import told
+
+# The identity of each file of a split (`SourceFiles.to_metadata`).
+_Sources: TypeAlias = list[dict[str, Any]]
 
 
 class OtherSourcesError(ValueError):
@@ -48,21 +52,21 @@ class Origin:
     """The inputs that determine the records of a data set.
 
     Attributes:
-      sources: the identity of each split's file (`SourceFile.to_metadata`), by split.
+      sources: the identity of each split's files, by split.
       categories_digest: SHA-256 of category_names.csv.
       limit: maximum number of products per split, or None.
     """
 
-    sources: dict[str, dict[str, Any]]
+    sources: dict[str, _Sources]
     categories_digest: str
     limit: int | None
 
     @classmethod
     def of(
-        cls, files: Mapping[str, SourceFile], categories_digest: str, limit: int | None
+        cls, files: Mapping[str, SourceFiles], categories_digest: str, limit: int | None
     ) -> Origin:
-        """Args: files: the file of each split, by split."""
-        sources = {split: file.to_metadata() for split, file in files.items()}
+        """Args: files: the files of each split, by split."""
+        sources = {split: identity.to_metadata() for split, identity in files.items()}
         return cls(sources, categories_digest, limit)
 
     @classmethod
@@ -72,7 +76,11 @@ class Origin:
             origin = metadata["origin"]
         except KeyError:
             return None
-        return cls(origin["sources"], origin["categories_digest"], origin["max_examples_per_split"])
+        sources = {  # up to version 0.2, a split had one file
+            split: [found] if isinstance(found, dict) else found
+            for split, found in origin["sources"].items()
+        }
+        return cls(sources, origin["categories_digest"], origin["max_examples_per_split"])
 
     def to_metadata(self, splits: Mapping[str, SplitFacts]) -> dict[str, Any]:
         """The complete metadata, given the built splits."""
@@ -101,12 +109,17 @@ class Origin:
                 "it, choose another folder for the new one with --data_dir."
             )
         for split, mine in self.sources.items():
-            touched = mine["modified"] != other.sources[split]["modified"]
-            if touched and mine["bytes"] > WHOLE_BYTES:
+            touched = [
+                before["file"]
+                for before, now in zip(mine, other.sources[split])
+                if before["modified"] != now["modified"]
+                and before["bytes"] > sample_bytes(len(mine))
+            ]
+            if touched:
                 logging.warning(
-                    "%s was modified since the data set was built from it; its size and samples of "
+                    "Modified since the data set was built from it: %s. Its size and samples of "
                     "its contents are the same. If its products changed, add --overwrite.",
-                    mine["file"],
+                    told(touched),
                 )
 
     def _differences(self, other: Origin) -> list[str]:
@@ -114,9 +127,7 @@ class Origin:
         for split in sorted({*self.sources, *other.sources}):
             before, now = self.sources.get(split), other.sources.get(split)
             if _recognised(before) != _recognised(now):
-                same_name = before and now and _told(before) == _told(now)
-                told = "the same size, other contents" if same_name else _told(now)
-                lines.append(f"split {split}: from {_told(before)}; now {told}")
+                lines.append(f"split {split}: from {_named(before)}; now {_changed(before, now)}")
         if self.categories_digest != other.categories_digest:
             lines.append(f"{CATEGORIES}: other contents")
         if self.limit != other.limit:
@@ -129,13 +140,27 @@ def _digest(categories_digest: str, records_digest: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _recognised(source: dict[str, Any] | None) -> tuple[int, str] | None:
-    """The size and contents of a file, which stay the same when it is copied or renamed."""
-    return None if source is None else (source["bytes"], source["sample"])
+def _recognised(sources: _Sources | None) -> list[tuple[int, str]] | None:
+    """Size and contents of each file, which stay the same when it is copied or renamed."""
+    return None if sources is None else [(file["bytes"], file["sample"]) for file in sources]
 
 
-def _told(source: dict[str, Any] | None) -> str:
-    return "no file" if source is None else f"{source['file']} ({source['bytes']:,} bytes)"
+def _named(sources: _Sources | None) -> str:
+    if sources is None:
+        return "no file"
+    size = sum(file["bytes"] for file in sources)
+    return f"{told([file['file'] for file in sources])} ({size:,} bytes)"
+
+
+def _changed(before: _Sources | None, now: _Sources | None) -> str:
+    """What is there now; names the first of equally many files that is not as it was."""
+    if before is None or now is None or len(before) != len(now):
+        return _named(now)
+    pairs = zip(before, now)
+    was, found = next(pair for pair in pairs if _recognised([pair[0]]) != _recognised([pair[1]]))
+    if (was["file"], was["bytes"]) != (found["file"], found["bytes"]):
+        return _named([found])
+    return f"{'' if len(now) == 1 else found['file'] + ' has '}the same size, other contents"
 
 
 def _limited(limit: int | None) -> str:

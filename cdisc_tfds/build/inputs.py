@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+import os
 from collections.abc import Mapping
 
 from cdisc_tfds.bson_file import check_ends, require_bson
@@ -11,6 +13,7 @@ from cdisc_tfds.build.dataset_build import space_for
 from cdisc_tfds.build.folder import BuildFolder
 from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles, sample_bytes
 from cdisc_tfds.build.unpacked_file import (
     estimated_bytes,
     is_packed,
@@ -18,13 +21,15 @@ from cdisc_tfds.build.unpacked_file import (
     unpacked,
 )
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.joined_files import JoinedFiles
 from cdisc_tfds.manual_files import CATEGORIES, Source
 from cdisc_tfds.products import check_first
+from cdisc_tfds.split_files import told
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """The categories, and the file of each split.
+    """The categories, and the files of each split.
 
     Attributes:
       categories: category_names.csv, and the build's copy.
@@ -33,8 +38,8 @@ class Inputs:
     """
 
     categories: CategoriesFile
-    files: Mapping[Source, SourceFile]
-    given: Mapping[str, SourceFile]
+    files: Mapping[Source, SourceFiles]
+    given: Mapping[str, SourceFiles]
 
     @classmethod
     def read(
@@ -51,52 +56,83 @@ class Inputs:
           ValueError, OSError: a file is unusable; see `check_source`.
         """
         categories = CategoriesFile.read(csv_path, folder.path / CATEGORIES)
-        given = {source: SourceFile.of(source.path) for source in sources}
-        for source, file in given.items():
-            with file.unchanged():
+        given = {source: SourceFiles.of(source.paths) for source in sources}
+        for source, identity in given.items():
+            with identity.unchanged():
                 check_source(source, categories.categories, options)
         files = dict(_unpacked(given, folder, options.num_processes))
-        for source, file in files.items():
+        for source, identity in files.items():
             if source not in given:
-                with file.unchanged():
+                with identity.unchanged():
                     check_source(source, categories.categories, options)
-        return cls(categories, files, {source.split: file for source, file in given.items()})
+            _tell_empty(identity)
+        return cls(categories, files, {source.split: found for source, found in given.items()})
 
 
 def _unpacked(
-    given: Mapping[Source, SourceFile], folder: BuildFolder, num_processes: int
-) -> list[tuple[Source, SourceFile]]:
-    packed = sum(estimated_bytes(source.path) for source in given if is_packed(source))
-    plain = sum(file.num_bytes for source, file in given.items() if not is_packed(source))
+    given: Mapping[Source, SourceFiles], folder: BuildFolder, num_processes: int
+) -> list[tuple[Source, SourceFiles]]:
+    everything = [file for identity in given.values() for file in identity.files]
+    packed = sum(estimated_bytes(file.path) for file in everything if is_packed(file.path))
+    plain = sum(file.num_bytes for file in everything if not is_packed(file.path))
     if not packed:
         return list(given.items())
     needed = packed + space_for(packed + plain, num_processes)
     folder.require_space(needed)
     found = []
     with folder.clear_disk_errors(needed):
-        for source, file in given.items():
-            if is_packed(source):
-                source = unpacked(source, file, folder.path)
-                file = SourceFile.of(source.path)
-            found.append((source, file))
+        for source, identity in given.items():
+            identity = _plain(identity, folder)
+            paths = tuple(file.path for file in identity.files)
+            found.append((source._replace(paths=paths), identity))
     return found
 
 
+def _plain(identity: SourceFiles, folder: BuildFolder) -> SourceFiles:
+    """The files of a split, with the unpacked one in place of each packed one."""
+    share = sample_bytes(len(identity.files))
+    return SourceFiles(
+        tuple(
+            SourceFile.of(unpacked(file, folder.path), share) if is_packed(file.path) else file
+            for file in identity.files
+        )
+    )
+
+
+def _tell_empty(identity: SourceFiles) -> None:
+    """Warns of empty files: engines write them on purpose, and failed copies leave them."""
+    if empty := [file.path for file in identity.files if not file.num_bytes]:
+        logging.warning(
+            "%s of the %d files of a split: empty, so without products. If they should have some, "
+            "copy them again: %s.",
+            len(empty),
+            len(identity.files),
+            told(empty),
+        )
+
+
 def check_source(source: Source, categories: Categories, options: BuildOptions) -> None:
-    """Runs the quick checks on a file.
+    """Runs the quick checks on the files of a split. Some of several may be empty, but not all.
 
     Raises:
-      WrongKindError, PackedFileError: the file is of another kind.
+      WrongKindError, PackedFileError: a file is of another kind.
       BsonError: its first or last documents are damaged, unless the options keep going.
-      UnusableProductsError: none of its first products can be used, unless they keep going.
+      UnusableProductsError: none of the first products can be used, unless they keep going.
     """
-    if is_packed(source):
-        require_packed_bson(source.path)
+    for path in filter(is_packed, source.paths):
+        require_packed_bson(path)
+    plain = [path for path in source.paths if not is_packed(path)]
+    if not plain:
         return
-    require_bson(source.path)
+    sizes = {path: os.path.getsize(path) for path in plain}
+    holding = [path for path in plain if sizes[path]] or plain[:1]
+    for path in holding:
+        require_bson(path)
+        if not options.keep_going:
+            check_ends(path)
     if not options.keep_going:
-        check_ends(source.path)
-        check_first(source.path, categories, source.labelled)
+        joined = JoinedFiles.of((path, sizes[path]) for path in holding)
+        check_first(joined, categories, source.labelled)
 
 
 def require_usable(csv_path: str, sources: list[Source], options: BuildOptions) -> None:

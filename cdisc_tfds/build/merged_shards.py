@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from cdisc_tfds.whole_files import removed_on_error
 # A piece goes through memory as one: few enough bytes to stay in a processor's cache between being
 # read and being written.
 PIECE_BYTES = 8 << 20
+# From so many parts on, pieces grow with their number: a piece opens each part's file, which on a
+# shared file system costs more than its bytes.
+_MANY_PARTS = 2048
+_PARTS_PER_PIECE = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +89,14 @@ class Merge:
     def shard(self, path: str, begin: int, end: int) -> MergeTask:
         """The task to write records `begin` to `end` of the split to `path`."""
         pieces, written = [], np.cumsum(self.size[begin:end])
+        piece_bytes = PIECE_BYTES
+        if len(self.records) >= _MANY_PARTS:
+            piece_bytes *= len(self.records) // _PARTS_PER_PIECE
         whole = self._piece(begin, end)
         while begin < end:
             # At least one record, then as many as fit.
             done = written[-(end - begin)] - self.size[begin]
-            last = end - len(written) + int(np.searchsorted(written, done + PIECE_BYTES, "right"))
+            last = end - len(written) + int(np.searchsorted(written, done + piece_bytes, "right"))
             last = min(max(last, begin + 1), end)
             pieces.append(self._piece(begin, last))
             begin = last
@@ -106,27 +113,33 @@ class Merge:
 
         The shards from `begin` on must be finished.
         """
-        for number in np.unique(self.part[begin:end]).tolist():
-            first = begin + int(np.argmax(self.part[begin:end] == number))
-            if _size(self.records[number]) > self.offset[first]:
-                os.truncate(self.records[number], int(self.offset[first]))
+        numbers, firsts = np.unique(self.part[begin:end], return_index=True)
+        offsets = self.offset[begin + firsts]
+        for number, offset in zip(numbers.tolist(), offsets.tolist()):
+            if _size(self.records[number]) > offset:
+                os.truncate(self.records[number], offset)
 
-    def short_parts(self, wanted: np.ndarray) -> list[int]:
-        """The parts whose files lack bytes of the `wanted` records (bool [n])."""
+    def short_parts(self, wanted: Sequence[tuple[int, int]]) -> list[int]:
+        """The parts whose files lack bytes of records in the ranges (begin, end) `wanted`."""
         needed = np.zeros(len(self.records), np.int64)
-        np.maximum.at(needed, self.part[wanted], (self.offset + self.size)[wanted])
+        for begin, end in wanted:
+            ends = self.offset[begin:end] + self.size[begin:end]
+            np.maximum.at(needed, self.part[begin:end], ends)
         return [number for number, path in enumerate(self.records) if _size(path) < needed[number]]
 
     def _piece(self, begin: int, end: int) -> Piece:
         part, offset, size = (column[begin:end] for column in (self.part, self.offset, self.size))
+        # Rows by part, each in the split's order, whatever the number of parts.
+        by_part = np.argsort(part, kind="stable")
+        numbers, counts = np.unique(part, return_counts=True)
+        lasts = by_part[np.cumsum(counts) - 1]
+        firsts = by_part[np.cumsum(counts) - counts]
+        lengths = offset[lasts] + size[lasts] - offset[firsts]
+        before = np.cumsum(lengths) - lengths
         begins = np.empty(end - begin, np.int64)
-        stretches, filled = [], 0
-        for number in np.unique(part).tolist():
-            rows = np.flatnonzero(part == number)
-            first, behind = int(offset[rows[0]]), int(offset[rows[-1]] + size[rows[-1]])
-            stretches.append((self.records[number], first, behind - first))
-            begins[rows] = offset[rows] - first + filled
-            filled += behind - first
+        begins[by_part] = offset[by_part] + np.repeat(before - offset[firsts], counts)
+        paths = [self.records[number] for number in numbers.tolist()]
+        stretches = list(zip(paths, offset[firsts].tolist(), lengths.tolist()))
         return Piece(stretches, begins, size)
 
 

@@ -1,4 +1,4 @@
-"""How a split's file is divided into parts."""
+"""How a split's files are divided into parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import os
 
 from cdisc_tfds.build.sorted_parts import PartTask
-from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.manual_files import Source
 
 
@@ -15,17 +15,17 @@ class PartPlan:
     """The parts of a split. It is small, so that it can travel to other machines.
 
     Attributes:
-      source: the split, its file, and whether it is labelled.
-      file: the identity of that file.
+      source: the split, its files, and whether it is labelled.
+      files: the identity of those files.
       categories_csv: path of the build's own copy of category_names.csv.
       folder: the split's own folder.
       keep_going: skip damaged stretches instead of stopping.
-      part_bytes: bytes of the file in each part; the last one may have fewer.
-      reread: parts have a table only, because the shards are written from the file itself.
+      part_bytes: bytes of the files in each part; the last one may have fewer.
+      reread: parts have a table only, because the shards are written from the files themselves.
     """
 
     source: Source
-    file: SourceFile
+    files: SourceFiles
     categories_csv: str
     folder: str
     keep_going: bool
@@ -33,16 +33,17 @@ class PartPlan:
     reread: bool
 
     def __len__(self) -> int:
-        return -(-self.file.num_bytes // self.part_bytes)
+        return -(-self.files.num_bytes // self.part_bytes)
 
     def task(self, number: int) -> PartTask:
-        """The task to make a part, counted from 0 in the order of the file."""
+        """The task to make a part, counted from 0 in the order of the files."""
         begin = number * self.part_bytes
+        end = min(begin + self.part_bytes, self.files.num_bytes)
         path = os.path.join(self.folder, f"part-{number:05d}")
         return PartTask(
-            path=self.file.path,
+            files=self.files.joined.within(begin, end),
             begin=begin,
-            end=min(begin + self.part_bytes, self.file.num_bytes),
+            end=end,
             split=self.source.split,
             labelled=self.source.labelled,
             keep_going=self.keep_going,
@@ -52,5 +53,5 @@ class PartPlan:
         )
 
     def tasks(self) -> list[PartTask]:
-        """All tasks, in the order of the file."""
+        """All tasks, in the order of the files."""
         return [self.task(number) for number in range(len(self))]

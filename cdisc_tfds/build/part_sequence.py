@@ -1,4 +1,4 @@
-"""Makes all parts of a file; the end of each part proves the start of the next."""
+"""Makes all parts of a split's files; the end of each part proves the start of the next."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Callable
 
-from cdisc_tfds.build.part_table import Part, read_columns
+from cdisc_tfds.build.part_table import Part, read_column
 from cdisc_tfds.build.processes import Pool
 from cdisc_tfds.build.sorted_parts import PartTask, finished_part, make_part
 
@@ -52,7 +52,7 @@ def make_first_parts(tasks: list[PartTask], limit: int, on_progress: OnProgress)
         while True:
             part = make_part(dataclasses.replace(task, start=sequence.landing, limit=wanted))
             sequence.require_whole(part)
-            ids = found | set(read_columns([task.table], "product_id").tolist())
+            ids = found | set(read_column(task.table, "product_id").tolist())
             if len(ids) >= limit or part.products < wanted:
                 break
             wanted += limit - len(ids)

@@ -79,13 +79,70 @@ def read_part(path: str) -> Part | None:
         return None
 
 
-def read_columns(tables: list[str], name: str) -> np.ndarray:
-    """One column of several parts' tables, end to end."""
-    columns = []
-    for path in tables:
-        with open(path, "rb") as file, np.load(file) as table:
-            columns.append(table[name])
-    return np.concatenate(columns)
+def read_column(table: str, name: str) -> np.ndarray:
+    """One column of a part's table."""
+    with open(table, "rb") as file, np.load(file) as columns:
+        column: np.ndarray = columns[name]
+    return column
+
+
+@dataclasses.dataclass(frozen=True)
+class PartTables:
+    """The tables of a split's parts, end to end.
+
+    Attributes:
+      paths: the tables.
+      lengths: number of rows of each.
+    """
+
+    paths: list[str]
+    lengths: list[int]
+
+    @property
+    def num_rows(self) -> int:
+        return sum(self.lengths)
+
+    @property
+    def first_rows(self) -> np.ndarray:
+        """Number of rows before each table, and of all: int64 [tables + 1]."""
+        return np.cumsum([0, *self.lengths])
+
+    def column(self, name: str, within: list[tuple[int, int]] | None = None) -> np.ndarray:
+        """One column, or the rows `within` (begin and end in each table) of it.
+
+        It takes no more memory than that: a split may have a billion rows.
+        """
+        ranges = within or [(0, length) for length in self.lengths]
+        column = np.empty(sum(end - begin for begin, end in ranges), COLUMNS[name])
+        filled = 0
+        for path, (begin, end) in zip(self.paths, ranges):
+            column[filled : filled + end - begin] = read_column(path, name)[begin:end]
+            filled += end - begin
+        return column
+
+    def key_ranges(self, number: int) -> list[list[tuple[int, int]]]:
+        """Cuts the rows into so many ranges of `key_high`, all of about the same size.
+
+        Keys are spread evenly, because they are MD5. Rows with equal keys are in the same range.
+
+        Returns:
+          For each range, in the order of the keys: the begin and end of its rows in each table.
+        """
+        cuts = np.array([(place << 64) // number for place in range(1, number)], np.uint64)
+        ends = []
+        for path, length in zip(self.paths, self.lengths):
+            keys = read_column(path, "key_high") if number > 1 else np.zeros(0, np.uint64)
+            ends.append([0, *np.searchsorted(keys, cuts).tolist(), length])  # they are ascending
+        return [[(end[place], end[place + 1]) for end in ends] for place in range(number)]
+
+    def row_numbers(self, within: list[tuple[int, int]]) -> np.ndarray:
+        """The numbers of the rows `within`, counted over all tables end to end: int64."""
+        numbers = np.empty(sum(end - begin for begin, end in within), np.int64)
+        filled = 0
+        for first, (begin, end) in zip(self.first_rows.tolist(), within):
+            numbers[filled : filled + end - begin] = np.arange(first + begin, first + end)
+            filled += end - begin
+        return numbers
 
 
 def read_rejections(table: str) -> list[Rejection]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cdisc_tfds.build.part_table import Part, read_columns, read_rejections
-from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.part_table import Part, read_column, read_rejections
+from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.build.split_order import SplitOrder
 from cdisc_tfds.manual_files import Source
 from cdisc_tfds.products import KINDS, Rejection, duplicate
@@ -42,7 +42,7 @@ def require_most(source: Source, num_products: int, rejected: dict[str, int], li
     if source.labelled:
         check = "Check that category_names.csv is complete and belongs to this file. "
     raise TooManyRejectedError(
-        f"At least half of the products of {source.path} must be usable. Received: "
+        f"At least half of the products of {source} must be usable. Received: "
         f"{rejected['product']:,} of {seen:,} that are not; {listed} gives the reason for each. "
         f"{check}To build with what is left, set CDISCOUNT_KEEP_GOING=1 (in Python: "
         "tfds.builder('cdiscount', keep_going=True))."
@@ -52,8 +52,7 @@ def require_most(source: Source, num_products: int, rejected: dict[str, int], li
 def write_rejections(
     folder: pathlib.Path,
     source: Source,
-    file: SourceFile,
-    tables: list[str],
+    files: SourceFiles,
     parts: list[Part],
     order: SplitOrder,
 ) -> dict[str, int]:
@@ -61,27 +60,24 @@ def write_rejections(
 
     Args:
       folder: the split's folder.
-      source, file: the split and its file.
-      tables, parts, order: the parts of the file, and the order of its products.
+      source, files: the split and its files.
+      parts, order: the parts of the files, and the order of the products.
     """
     counts: collections.Counter[str] = collections.Counter()
     with whole_file(folder / FILE, "w", encoding="utf-8") as lines:
-        for rejection in _in_order(file, tables, parts, order):
+        for rejection in _in_order(files.num_bytes, parts, order):
             counts[rejection.kind] += rejection.count
-            lines.write(rejection.to_json(source.split) + "\n")
+            lines.write(rejection.to_json(source.split, files.place) + "\n")
     return {kind: counts[kind] for kind in KINDS}
 
 
-def _in_order(
-    file: SourceFile, tables: list[str], parts: list[Part], order: SplitOrder
-) -> Iterator[Rejection]:
-    """Yields all rejected items, with `document` counted from the start of the file."""
-    duplicates = np.sort(order.duplicates)
-    row = 0
-    for number, (table, part) in enumerate(zip(tables, parts)):
-        inside = duplicates[(row <= duplicates) & (duplicates < row + part.products)] - row
-        row += part.products
-        found = [*_of_part(table, parts, number, file.num_bytes), *_duplicates(table, inside)]
+def _in_order(num_bytes: int, parts: list[Part], order: SplitOrder) -> Iterator[Rejection]:
+    """Yields all rejected items, with `document` counted from the start of the split."""
+    first_rows = order.tables.first_rows
+    cuts = np.searchsorted(order.duplicates, first_rows)
+    for number, table in enumerate(order.tables.paths):
+        inside = order.duplicates[cuts[number] : cuts[number + 1]] - first_rows[number]
+        found = [*_of_part(table, parts, number, num_bytes), *_duplicates(table, inside)]
         first = int(order.first_document[number])
         for rejection in sorted(found, key=lambda one: one.document):
             counted = dataclasses.replace(rejection, document=rejection.document + first)
@@ -102,6 +98,6 @@ def _of_part(table: str, parts: list[Part], number: int, num_bytes: int) -> list
 def _duplicates(table: str, rows: np.ndarray) -> Iterator[Rejection]:
     if not len(rows):
         return
-    columns = (read_columns([table], name)[rows] for name in ("document", "offset", "product_id"))
+    columns = (read_column(table, name)[rows] for name in ("document", "offset", "product_id"))
     for document, offset, product_id in zip(*(column.tolist() for column in columns)):
         yield duplicate(document, offset, product_id)

@@ -1,6 +1,6 @@
-"""Second half of a build whose `.bson` file stays in memory: it reads the documents again by shard.
+"""Second half of a build whose `.bson` files stay in memory: it reads the documents again by shard.
 
-A shard's documents are scattered over the file. If the page cache holds the file, reading them
+A shard's documents are scattered over the files. If the page cache holds them, reading them
 costs nothing, and the build writes only the shards. If not, each product would need its own disk
 access; `merged_shards` avoids that.
 """
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from cdisc_tfds.bson_file import BsonError, read_documents_at
 from cdisc_tfds.build.direct_writes import write_pieces
 from cdisc_tfds.build.source_file import ChangedFileError
+from cdisc_tfds.joined_files import JoinedFiles
 from cdisc_tfds.records import RejectedProduct, encoder_of, product_of
+from cdisc_tfds.split_files import told
 from cdisc_tfds.tfrecord import frame
 from cdisc_tfds.whole_files import removed_on_error
 
@@ -27,7 +29,7 @@ class RereadTask:
 
     Attributes:
       path: path of the shard.
-      source: path of the `.bson` file.
+      source: the `.bson` files.
       labelled, categories_csv: as in `PartTask`.
       offsets: int64 [n], offset of each record's document, in the shard's order.
       sizes: int64 [n], bytes of each record, including framing.
@@ -35,7 +37,7 @@ class RereadTask:
     """
 
     path: str
-    source: str
+    source: JoinedFiles
     labelled: bool
     categories_csv: str
     offsets: np.ndarray
@@ -58,8 +60,8 @@ class RereadTask:
         # A record is slightly larger than its document, so one read of its size is enough.
         documents = read_documents_at(self.source, self.offsets.tolist(), sizes)
         changed = ChangedFileError(
-            f"{self.source} must not change while a data set is built from it. Received: other "
-            "documents than at first. Start the build again."
+            f"{told([file.path for file in self.source.files])} must not change while a data set "
+            "is built from it. Received: other documents than at first. Start the build again."
         )
         try:
             usable = self.num_pictures.tolist()
@@ -84,7 +86,7 @@ class Reread:
       num_pictures: uint8 [n], pictures of the record.
     """
 
-    source: str
+    source: JoinedFiles
     labelled: bool
     categories_csv: str
     offset: np.ndarray
@@ -115,6 +117,6 @@ class Reread:
     def release(self, begin: int, end: int) -> None:
         """Does nothing: rereading takes no disk space."""
 
-    def short_parts(self, wanted: np.ndarray) -> list[int]:
+    def short_parts(self, wanted: Sequence[tuple[int, int]]) -> list[int]:
         """Returns no parts, because parts have no files of records here."""
         return []

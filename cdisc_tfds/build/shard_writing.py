@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from cdisc_tfds.build.large_columns import chunks, new_column, taken
 from cdisc_tfds.build.merged_shards import Merge, MergeTask
 from cdisc_tfds.build.part_sequence import OnProgress
-from cdisc_tfds.build.part_table import Part, read_columns
 from cdisc_tfds.build.processes import Pool
 from cdisc_tfds.build.reread_shards import Reread, RereadTask
 from cdisc_tfds.build.sorted_parts import PartTask
@@ -45,7 +45,7 @@ class ShardPlan:
       records: the location of each record.
       shards: all shards, in the split's order.
       num_bytes: bytes of all records, without framing.
-      source_bytes: bytes of the file that the parts cover.
+      source_bytes: bytes of the files that the parts cover.
     """
 
     records: Merge | Reread
@@ -54,10 +54,8 @@ class ShardPlan:
     source_bytes: int
 
     @classmethod
-    def of(
-        cls, job: SplitJob, tasks: list[PartTask], parts: list[Part], order: SplitOrder
-    ) -> ShardPlan:
-        records = (_merge if tasks[0].records else _reread)(tasks, parts, order)
+    def of(cls, job: SplitJob, tasks: list[PartTask], order: SplitOrder) -> ShardPlan:
+        records = _merge(tasks, order) if tasks[0].records else _reread(job, tasks, order)
         num_bytes = int(records.size.sum()) - OVERHEAD_BYTES * len(order.rows)
         lengths = job.sharding(len(order.rows), num_bytes)
         ends = np.cumsum([0, *lengths]).tolist()
@@ -74,10 +72,8 @@ class ShardPlan:
 
     def short_parts(self) -> list[int]:
         """The parts that lack records for the unfinished shards."""
-        wanted = np.zeros(len(self.records.size), bool)
-        for shard in self.shards:
-            wanted[shard.begin : shard.end] = not shard.is_finished
-        return self.records.short_parts(wanted)
+        unfinished = [shard for shard in self.shards if not shard.is_finished]
+        return self.records.short_parts([(shard.begin, shard.end) for shard in unfinished])
 
     def write(self, pool: Pool, on_progress: OnProgress) -> None:
         """Writes the unfinished shards, and truncates the parts as shards use up their records.
@@ -123,26 +119,19 @@ def _write_shard(pool: Pool, task: MergeTask | RereadTask) -> None:
     rename_synced(written, task.path)
 
 
-def _merge(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Merge:
-    tables = [task.table for task in tasks]
-    size = read_columns(tables, "size")
-    products = [part.products for part in parts]
-    part = np.repeat(np.arange(len(parts), dtype=np.int32), products)
-    # First offsets as if the parts were one file, then offsets in each part's file.
-    offset = np.concatenate([[0], np.cumsum(size)])
-    part_offset = offset[np.cumsum([0, *products])[:-1]]
-    offset = offset[:-1] - np.repeat(part_offset, products)
-    return Merge(
-        [str(task.records) for task in tasks],
-        part[order.rows],
-        offset[order.rows],
-        size[order.rows],
-    )
+def _merge(tasks: list[PartTask], order: SplitOrder) -> Merge:
+    first_rows = order.tables.first_rows
+    part = new_column(len(order.rows), np.int32, order.folder)
+    for begin, end in chunks(len(part)):
+        part[begin:end] = np.searchsorted(first_rows, order.rows[begin:end], "right") - 1
+    column = order.tables.column("size")
+    size = taken(column, order.rows, order.folder)
+    for begin, end in zip(first_rows, first_rows[1:]):  # the sizes become offsets in the parts
+        column[begin:end] = np.cumsum(column[begin:end]) - column[begin:end]
+    offset = taken(column, order.rows, order.folder)
+    return Merge([str(task.records) for task in tasks], part, offset, size)
 
 
-def _reread(tasks: list[PartTask], parts: list[Part], order: SplitOrder) -> Reread:
-    tables = [task.table for task in tasks]
-    columns = (
-        read_columns(tables, name)[order.rows] for name in ("offset", "size", "num_pictures")
-    )
-    return Reread(tasks[0].path, tasks[0].labelled, tasks[0].categories_csv, *columns)
+def _reread(job: SplitJob, tasks: list[PartTask], order: SplitOrder) -> Reread:
+    columns = map(order.column, ("offset", "size", "num_pictures"))
+    return Reread(job.files.joined, tasks[0].labelled, tasks[0].categories_csv, *columns)

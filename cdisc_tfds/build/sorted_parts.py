@@ -1,8 +1,8 @@
-"""First half of the build: turns byte ranges of a `.bson` file into sorted tables, maybe records.
+"""First half of the build: turns byte ranges of `.bson` files into sorted tables, maybe records.
 
 The shuffle is a sort: a record's key is the MD5 of the split's name and the product's id (TFDS's
 own rule), and the split's order is the order of the keys. The build reads each part of the BSON
-file from front to back, encodes it, and sorts it. The second half needs a table of the part's
+files from front to back, encodes it, and sorts it. The second half needs a table of the part's
 contents and, for `merged_shards` (not `reread_shards`), its records in one sorted file.
 
 Parts are independent: they are the same in whichever process and order they are made. A part starts
@@ -20,6 +20,7 @@ import xxhash
 from cdisc_tfds.bson_file import BsonError, find_document
 from cdisc_tfds.build.direct_writes import write_pieces
 from cdisc_tfds.build.part_table import COLUMNS, Part, read_part, write_table
+from cdisc_tfds.joined_files import JoinedFiles
 from cdisc_tfds.products import Rejection, read_products
 from cdisc_tfds.records import encoder_of
 from cdisc_tfds.tfrecord import OVERHEAD_BYTES, frame
@@ -31,7 +32,7 @@ class PartTask:
     """The inputs and outputs of one part.
 
     Attributes:
-      path: the `.bson` file.
+      files: the `.bson` files that the part reads.
       begin, end: the part contains the documents that start in [begin, end).
       split: name of the split; it salts the keys.
       labelled, keep_going: as for `read_products`.
@@ -42,7 +43,7 @@ class PartTask:
       limit: maximum number of products, or None.
     """
 
-    path: str
+    files: JoinedFiles
     begin: int
     end: int
     split: str
@@ -85,7 +86,7 @@ def make_part(task: PartTask) -> Part:
     """Reads, encodes, sorts and writes one part. Raises OSError if it cannot write its files."""
     start = task.start
     if start is None:
-        start = find_document(task.path, task.begin, task.end)
+        start = find_document(task.files, task.begin, task.end)
     rows = _Rows()
     if start is not None:
         rows.landing = start
@@ -107,7 +108,7 @@ def _read(task: PartTask, start: int, rows: _Rows) -> None:
     encoder = encoder_of(task.categories_csv)
     salt = hashlib.md5(task.split.encode())
     products = read_products(
-        task.path,
+        task.files,
         encoder.categories,
         task.labelled,
         rows.rejections.append,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import xxhash
 
 from cdisc_tfds.storage import path_of
 
-# We hash all of a file up to this size, and evenly spaced blocks of a larger one.
+# We hash all of a file up to this size, and evenly spaced blocks of a larger one. The files of a
+# split share these bytes.
 WHOLE_BYTES = 64 << 20
-_BLOCK_BYTES = 64 << 10
+BLOCK_BYTES = 64 << 10
 
 
 class ChangedFileError(OSError):
@@ -30,7 +31,8 @@ class SourceFile:
       num_bytes: its size.
       modified: time of its last change, in nanoseconds.
       inode: its number in the file system.
-      sample: XXH3 of its size and contents; above 64 MiB, of 1024 blocks (64 MiB in total).
+      sample: XXH3 of its size and contents; if it is larger than `sample_bytes`, of blocks of
+        64 KiB with so many bytes in all.
     """
 
     path: str
@@ -40,15 +42,15 @@ class SourceFile:
     sample: str
 
     @classmethod
-    def of(cls, path: str | os.PathLike[str]) -> SourceFile:
-        """The file as it is now."""
+    def of(cls, path: str | os.PathLike[str], sample_bytes: int = WHOLE_BYTES) -> SourceFile:
+        """The file as it is now; `sample_bytes` are two blocks or more."""
         before = path_of(path).stat()
         file = cls(
             os.fspath(path),
             before.st_size,
             before.st_mtime_ns,
             before.st_ino,
-            _sample(path, before.st_size),
+            _sample(path, before.st_size, sample_bytes),
         )
         file.require_unchanged()
         return file
@@ -84,30 +86,37 @@ class SourceFile:
 
     @contextlib.contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Raises ChangedFileError if the file changes within the block.
-
-        A change can look like damage, so this error replaces one about damage.
-        """
-        try:
+        """Raises ChangedFileError if the file changes within the block."""
+        with changes_told(self.require_unchanged):
             yield
-        except (OSError, ValueError, RuntimeError) as error:
-            try:
-                self.require_unchanged()
-            except ChangedFileError as changed:
-                raise changed from error
-            raise
-        self.require_unchanged()
 
 
-def _sample(path: str | os.PathLike[str], size: int) -> str:
+@contextlib.contextmanager
+def changes_told(require_unchanged: Callable[[], None]) -> Iterator[None]:
+    """Calls `require_unchanged` after the block.
+
+    A change can look like damage, so ChangedFileError replaces an error about damage.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        try:
+            require_unchanged()
+        except ChangedFileError as changed:
+            raise changed from error
+        raise
+    require_unchanged()
+
+
+def _sample(path: str | os.PathLike[str], size: int, sample_bytes: int) -> str:
     digest = xxhash.xxh3_128(size.to_bytes(8, "little"))
     with path_of(path).open("rb") as file:
-        if size <= WHOLE_BYTES:
+        if size <= sample_bytes:
             while block := file.read(1 << 20):
                 digest.update(block)
             return digest.hexdigest()
-        number = WHOLE_BYTES // _BLOCK_BYTES
+        number = sample_bytes // BLOCK_BYTES
         for block_number in range(number):
-            file.seek((size - _BLOCK_BYTES) * block_number // (number - 1))
-            digest.update(file.read(_BLOCK_BYTES))
+            file.seek((size - BLOCK_BYTES) * block_number // (number - 1))
+            digest.update(file.read(BLOCK_BYTES))
     return digest.hexdigest()

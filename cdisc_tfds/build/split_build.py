@@ -1,10 +1,10 @@
-"""Turns one split's `.bson` file into shards, an index and a list of rejected items.
+"""Turns one split's `.bson` files into shards, an index and a list of rejected items.
 
 The build takes two passes over independent pieces, with any number of processes: `sorted_parts`
-reads the file once, front to back, and determines the order; then `shard_writing` writes the
-shards. It reads from the file itself (`reread_shards`) if the page cache holds it, else from sorted
-copies of its parts (`merged_shards`), so that all access to the disk is sequential. The result
-depends only on the file.
+reads the files once, front to back, and determines the order; then `shard_writing` writes the
+shards. It reads from the files themselves (`reread_shards`) if the page cache holds them, else from
+sorted copies of their parts (`merged_shards`), so that all access to the disk is sequential. The
+result depends only on the products and their order, not on how they are cut into files.
 
 Everything stays in the split's own folder until the data set is complete. An interrupted build
 leaves finished parts and shards, and the next build of the same data set resumes from them. It
@@ -19,7 +19,7 @@ import pathlib
 
 from cdisc_tfds.build.identity import SplitFacts
 from cdisc_tfds.build.part_sequence import OnProgress, make_first_parts, make_parts
-from cdisc_tfds.build.part_table import Part
+from cdisc_tfds.build.part_table import Part, PartTables
 from cdisc_tfds.build.processes import Pool
 from cdisc_tfds.build.rejections import FILE as REJECTIONS
 from cdisc_tfds.build.rejections import require_most, write_rejections
@@ -40,19 +40,19 @@ def build_split(job: SplitJob, pool: Pool, on_progress: OnProgress) -> BuiltSpli
       job: the split to build.
       pool: the processes to use.
       on_progress: called with (bytes, products) done since the last call; reading and writing
-        count equally, in total twice the file's bytes.
+        count equally, in total twice the files' bytes.
 
     Raises:
-      BsonError: the file is damaged, unless `keep_going`.
+      BsonError: a file is damaged, unless `keep_going`.
       OSError: for example, the disk is full. Repeat the build to resume it.
-      ChangedFileError: the file changes during the build.
+      ChangedFileError: a file changes during the build.
       TooManyRejectedError: most of its products are unusable, unless `keep_going`.
       BuildError: all of its products are unusable.
     """
-    with job.file.unchanged():
+    with job.files.unchanged():
         plan = job.prepare(pool.num_processes)
         if (built := BuiltSplit.load(job)) is not None:
-            on_progress(2 * job.file.num_bytes, built.facts.num_products)
+            on_progress(2 * job.files.num_bytes, built.facts.num_products)
             return built
         ordered = OrderedSplit.read(job, plan.tasks(), pool, on_progress)
         ordered.shards.write(pool, on_progress)
@@ -91,20 +91,19 @@ class OrderedSplit:
         """
         parts = _make_parts(job, tasks, pool, on_progress)
         tasks = tasks[: len(parts)]
-        tables = [task.table for task in tasks]
-        order = SplitOrder.of(tables, parts, job.limit)
-        rejected = _rejections(job, tables, parts, order)
-        shards = ShardPlan.of(job, tasks, parts, order)
+        tables = PartTables([task.table for task in tasks], [part.products for part in parts])
+        order = SplitOrder.of(tables, parts, job.limit, job.folder)
+        rejected = _rejections(job, parts, order)
+        shards = ShardPlan.of(job, tasks, order)
         if short := shards.short_parts():
             for number in short:
-                os.unlink(tables[number])
+                os.unlink(tables.paths[number])
             _make_parts(job, tasks, pool, lambda num_bytes, products: None)
         return cls(job, tasks, order, rejected, shards)
 
     def built(self) -> BuiltSplit:
         """The split, once its shards are finished. Writes its index."""
-        tables = [task.table for task in self.tasks]
-        index = self.order.index(tables)
+        index = self.order.index()
         index.save(self.job.index_path)
         shards = self.shards.shards
         return BuiltSplit(
@@ -118,7 +117,7 @@ class OrderedSplit:
                 self.rejected,
                 [shard.num_bytes for shard in shards],
                 index.digest,
-                records_digest(index, self.order.contents(tables)),
+                records_digest(index, self.order.contents()),
             ),
         )
 
@@ -139,19 +138,17 @@ def _make_parts(
             parts = make_parts(tasks, pool, on_progress)
         else:
             parts = make_first_parts(tasks, job.limit, on_progress)
-    job.file.require_unchanged()
+    job.files.require_unchanged()
     return parts
 
 
-def _rejections(
-    job: SplitJob, tables: list[str], parts: list[Part], order: SplitOrder
-) -> dict[str, int]:
+def _rejections(job: SplitJob, parts: list[Part], order: SplitOrder) -> dict[str, int]:
     """Lists and counts the rejected items; raises if there are too many."""
-    rejected = write_rejections(job.folder, job.source, job.file, tables, parts, order)
+    rejected = write_rejections(job.folder, job.source, job.files, parts, order)
     listed = os.fspath(job.folder / REJECTIONS)
     if not len(order.rows):
         raise BuildError(
-            f"A split must have products. Received: {job.source.path}, none of whose "
+            f"A split must have products. Received: {job.source}, none of whose "
             f"{order.first_document[-1]} documents can be used; {listed} says why of each."
         )
     if not job.keep_going:

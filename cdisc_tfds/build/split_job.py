@@ -14,7 +14,7 @@ from typing import Any
 from cdisc_tfds.build.identity import SplitFacts
 from cdisc_tfds.build.part_plan import PartPlan
 from cdisc_tfds.build.rejections import FILE as REJECTIONS
-from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.manual_files import Source
 from cdisc_tfds.product_index import ProductIndex, ProductIndexError
 from cdisc_tfds.whole_files import write_json
@@ -24,11 +24,14 @@ from cdisc_tfds.whole_files import write_json
 PARTS_MEMORY_BYTES = 512 << 20
 MAX_PART_BYTES = 128 << 20
 SMALL_PART_BYTES = 64 << 20
+# But no split has more parts than this: a shard reads a stretch of each. They then get larger, for
+# example 1 GB of an input of 8 TB.
+MOST_PARTS = 8192
 # A part smaller than this is not worth another process.
 MIN_PART_BYTES = 32 << 20
 
 # Increase this when the same input gives other parts or shards, so that builds ignore old ones.
-_FORMAT = 4
+_FORMAT = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +39,14 @@ class SplitJob:
     """The request.
 
     Attributes:
-      source: the split, its file, and whether it is labelled.
-      file: the identity of that file.
+      source: the split, its files, and whether it is labelled.
+      files: the identity of those files.
       categories_csv: path of the build's own copy of category_names.csv.
       categories_digest: SHA-256 of its contents.
       folder: the split's own folder, created if needed.
       keep_going: skip damaged stretches instead of stopping.
-      limit: maximum number of products (the first ones of the file), or None.
-      reread: write the shards from the file itself; the records are the same either way.
+      limit: maximum number of products (the first ones of the files), or None.
+      reread: write the shards from the files themselves; the records are the same either way.
       keep_reread: resume an interrupted build with its own `reread`, and ignore this one.
       sharding: (number of records, their bytes without framing) -> number of records of each shard.
       sharding_id: text that identifies the settings behind `sharding`.
@@ -51,7 +54,7 @@ class SplitJob:
     """
 
     source: Source
-    file: SourceFile
+    files: SourceFiles
     categories_csv: str
     categories_digest: str
     folder: pathlib.Path
@@ -76,11 +79,11 @@ class SplitJob:
         if found != wanted or (reread != self.reread and not self.keep_reread):
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(parents=True)
-            part_bytes, reread = _part_bytes(self.file.num_bytes, num_processes), self.reread
+            part_bytes, reread = _part_bytes(self.files.num_bytes, num_processes), self.reread
             write_json(description, wanted | {"part_bytes": part_bytes, "reread": reread})
         return PartPlan(
             source=self.source,
-            file=self.file,
+            files=self.files,
             categories_csv=self.categories_csv,
             folder=os.fspath(self.folder),
             keep_going=self.keep_going,
@@ -90,7 +93,7 @@ class SplitJob:
 
     def digest(self, num_processes: int) -> str:
         """16 hexadecimal digits that depend on the input, and on all parts and shards."""
-        part_bytes = _part_bytes(self.file.num_bytes, num_processes)
+        part_bytes = _part_bytes(self.files.num_bytes, num_processes)
         values = self._description() | {"part_bytes": part_bytes, "reread": self.reread}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -98,8 +101,9 @@ class SplitJob:
         """Everything that the folder's contents depend on."""
         return {
             "format": _FORMAT,
-            "source": list(self.source),
-            "file": dataclasses.asdict(self.file),
+            "split": self.source.split,
+            "labelled": self.source.labelled,
+            "files": [dataclasses.asdict(file) for file in self.files.files],
             "categories": self.categories_digest,
             "keep_going": self.keep_going,
             "limit": self.limit,
@@ -111,7 +115,7 @@ def _part_bytes(size: int, num_processes: int) -> int:
     memory = max(SMALL_PART_BYTES, PARTS_MEMORY_BYTES // num_processes)
     # At least two parts of each split per process, so that all processes stay busy until the end.
     wanted = max(MIN_PART_BYTES, -(-size // (2 * num_processes)))
-    return min(MAX_PART_BYTES, memory, wanted)
+    return max(min(MAX_PART_BYTES, memory, wanted), -(-size // MOST_PARTS))
 
 
 @dataclasses.dataclass(frozen=True)

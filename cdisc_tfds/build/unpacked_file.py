@@ -1,4 +1,4 @@
-"""Unpacks `train.bson.gz` and `test.bson.gz` into the build's folder.
+"""Unpacks `.bson.gz` files into the build's folder.
 
 The parallel build reads ranges of a file, which gzip does not allow: to read its end, one has to
 unpack all of it. So the build unpacks each file once, then goes on as usual. An interrupted build
@@ -21,7 +21,7 @@ from tensorflow_datasets.core.utils import tqdm_utils
 from cdisc_tfds.bson_file import MAX_PLAUSIBLE_BYTES, decode_document
 from cdisc_tfds.build.source_file import SourceFile
 from cdisc_tfds.file_kinds import HEAD_BYTES, kind_instead_of_bson
-from cdisc_tfds.manual_files import PACKED, Source
+from cdisc_tfds.split_files import PACKED
 from cdisc_tfds.whole_files import whole_file, write_json
 
 FOLDER = "unpacked"
@@ -33,8 +33,8 @@ class PackedFileError(ValueError):
     """A `.gz` file that is not whole, or no gzip file."""
 
 
-def is_packed(source: Source) -> bool:
-    return source.path.endswith(PACKED)
+def is_packed(path: str) -> bool:
+    return path.endswith(PACKED)
 
 
 def require_packed_bson(path: str | os.PathLike[str]) -> None:
@@ -44,6 +44,8 @@ def require_packed_bson(path: str | os.PathLike[str]) -> None:
       PackedFileError: it is no gzip file, or ends within the document.
       WrongKindError: it holds a file of another kind. Damage is left to the build.
     """
+    if not os.path.getsize(path):
+        raise _damaged(path, EOFError("it is empty"))
     try:
         with gzip.open(path) as file:
             head = file.read(HEAD_BYTES)
@@ -71,12 +73,11 @@ def estimated_bytes(path: str | os.PathLike[str]) -> int:
     return size + max(0, -(-(packed - size) // (1 << 32))) * (1 << 32)
 
 
-def unpacked(source: Source, file: SourceFile, folder: pathlib.Path) -> Source:
-    """The source, unpacked: by this build, or by an earlier one from the same file.
+def unpacked(file: SourceFile, folder: pathlib.Path) -> str:
+    """Path of the unpacked file: by this build, or by an earlier one from the same file.
 
     Args:
-      source: the split and its `.gz` file.
-      file: the identity of that file.
+      file: the identity of the `.gz` file.
       folder: the build's folder.
 
     Raises:
@@ -84,14 +85,14 @@ def unpacked(source: Source, file: SourceFile, folder: pathlib.Path) -> Source:
       ChangedFileError: the file changes meanwhile.
     """
     (folder / FOLDER).mkdir(exist_ok=True)
-    target = folder / FOLDER / os.path.basename(source.path).removesuffix(PACKED)
+    target = folder / FOLDER / os.path.basename(file.path).removesuffix(PACKED)
     about = target.with_name(target.name + ".json")
     origin = dataclasses.asdict(file)
     if not _is_finished(target, about, origin):
         with file.unchanged():
-            _unpack(source.path, target)
+            _unpack(file.path, target)
         write_json(about, {"file": origin, "bytes": target.stat().st_size})
-    return source._replace(path=os.fspath(target))
+    return os.fspath(target)
 
 
 def _is_finished(target: pathlib.Path, about: pathlib.Path, origin: dict[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from cdisc_tfds.build.options import BuildOptions
 from cdisc_tfds.build.published_dataset import published_dataset
 from cdisc_tfds.build.read_back import read_back
 from cdisc_tfds.build.refusals import told_briefly
-from cdisc_tfds.build.source_file import SourceFile
+from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.categories import Categories, class_label_names
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, duplicate, read_products
@@ -136,19 +136,19 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager
         return {
-            source.split: self._generate_examples(source, file, self._inputs.categories.categories)
-            for source, file in self._inputs.files.items()
+            source.split: self._generate_examples(source, files, self._inputs.categories.categories)
+            for source, files in self._inputs.files.items()
         }
 
     def _generate_examples(
-        self, source: manual_files.Source, file: SourceFile, categories: Categories
+        self, source: manual_files.Source, files: SourceFiles, categories: Categories
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yields (product id, example) in file order."""
         reject = self._rejections[source.split].append
         seen: set[int] = set()
-        with file.unchanged():
+        with files.unchanged():
             for document, offset, product in read_products(
-                source.path,
+                files.joined,
                 categories,
                 source.labelled,
                 reject,
@@ -235,7 +235,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         except manual_files.ManualFilesError:
             return  # nothing to compare: the user may have removed them after the build
         if recorded is not None:
-            files = {source.split: SourceFile.of(source.path) for source in sources}
+            files = {source.split: SourceFiles.of(source.paths) for source in sources}
             limit = download_config.max_examples_per_split
             recorded.require_same(Origin.of(files, digest_of(csv_path), limit), self.data_dir)
 
@@ -365,9 +365,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _facts_read_back(self) -> dict[str, SplitFacts]:
         """Writes the files that TFDS's writer lacks (indexes, rejections); returns the facts."""
         lines = [
-            rejection.to_json(split) + "\n"
-            for split, found in self._rejections.items()
-            for rejection in found
+            rejection.to_json(source.split, files.place) + "\n"
+            for source, files in self._inputs.files.items()
+            for rejection in self._rejections.get(source.split, [])
         ]
         if lines:
             (self.data_path / rejections.FILE).write_text("".join(lines), encoding="utf-8")

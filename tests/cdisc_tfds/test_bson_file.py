@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cdisc_tfds import bson_file
+from cdisc_tfds import bson_file, joined_files
 from cdisc_tfds.bson_file import (
     BsonError,
     check_ends,
@@ -54,7 +54,7 @@ def test_a_range_reads_the_documents_that_start_in_it(path):
 
 
 def test_documents_larger_than_the_buffer(tmp_path, monkeypatch):
-    monkeypatch.setattr(bson_file, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(joined_files, "_BLOCK_BYTES", 100)
     documents = [{"_id": number, "text": "x" * (number * 57)} for number in range(12)]
     path = write_bson(tmp_path / "a.bson", documents)
     assert [document for _, _, document in read_documents(path)] == documents

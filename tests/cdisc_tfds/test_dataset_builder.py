@@ -99,8 +99,9 @@ def test_what_lies_beside_the_shards(tmp_path, competition):
             index = ProductIndex.load(ProductIndex.path_in(builder.data_path, split))
             assert metadata["index_digest"][split] == index.digest
             source = competition / f"{split}.bson"
-            assert metadata["origin"]["sources"][split]["file"] == source.name
-            assert metadata["origin"]["sources"][split]["bytes"] == source.stat().st_size
+            (origin,) = metadata["origin"]["sources"][split]
+            assert origin["file"] == source.name
+            assert origin["bytes"] == source.stat().st_size
         csv = (competition / "category_names.csv").read_bytes()
         assert metadata["origin"]["categories_digest"] == hashlib.sha256(csv).hexdigest()
         assert metadata["origin"]["max_examples_per_split"] is None

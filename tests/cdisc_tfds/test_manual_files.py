@@ -13,7 +13,10 @@ def touch(folder, *names):
 def splits(folder, **kwargs):
     csv_path, sources = find_sources(folder, **kwargs)
     assert csv_path == f"{folder}/category_names.csv"
-    return [(split, path.removeprefix(f"{folder}/"), labelled) for split, path, labelled in sources]
+    return [
+        (split, *(path.removeprefix(f"{folder}/") for path in paths), labelled)
+        for split, paths, labelled in sources
+    ]
 
 
 def test_the_competition(tmp_path):

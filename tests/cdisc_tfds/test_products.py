@@ -63,13 +63,20 @@ def test_damage(path):
     assert landing == [(len(data) - 3, 4)]
 
 
+def place(offset):
+    """In the second file of a split."""
+    return "train-2.bson", offset - 3000
+
+
 def test_lines_are_json():
-    line = Rejection("picture", 12, 3456, 9, 2, "the picture is empty").to_json("train")
+    found = Rejection("picture", 12, 3456, 9, 2, "the picture is empty")
+    line = found.to_json("train", place)
     assert json.loads(line) == {
         "split": "train",
+        "file": "train-2.bson",
         "kind": "picture",
         "document": 12,
-        "offset": 3456,
+        "offset": 456,
         "product": 9,
         "picture": 2,
         "reason": "the picture is empty",
@@ -120,5 +127,5 @@ def test_damage_that_may_continue_behind_the_part(path):
 
 
 def test_a_line_that_stands_for_many_pictures_counts_them():
-    line = json.loads(Rejection("picture", 1, 2, 3, 100, "empty", 900).to_json("train"))
+    line = json.loads(Rejection("picture", 1, 2, 3, 100, "empty", 900).to_json("train", place))
     assert (line["picture"], line["count"]) == (100, 900)

@@ -18,6 +18,7 @@ import subprocess
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -100,6 +101,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     store: ObjectStore
     tls: ssl.SSLContext
 
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except (ConnectionError, ssl.SSLError):  # the client was killed
+            self.close_connection = True
+
+    def finish(self) -> None:
+        with contextlib.suppress(OSError):
+            super().finish()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -162,7 +173,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
             content = b""
-            while length := int(self.rfile.readline(), 16):
+            while length := int(self.rfile.readline() or _gone(), 16):
                 content += self.rfile.read(length)
                 self.rfile.readline()
             self.rfile.readline()
@@ -170,11 +181,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _written(self, name: str, content: bytes) -> None:
-        try:
-            self.store.write(name, content)
-        except ConnectionError:  # the client is gone
-            self.close_connection = True
-            return
+        self.store.write(name, content)
         self._answer(200, {"name": name})
 
     def _list(self, query: dict[str, str]) -> None:
@@ -213,3 +220,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.wfile.flush()
+
+
+def _gone() -> NoReturn:
+    raise ConnectionResetError

@@ -76,13 +76,15 @@ class CdiscountData(BuiltDataset):
             does not match the shards.
         """
         files = self._files(spec)
-        pieces: list[ProductIndex] = []
+        pieces: list[tuple[str, int, int]] = []  # of splits: begin and end
         taken: dict[str, list[tuple[int, int]]] = {}
         for part in files:
             name, shard_start = self._place_of_file[os.path.basename(part.path)]
             start = shard_start + part.skip
-            pieces.append(self.index(name)[start : start + part.take])
             taken.setdefault(name, []).append((start, start + part.take))
+            if pieces and (name, start) == (pieces[-1][0], pieces[-1][2]):
+                start = pieces.pop()[1]  # the shard before ends there
+            pieces.append((name, start, taken[name][-1][1]))
         for ranges in taken.values():
             ranges.sort()
             if any(a[1] > b[0] for a, b in zip(ranges, ranges[1:], strict=False)):
@@ -90,13 +92,11 @@ class CdiscountData(BuiltDataset):
                     "A split holds each product once. The parts that are added in "
                     f"{spec!r} overlap. Choose parts that do not."
                 )
-        index = ProductIndex(
-            *(
-                np.concatenate([getattr(piece, field) for piece in pieces])
-                for field in ("product_id", "num_pictures", "category")
-            )
+        return Split(
+            spec,
+            files,
+            ProductIndex.joined([self.index(name)[begin:end] for name, begin, end in pieces]),
         )
-        return Split(spec, files, index)
 
     def _files(self, spec: str) -> tuple[FilePart, ...]:
         try:
@@ -189,7 +189,7 @@ def open_dataset(data_dir: str | os.PathLike[str] | None = None) -> CdiscountDat
 
 def products_in_common(first: Split, second: Split) -> np.ndarray:
     """Ids of the products in both splits: int64, ascending."""
-    return np.intersect1d(first.index.product_id, second.index.product_id)
+    return np.intersect1d(first.index.product_id, second.index.product_id, assume_unique=True)
 
 
 def require_disjoint(train: Split, validation: Split) -> None:

@@ -210,16 +210,13 @@ def inference_dataset(
     first, end = (None if step is None else step * batch_size for step in steps)
     every = np.arange(split.num_products) if products is None else products
     some, skip = _of_pictures(split, every, first or 0, end)
-    batches = (
-        numbered_records(split, *((some[0], some[-1] + 1) if len(some) else (0, 0)))
-        .map(_flat_parser(split, products), num_parallel_calls=num_cores())
-        .unbatch()
-        .skip(skip)
-        .take(-1 if end is None else end - (first or 0))
-        .batch(batch_size)
-    )
+    records = numbered_records(split, *((some[0], some[-1] + 1) if len(some) else (0, 0)))
+    jpegs = records.map(_flat_parser(split, products), num_parallel_calls=num_cores()).unbatch()
+    if (first, end) != (0, None):
+        jpegs = jpegs.skip(skip).take(-1 if end is None else end - (first or 0))
+    batches = with_low_priority(jpegs.batch(batch_size))
     return (
-        decode_batches(with_low_priority(batches), image_size, batch_size, decoder)
+        decode_batches(batches, image_size, batch_size, decoder)
         .map(_without_missing)
         .prefetch(2)
         .with_options(pipeline_options())

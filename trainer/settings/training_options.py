@@ -17,7 +17,8 @@ class TrainingOptions:
 
     level1_weight: float = option(
         0.0,
-        "Weight of an additional loss: also tell apart the names of level 1. 0: none.",
+        "Weight of an additional loss: also tell apart the names of level 1. 0: none. 0.2, with "
+        "the same for level 2, on the sample of docs/recipes.md: +0.7 points.",
         group=_TRAINING,
         at_least=0,
         since="0.3",
@@ -32,7 +33,8 @@ class TrainingOptions:
     class_balance: float = option(
         0.0,
         "Weigh each picture's loss by the number of its class's pictures to the power of minus "
-        "this: 0 weighs all pictures alike, 1 all classes.",
+        "this: 0 weighs all pictures alike, 1 all classes. 0.5 on the sample of docs/recipes.md: "
+        "+1.3 points.",
         group=_TRAINING,
         at_least=0,
         at_most=1,
@@ -41,7 +43,7 @@ class TrainingOptions:
     sampling_balance: float = option(
         0.0,
         "Like --class_balance, but show pictures of rare classes more often and those of frequent "
-        "ones less, instead of weighing them.",
+        "ones less, instead of weighing them. 0.5 on the sample of docs/recipes.md: +1.5 points.",
         group=_TRAINING,
         at_least=0,
         at_most=1,
@@ -49,7 +51,8 @@ class TrainingOptions:
     )
     distinct_epochs: int = option(
         0,
-        "Epochs at the start that show pictures that are equal byte for byte only once.",
+        "Epochs at the start that show pictures that are equal byte for byte only once. 2 of 6 on "
+        "the sample of docs/recipes.md: no difference.",
         group=_TRAINING,
         at_least=0,
         since="0.3",
@@ -90,7 +93,8 @@ class TrainingOptions:
     )
     label_smoothing: float = option(
         0.0,
-        "Share of the label spread over all classes.",
+        "Share of the label spread over all classes. 0.1 on the sample of docs/recipes.md: no "
+        "difference.",
         group=_TRAINING,
         at_least=0,
         below=1,
@@ -109,7 +113,8 @@ class TrainingOptions:
         0,
         "Pictures that go through the network at once, on each device; their gradients are summed "
         "to those of --batch_size pictures. For batches that do not fit in the device's memory. 0: "
-        "the whole batch.",
+        "the whole batch. --batch_size=128 instead of 32, with the same --learning_rate, lost 8.1 "
+        "points in the 60 steps of docs/recipes.md's sample.",
         group=_TRAINING,
         since="0.3",
         at_least=0,
@@ -117,7 +122,8 @@ class TrainingOptions:
     layer_decay: float = option(
         1.0,
         "Factor of the learning rate from each group of layers to the one below: with 0.8, the "
-        "layers near the pictures learn more slowly than the top. 1: the same rate for all.",
+        "layers near the pictures learn more slowly than the top. 1: the same rate for all. 0.9 on "
+        "the sample of docs/recipes.md: -0.6 points, within chance.",
         group=_TRAINING,
         above=0,
         at_most=1,
@@ -125,7 +131,8 @@ class TrainingOptions:
     )
     clip_norm: float = option(
         0.0,
-        "Largest norm of the gradient over all weights; 0: no limit.",
+        "Largest norm of the gradient over all weights; 0: no limit. 1 on the sample of "
+        "docs/recipes.md: +1.5 points.",
         group=_TRAINING,
         since="0.3",
         at_least=0,
@@ -146,7 +153,8 @@ class TrainingOptions:
     )
     ema_momentum: float = option(
         0.0,
-        "Validate and keep a moving average of the weights with this momentum; 0: none.",
+        "Validate and keep a moving average of the weights with this momentum; 0: none. 0.98 lost "
+        "3.1 points in the 60 steps of docs/recipes.md's sample: it is for long runs.",
         group=_TRAINING,
         at_least=0,
         below=1,

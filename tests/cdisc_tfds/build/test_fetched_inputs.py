@@ -32,6 +32,13 @@ def test_a_copy_goes_on_where_it_stopped(manual_dir, tmp_path):
     assert (folder / "train.bson").read_bytes() == b"TRAIN" + (b"train.bson" * 10)[5:]
 
 
+def test_a_file_that_was_removed_since_is_no_input(manual_dir, tmp_path):
+    folder = fetched(manual_dir, tmp_path / "inputs")
+    (manual_dir / "train.bson").unlink()
+    fetched(manual_dir, folder)
+    assert not (folder / "train.bson").exists() and (folder / "test.bson.gz").exists()
+
+
 def test_another_file_is_copied_from_its_beginning(manual_dir, tmp_path):
     folder = fetched(manual_dir, tmp_path / "inputs")
     (manual_dir / "train.bson").write_bytes(b"a new one, and longer" * 10)

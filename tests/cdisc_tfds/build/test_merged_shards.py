@@ -44,6 +44,18 @@ def test_every_range_is_written_in_order(tmp_path, merge, records, monkeypatch, 
         assert (tmp_path / "shard").read_bytes() == b"".join(records[begin:end])
 
 
+def test_many_parts_are_read_in_larger_pieces(merge, monkeypatch):
+    """Each piece opens the file of each part."""
+    monkeypatch.setattr(merged_shards, "PIECE_BYTES", 10)
+    few = merge.shard("shard", 0, 40)
+    monkeypatch.setattr(merged_shards, "_MANY_PARTS", 3)
+    monkeypatch.setattr(merged_shards, "_PARTS_PER_PIECE", 1)
+    many = merge.shard("shard", 0, 40)
+    assert max(piece.sizes.sum() for piece in few.pieces) <= 10
+    assert 20 < max(piece.sizes.sum() for piece in many.pieces) <= 30
+    assert many.stretches == few.stretches
+
+
 def test_one_stretch_of_a_part_for_a_piece(merge):
     piece = merge.shard("shard", 10, 30).pieces[0]
     assert len(piece.stretches) == 3

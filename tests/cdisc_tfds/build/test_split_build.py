@@ -22,6 +22,7 @@ from cdisc_tfds.build import (
 )
 from cdisc_tfds.build.source_file import ChangedFileError
 from cdisc_tfds.build.split_build import BuildError
+from cdisc_tfds.joined_files import JoinedFiles
 from cdisc_tfds.product_index import ProductIndex
 from tests.cdisc_tfds.test_dataset_builder import build
 from tests.conftest import CATEGORY_IDS, jpeg, product, write_bson
@@ -227,6 +228,7 @@ def test_keep_going_skips_damage_and_lists_it(tmp_path, competition, small_parts
     first, last = map(json.loads, lines)
     assert first == {
         "split": "train",
+        "file": "train.bson",
         "kind": "bytes",
         "document": 1,
         "offset": second,
@@ -392,7 +394,7 @@ def test_order_is_the_md5_of_split_and_id(tmp_path):
     documents = [{"_id": i, "imgs": [{"picture": jpeg()}], "category_id": 7} for i in ids]
     path = write_bson(tmp_path / "train.bson", documents)
     task = sorted_parts.PartTask(
-        os.fspath(path),
+        JoinedFiles.one(path),
         0,
         path.stat().st_size,
         "train",
@@ -403,13 +405,13 @@ def test_order_is_the_md5_of_split_and_id(tmp_path):
         os.fspath(tmp_path / "part.npz"),
     )
     sorted_parts.make_part(task)
-    order = part_table.read_columns([task.table], "product_id").tolist()
+    order = part_table.read_column(task.table, "product_id").tolist()
     assert order == sorted(ids, key=hasher.hash_key)
-    high, low = (part_table.read_columns([task.table], name) for name in ("key_high", "key_low"))
+    high, low = (part_table.read_column(task.table, name) for name in ("key_high", "key_low"))
     assert [(int(h) << 64) + int(lo) for h, lo in zip(high, low)] == [
         hasher.hash_key(i) for i in order
     ]
-    assert np.array_equal(part_table.read_columns([task.table], "num_pictures"), [1] * len(ids))
+    assert np.array_equal(part_table.read_column(task.table, "num_pictures"), [1] * len(ids))
 
 
 @pytest.mark.parametrize("damaged", ["train", "test"])

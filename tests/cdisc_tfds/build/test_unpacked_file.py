@@ -20,7 +20,7 @@ from cdisc_tfds.build.unpacked_file import (
     unpacked,
 )
 from cdisc_tfds.file_kinds import WrongKindError
-from cdisc_tfds.manual_files import Source, find_sources
+from cdisc_tfds.manual_files import find_sources
 from tests.conftest import write_competition
 
 
@@ -59,7 +59,7 @@ def test_the_records_are_those_of_the_plain_files(tmp_path, packed_competition, 
     if "stock_writer" not in options:  # it writes the same records in other bytes
         assert shards(built) == shards(expected)
     assert built.info.metadata["digest"] == expected.info.metadata["digest"]
-    source = built.info.metadata["origin"]["sources"]["train"]
+    (source,) = built.info.metadata["origin"]["sources"]["train"]
     assert source["file"] == "train.bson.gz"
     assert source["bytes"] == (packed_competition / "train.bson.gz").stat().st_size
     assert not (tmp_path / "b" / "cdiscount" / "1.0.0.building").exists()
@@ -80,25 +80,25 @@ def test_a_second_build_compares_the_packed_files(tmp_path, packed_competition):
 def test_the_plain_file_comes_first(competition):
     train = competition / "train.bson"
     (competition / "train.bson.gz").write_bytes(b"older")
-    assert [source.path for source in find_sources(competition)[1]][0] == str(train)
+    assert [source.paths for source in find_sources(competition)[1]][0] == (str(train),)
 
 
 def test_an_interrupted_build_keeps_what_it_unpacked(tmp_path, packed_competition, monkeypatch):
     folder = tmp_path / "building"
     folder.mkdir()
     path = packed_competition / "train.bson.gz"
-    source, file = Source("train", str(path), True), SourceFile.of(path)
-    first = unpacked(source, file, folder)
-    assert first == Source("train", str(folder / "unpacked" / "train.bson"), True)
+    file = SourceFile.of(path)
+    first = unpacked(file, folder)
+    assert first == str(folder / "unpacked" / "train.bson")
     assert gzip.decompress(path.read_bytes()) == (folder / "unpacked" / "train.bson").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(unpacked_file, "_unpack", lambda *_: pytest.fail("unpacked again"))
-        assert unpacked(source, file, folder) == first
-    os.truncate(first.path, 10)  # a file of another size is not trusted
-    unpacked(source, file, folder)
+        assert unpacked(file, folder) == first
+    os.truncate(first, 10)  # a file of another size is not trusted
+    unpacked(file, folder)
     assert gzip.decompress(path.read_bytes()) == (folder / "unpacked" / "train.bson").read_bytes()
     path.write_bytes(gzip.compress(b"other"))
-    unpacked(source, SourceFile.of(path), folder)
+    unpacked(SourceFile.of(path), folder)
     assert (folder / "unpacked" / "train.bson").read_bytes() == b"other"
 
 
@@ -117,6 +117,9 @@ def test_damage_is_told(tmp_path, packed_competition):
 
 def test_what_is_no_packed_bson(tmp_path):
     path = tmp_path / "train.bson.gz"
+    path.write_bytes(b"")
+    with pytest.raises(PackedFileError, match=r"must be a whole gzip file.* \(it is empty\)"):
+        require_packed_bson(path)
     path.write_bytes(b"not packed at all")
     with pytest.raises(PackedFileError, match="must be a whole gzip file"):
         require_packed_bson(path)

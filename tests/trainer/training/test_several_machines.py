@@ -83,6 +83,13 @@ def test_two_workers_learn_what_one_process_learns(folder, two):
     assert_nearly_same(one, two)
 
 
+def write_in_the_future(run_dir: pathlib.Path) -> None:
+    """As if a machine whose clock is a year ahead had written every other file."""
+    later = time.time() + 365 * 86400
+    for path in sorted(run_dir.rglob("*"))[::2]:
+        os.utime(path, (later, later))
+
+
 @pytest.mark.parametrize("lost", [pytest.param(0, marks=pytest.mark.torture), 1])
 def test_after_a_kill_all_end_and_go_on_bit_for_bit(folder, two, lost):
     name = f"killed-{lost}"
@@ -98,6 +105,7 @@ def test_after_a_kill_all_end_and_go_on_bit_for_bit(folder, two, lost):
     assert status == 75, said
     assert f"lost worker {lost} (127.0.0.1:{workers.ports[lost]})" in said
     assert seconds < 30  # TensorFlow misses a worker after 10
+    write_in_the_future(folder / name)
     assert_same_run(train(2, folder, name), two)
 
 
@@ -163,6 +171,33 @@ def test_an_error_of_the_chief_is_told_by_all(folder, tmp_path):
         assert status == 1
         assert f"Received: {tmp_path}, which holds other files." in said
     assert "worker 0" in results[1][1] and "cannot go on" in results[1][1]
+
+
+@pytest.mark.torture
+def test_a_full_run_folder_on_the_chief(folder, two, small_disk):
+    """There is no room for the first checkpoint; when there is, the run is the undisturbed one."""
+    size = max(path.stat().st_size for path in two.checkpoints.iterdir())
+    run_dir = small_disk(size // 2) / "run"
+    with machines(2, "trainer.main", [*flags(folder, "-"), f"--run_dir={run_dir}"]) as workers:
+        (chief, said), (other, also) = workers.results()
+    assert (chief, other) == (1, 75)
+    assert "No space left on device" in said and "Traceback" not in said
+    assert f"lost worker 0 (127.0.0.1:{workers.ports[0]})" in also
+    subprocess.run(["mount", "-o", f"remount,size={100 * size}", run_dir.parent], check=True)
+    train(2, folder, "-", f"--run_dir={run_dir}")
+    assert_same_run(RunFolder(run_dir), two)
+
+
+@pytest.mark.torture
+def test_a_read_only_run_folder_on_the_chief(folder, small_disk):
+    run_dir = small_disk("1m") / "run"
+    subprocess.run(["mount", "-o", "remount,ro", run_dir.parent], check=True)
+    with machines(2, "trainer.main", [*flags(folder, "-"), f"--run_dir={run_dir}"]) as workers:
+        results = workers.results()
+    for status, said in results:
+        assert status == 1
+        assert "--run_dir must be a folder that can be written to" in said
+        assert "Traceback" not in said
 
 
 def test_a_worker_that_does_not_come_is_named(folder):
