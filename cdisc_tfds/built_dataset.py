@@ -1,4 +1,4 @@
-"""A built data set on the disk: its version, splits, shards, indexes and categories, all checked.
+"""A built data set: its version, splits, shards, indexes and categories, all checked.
 
 Nothing here reads records. The index that `tfds build` writes next to the shards lists the
 products, pictures and categories of each split, so counts are exact and cost nothing.
@@ -15,8 +15,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from cdisc_tfds.categories import Categories
-from cdisc_tfds.local_path import local_path
 from cdisc_tfds.product_index import ProductIndex
+from cdisc_tfds.storage import path_of, size_of, storage_path
 from cdisc_tfds.tfrecord import OVERHEAD_BYTES
 
 NAME = "cdiscount"
@@ -50,7 +50,7 @@ class BuiltDataset:
     """
 
     def __init__(self, data_path: str | os.PathLike[str]):
-        self.data_path = pathlib.Path(data_path)
+        self.data_path = path_of(data_path)
         self.categories_path = self.data_path / "category_names.csv"
         self._indexes: dict[str, ProductIndex] = {}
         self.builder = _opened(self.data_path)
@@ -132,12 +132,12 @@ class BuiltDataset:
         """
         info = self.builder.info.splits[name]
         for path in info.filepaths:
-            if not os.path.exists(path):
+            if not path_of(path).exists():
                 raise DatasetError(
                     f"The {len(info.filepaths)} shards of the split {name!r} must be in "
                     f"{self.data_path}. Received: no {path}. {COPY_OR_BUILD}"
                 )
-        found = [os.path.getsize(path) for path in info.filepaths]
+        found = [size_of(path) for path in info.filepaths]
         expected = self.metadata("shard_bytes", name)
         if expected is None:  # only the total is known
             total = info.num_bytes + OVERHEAD_BYTES * info.num_examples
@@ -175,10 +175,10 @@ def data_root(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
       data_dir: the folder; None: TFDS's default ($TFDS_DATA_DIR, else `~/tensorflow_datasets`).
 
     Raises:
-      PathError: if it has a scheme (gs://, s3://, ...).
+      PathError: if it is on a storage that TensorFlow does not reach.
     """
     named = "--data_dir" if data_dir else "TFDS_DATA_DIR"
-    return pathlib.Path(local_path(data_dir or tfds.core.constants.DATA_DIR, named)).resolve()
+    return path_of(storage_path(data_dir or tfds.core.constants.DATA_DIR, named)).resolve()
 
 
 def newest_version(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
@@ -191,7 +191,7 @@ def newest_version(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Pa
       DatasetError: if it has not been built there.
     """
     root = data_root(data_dir)
-    versions = tfds.core.utils.version.list_all_versions(root / NAME)
+    versions = tfds.core.utils.version.list_all_versions(os.fspath(root / NAME))
     # An interrupted build leaves a folder without this file.
     built = [v for v in versions if (root / NAME / str(v) / "dataset_info.json").exists()]
     if not built:

@@ -6,7 +6,6 @@ import csv
 import functools
 import io
 import os
-import pathlib
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from cdisc_tfds.file_kinds import kind_instead_of_csv
+from cdisc_tfds.storage import path_of
 
 COLUMNS = ("category_id", "category_level1", "category_level2", "category_level3")
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")
@@ -59,7 +59,7 @@ class Categories:
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str]) -> Categories:
         """Reads a file; see `parse`."""
-        return cls.parse(pathlib.Path(path).read_bytes(), path)
+        return cls.parse(path_of(path).read_bytes(), path)
 
     @classmethod
     def parse(cls, data: bytes, path: str | os.PathLike[str]) -> Categories:

@@ -10,6 +10,9 @@ import os
 from collections.abc import Iterator
 from typing import IO
 
+from cdisc_tfds.storage import is_remote, path_of
+from cdisc_tfds.storage_lock import locked_object
+
 _HELD = (errno.EAGAIN, errno.EACCES)
 # Errors of a file system without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -20,12 +23,17 @@ def locked(path: str | os.PathLike[str], refusal: Exception) -> Iterator[None]:
     """Holds an exclusive lock on the file `path`, which exists only during the block.
 
     The lock ends with this process at the latest, even if the process is killed. It works across
-    hosts if the file system's locks do; on a file system without locks, it logs a warning.
+    hosts if the file system's locks do; on a file system without locks, it logs a warning. On a
+    storage, `locked_object` stands for it.
 
     Args:
       path: the file; its folder must exist.
       refusal: the error to raise if another process holds the lock.
     """
+    if is_remote(path):
+        with locked_object(path_of(path), refusal):
+            yield
+        return
     file = _opened(path, refusal)
     try:
         yield

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from typing import NamedTuple
 
 from cdisc_tfds.split_files import has_files, split_files, told
+from cdisc_tfds.storage import path_of
 
 COMPETITION = "cdiscount-image-classification-challenge"
 CATEGORIES = "category_names.csv"
@@ -54,7 +54,7 @@ def find_sources(
       ManualFilesError: files are missing; the message gives each full path and how to get the file.
       SplitFilesError: the files of a split do not belong together.
     """
-    folder = pathlib.Path(manual_dir).absolute()
+    folder = path_of(manual_dir).absolute()
     example = folder / EXAMPLE
     if example.exists() and not has_files(folder, "train") and not has_files(folder, "test"):
         sources = [Source("train", (os.fspath(example),), labelled=True)]
@@ -63,7 +63,7 @@ def find_sources(
         if not train_only:
             sources.append(Source("test", split_files(folder, "test"), labelled=False))
     needed = [os.fspath(folder / CATEGORIES), *(path for one in sources for path in one.paths)]
-    missing = [path for path in needed if not os.path.isfile(path)]
+    missing = [path for path in needed if not path_of(path).is_file()]
     if missing:
         advice = (
             ""

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import xxhash
 
+from cdisc_tfds.storage import path_of
 from cdisc_tfds.whole_files import whole_file
 
 
@@ -78,7 +79,7 @@ class ProductIndex:
 
     @staticmethod
     def path_in(dataset_dir: str | os.PathLike[str], split: str) -> pathlib.Path:
-        return pathlib.Path(dataset_dir) / f"cdiscount-{split}.index.npz"
+        return path_of(dataset_dir) / f"cdiscount-{split}.index.npz"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the index atomically; the same index gives the same bytes."""
@@ -88,7 +89,7 @@ class ProductIndex:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ProductIndex:
         try:
-            with open(path, "rb") as file, np.load(file) as columns:
+            with path_of(path).open("rb") as file, np.load(file) as columns:
                 return cls(**{name: columns[name] for name in _DTYPES})
         except FileNotFoundError:
             raise ProductIndexError(

@@ -15,6 +15,8 @@ from typing import IO
 
 import google_crc32c
 
+from cdisc_tfds.storage import path_of, size_of
+
 OVERHEAD_BYTES = 16
 _MASK_DELTA = 0xA282EAD8
 _LENGTH = struct.Struct("<Q")
@@ -52,8 +54,8 @@ def count_records(path: str | os.PathLike[str], begin: int = 0) -> tuple[int, in
       (whole records from `begin` on, the offset after the last of them). The offset is less than
       the file's size if the file ends within a record.
     """
-    count, end, size = 0, begin, os.path.getsize(path)
-    with open(path, "rb") as file:
+    count, end, size = 0, begin, size_of(path)
+    with path_of(path).open("rb") as file:
         while end + OVERHEAD_BYTES <= size:
             file.seek(end)
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))

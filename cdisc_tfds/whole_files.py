@@ -8,8 +8,12 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any
+
+from cdisc_tfds.storage import can_write_to, copy_file, copy_tree, is_remote, path_of
 
 # Errors of a file system that cannot sync folders.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
@@ -30,12 +34,19 @@ def whole_file(
     The rename replaces an existing file. If the block raises, `path` stays as it was and the new
     file is removed. A killed process may leave `.NAME.RANDOM.partial`.
 
+    On a storage, the file lies in $TMPDIR until it is whole; the object appears when all of it has
+    arrived.
+
     Args:
       path: the file to write.
       before_rename: called when all of the file is on the disk; if it raises, `path` stays.
       mode, **kwargs: as for `open`.
     """
-    path = pathlib.Path(path)
+    path = path_of(path)
+    if is_remote(path):
+        with _whole_object(path, mode, before_rename, **kwargs) as file:
+            yield file
+        return
     partial = partial_path(path)
     try:
         with open(partial, mode, **kwargs) as file:
@@ -49,12 +60,47 @@ def whole_file(
         partial.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def _whole_object(
+    path: pathlib.Path, mode: str, before_copy: Callable[[], None], **kwargs: Any
+) -> Iterator[IO[Any]]:
+    with tempfile.TemporaryDirectory(prefix="cdiscount-") as folder:
+        whole = pathlib.Path(folder) / path.name
+        with open(whole, mode, **kwargs) as file:
+            yield file
+        before_copy()
+        copy_file(whole, path)
+
+
+@contextlib.contextmanager
+def whole_folder(path: pathlib.Path, last: str) -> Iterator[pathlib.Path]:
+    """A new folder to fill, whose folder `whole` becomes `path`, which must not exist yet.
+
+    Args:
+      path: the folder.
+      last: its file that is copied to a storage last: who finds it, finds all.
+    """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="cdiscount-") as text:
+            yield pathlib.Path(text)
+            copy_tree(pathlib.Path(text) / "whole", path, last)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same parent folder, so that the last step is a rename.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield folder
+        os.rename(folder / "whole", path)
+    finally:
+        shutil.rmtree(folder)
+
+
 def partial_path(path: str | os.PathLike[str]) -> pathlib.Path:
     """A new name beside `path` for a file that is not whole yet: `.NAME.RANDOM.partial`.
 
     It is random, because processes in containers that share a disk may have the same number.
     """
-    path = pathlib.Path(path)
+    path = path_of(path)
     name = os.fsdecode(os.fsencode(path.name)[:_LONGEST_NAME])
     return path.with_name(f".{name}.{secrets.token_hex(4)}.partial")
 
@@ -102,7 +148,13 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 def can_create(path: str | os.PathLike[str]) -> bool:
-    """Whether this process may create `path`, and the folders above it that do not exist yet."""
+    """Whether this process may create `path`, and the folders above it that do not exist yet.
+
+    Raises:
+      OSError: if it lies on a storage that does not let this process write there.
+    """
+    if is_remote(path):
+        return can_write_to(path_of(path).parent)
     folder = pathlib.Path(path).absolute().parent
     while not os.path.lexists(folder):
         folder = folder.parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 
@@ -93,6 +94,46 @@ def cdiscount_files() -> pathlib.Path:
 def grocery_files() -> pathlib.Path:
     """Real photographs in the competition's formats."""
     return shared_data("grocery", "train.bson", "test.bson", "category_names.csv")
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory):
+    """A bucket `gs://bucket` on loopback, which TensorFlow's own client talks to."""
+    from tests.helpers import object_store
+
+    with object_store.object_store(tmp_path_factory.mktemp("object_store")) as store:
+        yield store
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch, object_store):
+    """An empty folder of that bucket; its locks are quick."""
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    # A request may take long on a busy machine.
+    return _empty_folder(f"gs://bucket/{tmp_path.name}", monkeypatch, beat=0.1, watch=10)
+
+
+@pytest.fixture
+def ram(tmp_path, monkeypatch):
+    """An empty folder of TensorFlow's `ram://`; its locks are quick."""
+    return _empty_folder(f"ram://{tmp_path.name}", monkeypatch, beat=0.02, watch=1)
+
+
+@pytest.fixture(params=["ram", "bucket"])
+def storage(request):
+    """Each of them."""
+    return request.getfixturevalue(request.param)
+
+
+def _empty_folder(address, monkeypatch, *, beat, watch):
+    from cdisc_tfds import storage_lock  # here, because it takes TFDS along
+    from cdisc_tfds.storage import path_of
+
+    monkeypatch.setattr(storage_lock, "TIMES", storage_lock.LockTimes(beat, watch, settle=0))
+    folder = path_of(f"{address}-{secrets.token_hex(4)}")
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture

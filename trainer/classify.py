@@ -38,6 +38,7 @@ class Options(SourceOptions, AcceptanceOptions, PhotoOptions, RunSelection):
         "products.",
         group="Run",
         is_path=True,
+        any_storage=True,
     )
     top: int = option(5, "How many classes to name.", group="Prediction", at_least=1)
     keep_predictions: bool = option(

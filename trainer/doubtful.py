@@ -21,7 +21,9 @@ from trainer.terminal.option import OptionError, option
 class Options(SourceOptions, RunSelection):
     """The flags of the command."""
 
-    output: str = option(None, "The list to write, .csv.", group="Run", is_path=True, required=True)
+    output: str = option(
+        None, "The list to write, .csv.", group="Run", is_path=True, any_storage=True, required=True
+    )
     split: str = option("train", "The products.", group="Data")
     features: str | None = option(
         None,

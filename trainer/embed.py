@@ -26,10 +26,20 @@ class Options(EmbeddingOptions):
     """The flags of the command."""
 
     run_dir: str = option(
-        None, "Folder of the run, plain or fused.", group="Run", is_path=True, required=True
+        None,
+        "Folder of the run, plain or fused.",
+        group="Run",
+        is_path=True,
+        any_storage=True,
+        required=True,
     )
     output: str = option(
-        None, "The file to write, .npz or .parquet.", group="Run", is_path=True, required=True
+        None,
+        "The file to write, .npz or .parquet.",
+        group="Run",
+        is_path=True,
+        any_storage=True,
+        required=True,
     )
     split: str = option("train", "The products.", group="Data")
     duplicates: float | None = option(

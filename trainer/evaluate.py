@@ -26,6 +26,7 @@ class Options(PredictionOptions, RunSelection, ClusterOptions):
         "The .json file for the evaluation of several runs; that of one run is kept in its folder.",
         group="Run",
         is_path=True,
+        any_storage=True,
     )
     split: str | None = option(
         None, "The products. Default: the runs' validation split.", group="Data"

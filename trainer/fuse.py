@@ -28,7 +28,7 @@ class Options:
         required=True,
     )
     run_dir: str = option(
-        None, "Folder of the fused run.", group="Run", is_path=True, required=True
+        None, "Folder of the fused run.", group="Run", is_path=True, any_storage=True, required=True
     )
 
 

@@ -25,6 +25,7 @@ class Options:
         "Folder of the run. Default: runs/EXPERIMENT, or runs/MODEL-OPTIMIZER.",
         group="Run",
         is_path=True,
+        any_storage=True,
     )
     profile_input: bool = option(
         False,

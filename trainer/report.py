@@ -11,10 +11,9 @@ named by their .json files, beside the runs: runs/* mixed.json.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 
-from cdisc_tfds.local_path import local_path
+from cdisc_tfds.storage import absolute_path, storage_path
 from trainer.reporting.options import ReportOptions
 from trainer.terminal import command
 from trainer.terminal.option import option
@@ -24,7 +23,9 @@ from trainer.terminal.option import option
 class Options(ReportOptions):
     """The flags of the command."""
 
-    output: str = option("report.html", "The page to write.", group="Report", is_path=True)
+    output: str = option(
+        "report.html", "The page to write.", group="Report", is_path=True, any_storage=True
+    )
 
 
 def main(paths: list[str], options: Options) -> None:
@@ -33,7 +34,7 @@ def main(paths: list[str], options: Options) -> None:
     from trainer.reporting.report import write_report
     from trainer.reporting.reported_paths import ReportedPaths
 
-    given = [local_path(path, "the folder of a run") for path in paths]
+    given = [storage_path(path, "the folder of a run") for path in paths]
     found = ReportedPaths.of(given)
     if found.skipped:
         print(
@@ -42,7 +43,7 @@ def main(paths: list[str], options: Options) -> None:
             file=sys.stderr,
         )
     folder = write_report(found.run_dirs, options.output, options, found.mixtures)
-    print(f"{os.path.abspath(options.output)}\nIts figures as PNGs: {folder.absolute()}/")
+    print(f"{absolute_path(options.output)}\nIts figures as PNGs: {folder.absolute()}/")
 
 
 if __name__ == "__main__":

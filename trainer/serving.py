@@ -30,7 +30,12 @@ class Options(FormatOptions, NetworkOptions, RunSelection):
     """The flags of the command."""
 
     output: str = option(
-        None, "Folder of the exported model; a new one.", group="Run", is_path=True, required=True
+        None,
+        "Folder of the exported model; a new one.",
+        group="Run",
+        is_path=True,
+        any_storage=True,
+        required=True,
     )
     top: int = option(5, "How many classes to name.", group="Prediction", at_least=1)
     precision: str = option(

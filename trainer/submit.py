@@ -28,6 +28,7 @@ class Options(PredictionOptions, RunSelection, ClusterOptions):
         "The file to write, .csv or .csv.gz (compressed).",
         group="Run",
         is_path=True,
+        any_storage=True,
         required=True,
     )
     sample_submission: str | None = option(
@@ -36,6 +37,7 @@ class Options(PredictionOptions, RunSelection, ClusterOptions):
         "predicted.",
         group="Data",
         is_path=True,
+        any_storage=True,
     )
 
 

@@ -25,6 +25,7 @@ class Options:
         "Folder of the run. Default: runs/two-stage-MODEL-OPTIMIZER.",
         group="Run",
         is_path=True,
+        any_storage=True,
     )
     specialist_model: str | None = option(
         None,

@@ -9,6 +9,7 @@ import pathlib
 
 from cdisc_tfds.build.source_file import ChangedFileError
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.storage import path_of
 from cdisc_tfds.whole_files import whole_file
 
 
@@ -36,7 +37,7 @@ class CategoriesFile:
           ChangedFileError: the file changes during the read.
         """
         before = _stat(path)
-        data = pathlib.Path(path).read_bytes()
+        data = path_of(path).read_bytes()
         if not before == _stat(path) or before[0] != len(data):
             raise ChangedFileError(
                 f"{path} must not change while it is read. Start the build again when the file is "
@@ -50,7 +51,7 @@ class CategoriesFile:
 
 def digest_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, as in `CategoriesFile.digest`."""
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(path_of(path).read_bytes()).hexdigest()
 
 
 def _stat(path: str | os.PathLike[str]) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Collection, Iterator
 
 from cdisc_tfds.file_lock import locked
+from cdisc_tfds.storage import path_of
 from cdisc_tfds.whole_files import can_create, sync_file, sync_folder, write_json
 
 # Errors of a disk, a quota or a limit that leaves no room.
@@ -33,7 +34,7 @@ class BuildFolder:
 
     def __init__(self, dataset_dir: str | os.PathLike[str]):
         """Args: dataset_dir: folder of the finished data set."""
-        self.dataset_dir = pathlib.Path(dataset_dir)
+        self.dataset_dir = path_of(dataset_dir)
         self.path = self.dataset_dir.with_name(self.dataset_dir.name + ".building")
         self._complete = self.path / "complete.json"
 

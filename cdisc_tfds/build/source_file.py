@@ -10,6 +10,8 @@ from typing import Any
 
 import xxhash
 
+from cdisc_tfds.storage import path_of
+
 # We hash all of a file up to this size, and evenly spaced blocks of a larger one. The files of a
 # split share these bytes.
 WHOLE_BYTES = 64 << 20
@@ -42,7 +44,7 @@ class SourceFile:
     @classmethod
     def of(cls, path: str | os.PathLike[str], sample_bytes: int = WHOLE_BYTES) -> SourceFile:
         """The file as it is now; `sample_bytes` are two blocks or more."""
-        before = os.stat(path)
+        before = path_of(path).stat()
         file = cls(
             os.fspath(path),
             before.st_size,
@@ -65,7 +67,7 @@ class SourceFile:
     def require_unchanged(self) -> None:
         """Raises ChangedFileError if the file has changed."""
         try:
-            now = os.stat(self.path)
+            now = path_of(self.path).stat()
         except FileNotFoundError:
             received = "no file"
         else:
@@ -108,7 +110,7 @@ def changes_told(require_unchanged: Callable[[], None]) -> Iterator[None]:
 
 def _sample(path: str | os.PathLike[str], size: int, sample_bytes: int) -> str:
     digest = xxhash.xxh3_128(size.to_bytes(8, "little"))
-    with open(path, "rb") as file:
+    with path_of(path).open("rb") as file:
         if size <= sample_bytes:
             while block := file.read(1 << 20):
                 digest.update(block)

@@ -17,18 +17,20 @@ from cdisc_tfds.build import rejections
 from cdisc_tfds.build.beam_runner import BeamRunner
 from cdisc_tfds.build.categories_file import digest_of
 from cdisc_tfds.build.dataset_build import build_splits, join_files
+from cdisc_tfds.build.fetched_inputs import local_inputs
 from cdisc_tfds.build.folder import BuildFolder
 from cdisc_tfds.build.identity import Origin, SplitFacts
 from cdisc_tfds.build.inputs import Inputs, require_usable
 from cdisc_tfds.build.options import BuildOptions
+from cdisc_tfds.build.published_dataset import published_dataset
 from cdisc_tfds.build.read_back import read_back
 from cdisc_tfds.build.refusals import told_briefly
 from cdisc_tfds.build.source_files import SourceFiles
 from cdisc_tfds.categories import Categories, class_label_names
-from cdisc_tfds.local_path import local_path
 from cdisc_tfds.product_index import ProductIndex
 from cdisc_tfds.products import KINDS, Rejection, duplicate, read_products
 from cdisc_tfds.records import example_of
+from cdisc_tfds.storage import path_of, storage_path
 
 product_grid.register()
 
@@ -46,7 +48,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     """A record is a product with all its pictures.
 
     Args:
-      data_dir: as for every TFDS builder, but without a scheme; `~` is the home folder.
+      data_dir: as for every TFDS builder; `~` is the home folder. A data set on a storage is built
+        on this machine's disk first: `PublishedDataset`.
       num_processes, keep_going, reread, train_only, stock_writer: see `BuildOptions`. None reads
         the environment variable, the only channel `tfds build` offers.
       **kwargs: as for every TFDS builder.
@@ -77,9 +80,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self._rejections: dict[str, list[Rejection]] = collections.defaultdict(list)
         with told_briefly():
             if data_dir is not None:
-                data_dir = local_path(data_dir, "--data_dir")
+                data_dir = storage_path(data_dir, "--data_dir")
             self._arguments = dict(data_dir=data_dir, **options, **kwargs)
             self._options = BuildOptions.resolve(**options)
+            self._published = published_dataset(data_dir, self.name, str(self.VERSION))
+            if self._published is not None and not self._published.is_complete:
+                data_dir = os.fspath(self._published.staging)
             self._init_tfds(data_dir=data_dir, **kwargs)
 
     def _init_tfds(self, **kwargs: Any) -> None:
@@ -177,11 +183,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         if download_config is not None and download_config.manual_dir is not None:
             with told_briefly():
-                manual_dir = local_path(download_config.manual_dir, "--manual_dir")
+                manual_dir = storage_path(download_config.manual_dir, "--manual_dir")
             download_config = download_config.replace(manual_dir=manual_dir)
         prepare = super().download_and_prepare
         arguments = dict(download_dir=download_dir, download_config=download_config, **kwargs)
         mode = (download_config or tfds.download.DownloadConfig()).download_mode
+        published = self._published
+        if published and (mode.overwrite_dataset or not published.is_complete):
+            with told_briefly():
+                published.build(lambda place: type(self)(**self._arguments | place), arguments)
+            self.__init__(**self._arguments)  # type: ignore[misc]
+            return
         folder = self._build_folder = BuildFolder(self.data_path)
         with told_briefly():
             if mode == tfds.download.GenerateMode.UPDATE_DATASET_INFO:
@@ -194,11 +206,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 prepare(**arguments)
                 return
             self._require_beam(download_config)
-            with folder.locked():
+            with folder.locked(), local_inputs(arguments, folder) as arguments:
                 if folder.has_unproven_dataset:
                     folder.remove_unproven()
                 elif self.data_path.exists():  # TFDS deletes it before it builds a new one
-                    self._require_usable(self._manual_dir(download_config, download_dir))
+                    given = arguments["download_config"]
+                    self._require_usable(self._manual_dir(given, download_dir))
                 prepare(**arguments)
                 folder.finish()
 
@@ -232,7 +245,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         download_dir: str | os.PathLike[str] | None,
     ) -> str | os.PathLike[str]:
         """The folder of the input files, as TFDS chooses it."""
-        downloads = pathlib.Path(download_dir or self.data_dir_root / "downloads")
+        downloads = path_of(download_dir or self.data_dir_root / "downloads")
         given = download_config.manual_dir if download_config is not None else None
         return given or downloads / "manual"
 

@@ -1,4 +1,4 @@
-"""Paths are of this machine, whatever reads them."""
+"""Paths of this machine, and addresses that are none."""
 
 import pathlib
 
@@ -20,25 +20,39 @@ def test_home_is_expanded(monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["gs://b/r", "s3://b", "hdfs://h/d", "file:///d"])
-def test_an_address_is_refused_by_whatever_reads_it(address, tmp_path, monkeypatch, competition):
+def test_an_address_is_refused_where_a_disk_is_needed(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = set(tmp_path.iterdir())
     text = f"must be a path of this machine, without a scheme. Received: {address}. Copy"
-    with pytest.raises(PathError, match=f"--data_dir {text}"):
+    with pytest.raises(PathError, match=f"it {text}"):
+        local_path(address, "it")
+    with pytest.raises(SystemExit, match=f"error: --output_dir {text}"):
+        write_sample([f"--output_dir={address}"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("s3://b/d", "Received: s3://. .*tensorflow-io"),
+        ("file:///d", "must be a path without fi"),
+    ],
+)
+def test_no_address_becomes_a_local_folder(address, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PathError, match=text):
         cdisc_tfds.Builder(data_dir=address)
+    with pytest.raises(PathError, match=text):
+        data_root(address)
     builder = cdisc_tfds.Builder(data_dir=tmp_path / "data")
-    with pytest.raises(PathError, match=f"--manual_dir {text}"):
+    with pytest.raises(PathError, match=text):
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=address)
         )
-    with pytest.raises(PathError, match=f"--data_dir {text}"):
-        data_root(address)
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", address)
-    with pytest.raises(PathError, match=f"TFDS_DATA_DIR {text}"):
+    with pytest.raises(PathError, match=text):
         data_root()
-    with pytest.raises(SystemExit, match=f"error: --output_dir {text}"):
-        write_sample([f"--output_dir={address}"])
-    assert set(tmp_path.iterdir()) == before
+    names = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*")}
+    assert names <= {"data"}
 
 
 def test_where_data_lie_is_absolute_and_resolved(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
+from cdisc_tfds.storage import local_copy
 from trainer.runs.folder import RunFolder
 from trainer.runs.state import WeightsFile
 
@@ -60,6 +61,6 @@ def weights_of(run: RunFolder, weights: WeightsFile) -> dict[str, np.ndarray]:
         if isinstance(item, h5py.Dataset):
             arrays[name] = item[()]
 
-    with h5py.File(run.checkpoints / weights.file) as file:
+    with local_copy(run.checkpoints / weights.file) as path, h5py.File(path) as file:
         file.visititems(take)
     return arrays

@@ -14,6 +14,7 @@ import numpy as np
 
 from cdisc_tfds.built_dataset import BUILD, BuiltDataset, DatasetError, newest_version
 from cdisc_tfds.product_index import ProductIndex
+from cdisc_tfds.storage import path_of
 from trainer.data.label_map import LabelMap
 
 # Part of TensorFlow's error message when a record and the index disagree.
@@ -129,7 +130,7 @@ class CdiscountData(BuiltDataset):
 
 def records_identity(split: Split) -> list[list[str | int]]:
     """Name, range, size and time of change of each file of a split, for keys of computed values."""
-    stats = [(part, os.stat(part.path)) for part in split.files]
+    stats = [(part, path_of(part.path).stat()) for part in split.files]
     return [
         [os.path.basename(part.path), part.skip, part.take, stat.st_size, stat.st_mtime_ns]
         for part, stat in stats

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from cdisc_tfds.storage import is_remote
 from trainer.data.dataset import OTHER_RECORDS, FilePart, Split, damaged_shard
 
 # Records to parse at once: a batch costs little more than a single record.
 RECORDS_PER_STEP = 64
+_STORAGE_BUFFER = 8 << 20  # bytes
 _SCHEMA = {
     "images": tf.io.RaggedFeature(tf.string),
     "image_hashes": tf.io.RaggedFeature(tf.int64),
@@ -84,10 +86,15 @@ def read_parts(
         )
     )
 
+    # A storage answers each request after a while, so ask for more at once.
+    buffer = _STORAGE_BUFFER if parts and is_remote(parts[0][0].path) else None
+
     def read(
         path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor, first: tf.Tensor
     ) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(path).skip(skip).take(take).enumerate(first)
+        return (
+            tf.data.TFRecordDataset(path, buffer_size=buffer).skip(skip).take(take).enumerate(first)
+        )
 
     at_once = max(1, min(files_at_once, len(parts)))
     files = tf.data.Dataset.from_tensor_slices((paths, skips, takes, firsts))

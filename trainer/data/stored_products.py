@@ -7,6 +7,7 @@ import array
 import numpy as np
 
 from cdisc_tfds.records import Product
+from cdisc_tfds.storage import path_of
 from cdisc_tfds.stored_record import StoredRecordError, product_in
 from cdisc_tfds.tfrecord import TFRecordError, read_record, skip_record
 from trainer.data.dataset import OTHER_RECORDS, Split, damaged_shard
@@ -49,7 +50,7 @@ class StoredProducts:
 
 def _read(path: str, offsets: array.array[int], number: int) -> Product:
     """The product of a file's record, by its number; lengthens `offsets` up to it."""
-    with open(path, "rb") as file:
+    with path_of(path).open("rb") as file:
         file.seek(offsets[min(number, len(offsets) - 1)])
         while len(offsets) <= number:
             skip_record(file)

@@ -34,6 +34,7 @@ class AcceptanceOptions:
         "temperature. Default: that of the run on its validation split.",
         group=_ACCEPTANCE,
         is_path=True,
+        any_storage=True,
     )
 
     def require_consistent(self) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import pathlib
 
+from cdisc_tfds.storage import path_of
 from trainer.prediction.acceptance_options import AcceptanceOptions
 from trainer.prediction.evaluation import output_path
 from trainer.prediction.mixture_rules import common_validation_split
@@ -116,7 +117,7 @@ def _kept_calibration(selected: SelectedRuns, how: SourceOptions) -> Calibration
 
 def _evaluation_path(options: AcceptanceOptions, selected: SelectedRuns) -> pathlib.Path:
     if options.evaluation is not None:
-        return pathlib.Path(options.evaluation)
+        return path_of(options.evaluation)
     if selected.mixture is not None:
         raise AcceptanceError(
             "--precision of several runs needs the file that `python -m trainer.evaluate "

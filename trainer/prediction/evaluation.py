@@ -10,6 +10,7 @@ import os
 import pathlib
 
 from cdisc_tfds.progress_line import ProgressLine
+from cdisc_tfds.storage import can_write_to, is_remote, path_of
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import Split, open_dataset
 from trainer.data.decoding import resolve_decoder
@@ -141,7 +142,7 @@ def write_result(place: str | os.PathLike[str], result: EvaluationResult) -> pat
       place: the folder of the run, or the file for the result of several runs.
       result: the result.
     """
-    path = pathlib.Path(place)
+    path = path_of(place)
     if result.method.mixture is None:
         path = output_path(RunFolder(place), result.method.split)
         path.parent.mkdir(exist_ok=True)
@@ -177,14 +178,14 @@ def check_output(selection: RunSelection, output: str | None) -> pathlib.Path | 
                 f"Received: --output={output}. Leave it out."
             )
         return None
-    path = pathlib.Path(output or "")
-    if path.suffix != ".json" or path.is_dir() or not path.parent.is_dir():
+    path = path_of(output or "")
+    if path.suffix != ".json" or path.is_dir() or not (is_remote(path) or path.parent.is_dir()):
         raise EvaluationError(
             "The evaluation of several runs needs --output, a .json file in an existing folder. "
             f"Received: {output}."
         )
     for folder in folders:
-        if path.resolve().is_relative_to(pathlib.Path(folder).resolve()):
+        if path.resolve().is_relative_to(path_of(folder).resolve()):
             raise EvaluationError(
                 f"The evaluation of several runs is not that of {folder}, whose folder would hold "
                 f"it. Received: --output={output}. Choose a file outside the runs' folders."
@@ -196,7 +197,7 @@ def check_output(selection: RunSelection, output: str | None) -> pathlib.Path | 
 def _writable(path: pathlib.Path) -> str:
     """Returns the path of a file as text; raises EvaluationError unless it can be written."""
     folder = path.parent if path.parent.exists() else path.parent.parent
-    if not os.access(folder, os.W_OK):
+    if not can_write_to(folder):
         raise EvaluationError(
             f"An evaluation needs a folder that can be written to. Received: {folder}. Copy the "
             "run to a folder of your own, or change its permissions."

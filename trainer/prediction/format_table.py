@@ -69,6 +69,7 @@ class FormatOptions:
         "Default: where the run found it.",
         group=_EXPORT,
         is_path=True,
+        any_storage=True,
     )
 
     @property

@@ -13,7 +13,6 @@ import dataclasses
 import itertools
 import json
 import pathlib
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ import numpy as np
 from absl import logging
 
 from cdisc_tfds.file_lock import locked
+from cdisc_tfds.storage import free_bytes
 from trainer.cluster.workers import ALONE, Workers
 from trainer.prediction.averaging import Pictures
 from trainer.runs.picture_files import PictureIndex, folder_of, read_arrays, write_pictures
@@ -189,7 +189,7 @@ class KeptPredictions:
             stack.enter_context(locked(folder / "writer.lock", _BusyError()))
             done = sum(file.pictures for file in index.files)
             needed = (self.num_pictures - done) * bytes_per_picture(self.num_classes)
-            free = shutil.disk_usage(folder).free
+            free = free_bytes(folder)
         except _BusyError:
             return "another process is computing them."
         except OSError as error:

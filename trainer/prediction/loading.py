@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from cdisc_tfds.storage import local_copy
 from trainer.data.dataset import CdiscountData
 from trainer.models.fusion import build_fusion
 from trainer.models.joined import join_networks
@@ -129,7 +130,8 @@ def _load(run: RunFolder, checkpoint: str, precision: str | None) -> keras.Model
     path = verified_path(run.checkpoints, file)
     model = _untrained_network(run.config, run.label_map.num_classes, precision)
     try:
-        model.load_weights(path)
+        with local_copy(path) as copy:
+            model.load_weights(copy)
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"A checkpoint must hold the weights of its run's network. {path} holds those of "

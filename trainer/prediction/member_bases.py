@@ -6,6 +6,7 @@ import dataclasses
 
 import keras
 
+from cdisc_tfds.storage import joined
 from trainer.models.networks import split_at_features
 from trainer.prediction.loading import inference_precision, load_network_of
 from trainer.runs.folder import RunFolder, settings_digest
@@ -64,7 +65,7 @@ def member_folders(run: RunFolder) -> tuple[RunFolder, ...]:
     """
     fusion = run.config.fusion
     assert fusion is not None, "not a fused run"
-    folders = tuple(RunFolder(run.path / member.path) for member in fusion.members)
+    folders = tuple(RunFolder(joined(run.path, member.path)) for member in fusion.members)
     for folder, member in zip(folders, fusion.members, strict=True):
         if not folder.config_path.exists():
             raise MemberError(

@@ -51,6 +51,7 @@ class InputOptions:
         "found it.",
         group=_DATA,
         is_path=True,
+        any_storage=True,
     )
     batch_size: int | None = option(
         None,

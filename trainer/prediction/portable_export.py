@@ -13,8 +13,6 @@ import dataclasses
 import importlib.metadata
 import os
 import pathlib
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from cdisc_tfds.whole_files import write_json
+from cdisc_tfds.whole_files import whole_folder, write_json
 from trainer.data.label_map import LabelMap
 from trainer.prediction.format_check import FormatCheck, compare
 from trainer.prediction.format_pictures import FilePictures
@@ -73,19 +71,13 @@ def export_file(
     if pictures.calibrating is not None:
         require_one_view(served)
     network = PictureNetwork(served, size, scales_logits=pictures.calibrating is not None)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # In the same parent folder, so that the last step is a rename.
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
-        model = folder / "model" / FILE_FORMATS[file_format].file
+    with whole_folder(output, last="check.json") as folder:
+        model = folder / "whole" / FILE_FORMATS[file_format].file
         model.parent.mkdir()
         _write_model(network, model, file_format, pictures.calibrating)
         check = _checked(model, file_format, pictures, expected)
         write_json(model.parent / "classes.json", meaning(served.label_map, size))
         write_json(model.parent / "check.json", dataclasses.asdict(check))
-        os.rename(model.parent, output)
-    finally:
-        shutil.rmtree(folder)
     return check
 
 

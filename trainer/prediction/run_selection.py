@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 
-from cdisc_tfds.local_path import PathError, local_path
+from cdisc_tfds.local_path import PathError
+from cdisc_tfds.storage import real_path, storage_path
 from trainer.terminal.option import OptionError, option
 
 RUN_MEANS = ("arithmetic", "geometric")
@@ -23,6 +23,7 @@ class RunSelection:
         "Folder of the run, plain or two-stage. Either this or --run_dirs.",
         group=_RUN,
         is_path=True,
+        any_storage=True,
     )
     run_dirs: str | None = option(
         None,
@@ -115,10 +116,10 @@ def parsed_folders(text: str) -> tuple[str, ...]:
             f"{text!r}."
         )
     try:
-        folders = tuple(local_path(one, "--run_dirs") for one in texts)
+        folders = tuple(storage_path(one, "--run_dirs") for one in texts)
     except PathError as error:
         raise OptionError(str(error)) from None
-    real = [os.path.realpath(folder) for folder in folders]
+    real = [real_path(folder) for folder in folders]
     for folder, path in zip(folders, real, strict=True):
         if real.count(path) > 1:
             raise OptionError(f"--run_dirs must name each run once. Received twice: {folder}.")

@@ -25,15 +25,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import keras
 import tensorflow as tf
 
-from cdisc_tfds.whole_files import can_create
+from cdisc_tfds.storage import path_of
+from cdisc_tfds.whole_files import can_create, whole_folder
 from trainer.data.label_map import LabelMap
 from trainer.data.tf_decoding import decode_jpeg
 from trainer.prediction.joining_rules import SMALLEST
@@ -135,10 +134,7 @@ def export(served: Servable, output: str | os.PathLike[str], top: int = 5) -> pa
     """
     output = check_output(output)
     label_map = served.label_map
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # In the same parent folder, so that the last step is a rename.
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    try:
+    with whole_folder(output, last="saved_model.pb") as folder:
         labels = folder / "class_names.txt"
         lines = (" ".join(name.split()) for name in label_map.class_names)
         labels.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -162,10 +158,7 @@ def export(served: Servable, output: str | os.PathLike[str], top: int = 5) -> pa
             _endpoint(served, names, min(top, label_map.num_classes)),
             input_signature=[served.signature],
         )
-        archive.write_out(folder / "model", verbose=False)
-        os.rename(folder / "model", output)
-    finally:
-        shutil.rmtree(folder)
+        archive.write_out(folder / "whole", verbose=False)
     return output
 
 
@@ -216,7 +209,7 @@ def decoded(jpegs: tf.Tensor, image_size: int) -> tf.Tensor:
 
 def check_output(output: str | os.PathLike[str]) -> pathlib.Path:
     """Returns `output`; raises ServingError if the SavedModel cannot be written there."""
-    output = pathlib.Path(output)
+    output = path_of(output)
     require_short_name(output, ServingError)
     if output.exists():
         raise ServingError(

@@ -10,12 +10,12 @@ import dataclasses
 import itertools
 import json
 import pathlib
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from cdisc_tfds.storage import free_bytes, remove_tree
 from trainer.cluster.workers import Workers
 from trainer.data.dataset import Split
 from trainer.prediction.fused_predictor import PictureFeatures
@@ -71,7 +71,7 @@ class SharedFeatures:
                 yield ordinals[begin:end], features[begin:end]
         self.workers.barrier()
         if self.workers.is_chief:
-            shutil.rmtree(folder)
+            remove_tree(folder)
 
     @property
     def _key(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class SharedFeatures:
         """The index of what an earlier try has finished; the chief makes the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         needed = self._num_pictures * (16 + 4 * self.reader.size)
-        free = shutil.disk_usage(folder).free
+        free = free_bytes(folder)
         if needed > free:
             raise NoRoomError(
                 "Several machines share the features of a fused run's pictures through its folder. "

@@ -20,6 +20,7 @@ import numpy as np
 from absl import logging
 
 from cdisc_tfds.progress_line import ProgressLine
+from cdisc_tfds.storage import path_of
 from cdisc_tfds.whole_files import whole_file
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import Split, open_dataset
@@ -108,9 +109,10 @@ def _check_written(path: pathlib.Path, compressed: bool, rows: np.ndarray) -> No
 
 def _read_csv(path: pathlib.Path, compressed: bool) -> tuple[str, np.ndarray]:
     """Reads a file with two columns; returns its header and its rows, int64 [n, 2]."""
-    with gzip.open(path, "rb") if compressed else open(path, "rb") as file:
-        with io.TextIOWrapper(file, "utf-8-sig") as text:
-            header, body = text.readline().strip(), text.read()
+    with path.open("rb") as stored:
+        with gzip.open(stored, "rb") if compressed else stored as file:
+            with io.TextIOWrapper(file, "utf-8-sig") as text:
+                header, body = text.readline().strip(), text.read()
     if not body:
         return header, np.zeros([0, 2], np.int64)
     rows = np.loadtxt(io.StringIO(body), dtype=np.int64, delimiter=",", ndmin=2, comments=None)
@@ -147,7 +149,7 @@ def check_products(
     _check_unique(ours)
     if sample_submission is None:
         return
-    path = pathlib.Path(sample_submission)
+    path = path_of(sample_submission)
     if not path.is_file():
         raise SubmissionError(f"--sample_submission must be a file. Received: {path}.")
     try:
@@ -302,7 +304,7 @@ def submit_runs(
         return products.num_products
     digest = write_submission(output, products.index.product_id, category_ids)
     write_made_from(
-        pathlib.Path(output),
+        path_of(output),
         selected.made_from
         | {
             "file_sha256": digest,  # a kill before this line leaves the previous file's

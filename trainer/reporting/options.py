@@ -19,6 +19,7 @@ class ReportOptions:
         "pictures. Default: where each run found it.",
         group=_REPORT,
         is_path=True,
+        any_storage=True,
     )
     data_page: str | None = option(
         None,

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from cdisc_tfds.pages.page import page
 from cdisc_tfds.pages.page_figures import Figures
 from cdisc_tfds.pages.page_link import link_to
+from cdisc_tfds.storage import is_remote, path_of
 from cdisc_tfds.whole_files import can_create, whole_file
 from trainer.reporting import (
     class_sections,
@@ -66,7 +67,7 @@ def write_report(
       MixtureError: if none of a mixture's runs is in the report.
     """
     options = options or ReportOptions()
-    output = _checked(pathlib.Path(output))
+    output = _checked(path_of(output))
     link = _link_to_data(options.data_page, output)
     runs = load_runs(run_dirs)
     measured = evaluations(runs, mixtures)
@@ -123,6 +124,11 @@ def _link_to_data(data_page: str | None, output: pathlib.Path) -> Markup:
     """A link to the page of the data set; raises ReportError if there is no such file."""
     if data_page is None:
         return Markup("")
+    if is_remote(output):
+        raise ReportError(
+            "A page on a storage cannot link to a file of this machine. Received: "
+            f"--output={output} with --data_page={data_page}. Leave --data_page out."
+        )
     if not os.path.isfile(data_page):
         raise ReportError(
             "--data_page must be a page that exists. Received: "

@@ -8,6 +8,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from cdisc_tfds.storage import path_of
 from trainer.runs import category_file, guess_file
 
 AnyPath = str | os.PathLike[str]
@@ -29,14 +30,14 @@ class ReportedPaths:
 
     @classmethod
     def of(cls, paths: Sequence[AnyPath]) -> ReportedPaths:
-        files = [pathlib.Path(path) for path in paths if os.path.isfile(path)]
+        files = [path for path in map(path_of, paths) if path.is_file()]
         mixtures = [path for path in files if _is_mixture(path)]
         beside = [
             module.path_beside(path) for path in mixtures for module in (category_file, guess_file)
         ]
         others = [path for path in files if path not in mixtures and path not in beside]
         return cls(
-            [path for path in paths if pathlib.Path(path) not in files],
+            [path for path in paths if path_of(path) not in files],
             mixtures,
             [path.name for path in others],
         )

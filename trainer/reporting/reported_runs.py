@@ -9,6 +9,7 @@ import pathlib
 import statistics
 from collections.abc import Iterable, Sequence
 
+from cdisc_tfds.storage import absolute_path
 from trainer.data.label_map import LabelMap
 from trainer.reporting.run_styles import Style, style_of
 from trainer.runs.evaluation_file import EvaluationResult
@@ -162,7 +163,7 @@ def load_runs(run_dirs: Iterable[str | os.PathLike[str]]) -> list[ReportedRun]:
       LabelMapError: if the files of a folder contradict each other.
       EvaluationFileError: if an evaluation is damaged, or a newer version wrote it.
     """
-    paths = [pathlib.Path(os.path.abspath(path)) for path in run_dirs]
+    paths = [absolute_path(path) for path in run_dirs]
     if not paths:
         raise RunFolderError(
             "A report needs at least one run. Received: none. Name the runs' folders: "

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from cdisc_tfds.pages.table import table
+from cdisc_tfds.storage import joined, real_path
 from trainer.reporting.accuracy_cells import with_error
 from trainer.reporting.reported_evaluations import Member, ReportedEvaluation
 from trainer.reporting.reported_runs import ReportedRun
@@ -107,8 +108,8 @@ def _fused(run: ReportedRun, fusion: Fusion, runs: Sequence[ReportedRun]) -> Mar
 def _fused_row(
     member: FusedMember, fused: ReportedRun, runs: Sequence[ReportedRun]
 ) -> Sequence[object]:
-    path = os.path.realpath(fused.folder.path / member.path)
-    run = next((one for one in runs if os.path.realpath(one.folder.path) == path), None)
+    path = real_path(joined(fused.folder.path, member.path))
+    run = next((one for one in runs if real_path(one.folder.path) == path), None)
     weights = RunWeights.of(run.folder, "best") if run is not None and run.state else None
     stale = weights is not None and weights.sha256 != member.sha256
     return (

@@ -11,13 +11,15 @@ import contextlib
 import hashlib
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import IO
 
 import keras
 import numpy as np
 
-from cdisc_tfds.whole_files import sync_folder
+from cdisc_tfds.storage import copy_file, is_remote, path_of
+from cdisc_tfds.whole_files import sync_folder, whole_file
 from trainer.runs.state import CheckpointFile
 
 
@@ -44,7 +46,7 @@ class _HashingWriter:
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hex SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with path_of(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -76,14 +78,23 @@ def verified_path(
 
 def write_arrays(path: pathlib.Path, arrays: Sequence[np.ndarray]) -> CheckpointFile:
     """Writes arrays one after another and syncs the file; returns its name and digest."""
+    if is_remote(path):
+        with whole_file(path) as file:
+            return CheckpointFile(path.name, _written(file, arrays))
     with _removed_on_error(path), open(path, "wb") as file:
-        writer = _HashingWriter(file)
-        for array in arrays:
-            np.save(writer, array, allow_pickle=False)
+        digest = _written(file, arrays)
         file.flush()
         os.fsync(file.fileno())
     sync_folder(path.parent)
-    return CheckpointFile(path.name, writer.digest.hexdigest())
+    return CheckpointFile(path.name, digest)
+
+
+def _written(file: IO[bytes], arrays: Sequence[np.ndarray]) -> str:
+    """Writes arrays; returns the hex SHA-256 of their bytes."""
+    writer = _HashingWriter(file)
+    for array in arrays:
+        np.save(writer, array, allow_pickle=False)
+    return writer.digest.hexdigest()
 
 
 def copies_of(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
@@ -95,7 +106,7 @@ def copies_of(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
 
 def restore_variables(path: pathlib.Path, variables: Sequence[keras.Variable]) -> None:
     """Assigns what `write_arrays` wrote; raises CheckpointError if number or shapes differ."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         for variable in variables:
             try:
                 value = np.load(file, allow_pickle=False)
@@ -117,6 +128,8 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> CheckpointFile:
     The file appears only once it is complete. The model must not be compiled, because Keras would
     add the optimizer's variables.
     """
+    if is_remote(path):
+        return _save_weights_to_storage(model, path)
     partial = path.with_name(f"partial-{path.name}")
     with _removed_on_error(partial):
         _require_room(partial, model.variables)
@@ -127,6 +140,16 @@ def save_weights(model: keras.Model, path: pathlib.Path) -> CheckpointFile:
         os.replace(partial, path)
     sync_folder(path.parent)
     return written
+
+
+def _save_weights_to_storage(model: keras.Model, path: pathlib.Path) -> CheckpointFile:
+    """`save_weights` by way of a file of this machine: HDF5 writes to no storage."""
+    with tempfile.TemporaryDirectory(prefix="cdiscount-") as folder:
+        file = pathlib.Path(folder) / path.name
+        _require_room(file, model.variables)
+        model.save_weights(file)
+        copy_file(file, path)
+        return CheckpointFile(path.name, sha256_of(file))
 
 
 def _require_room(path: pathlib.Path, variables: Sequence[keras.Variable]) -> None:

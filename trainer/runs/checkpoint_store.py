@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from absl import logging
 
+from cdisc_tfds.storage import is_remote
 from cdisc_tfds.whole_files import sync_folder, whole_file
 from trainer.runs.checkpoint import (
     CheckpointError,
@@ -169,11 +170,18 @@ class CheckpointStore:
             file.write(content)
 
     def _own_path(self, name: str) -> pathlib.Path:
-        """A path that no other process uses, even if this one was suspended during a write."""
+        """A path that no other process uses, even if this one was suspended during a write.
+
+        On a storage, which renames nothing, it is the final one.
+        """
+        if is_remote(self._folder):
+            return self._unused(f"{self._token}-{name}")
         return self._folder / f"partial-{self._token}-{name}"
 
     def _named_now(self, written: CheckpointFile, name: str) -> CheckpointFile:
         """Gives a file at `_own_path(name)` its name, unless another process has committed."""
+        if is_remote(self._folder):
+            return written
         own, path = self._folder / written.file, self._unused(name)
         try:
             self.require_own_state()

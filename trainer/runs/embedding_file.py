@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from cdisc_tfds.storage import local_copy, path_of
 from cdisc_tfds.whole_files import whole_file
 from trainer.runs.checkpoint import sha256_of
 from trainer.runs.output_file import checked_output
@@ -71,10 +72,10 @@ class Embeddings:
         Raises:
           EmbeddingFileError: if it is missing, damaged, or another kind of file.
         """
-        path = pathlib.Path(path)
+        path = path_of(path)
         try:
             if path.suffix == ".npz":
-                with open(path, "rb") as file, np.load(file) as columns:
+                with path.open("rb") as file, np.load(file) as columns:
                     return cls(**dict(columns))
             return cls(**_read_parquet(path))
         except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -96,7 +97,8 @@ def _write_parquet(file: Any, columns: dict[str, Any]) -> None:
 
 
 def _read_parquet(path: pathlib.Path) -> dict[str, np.ndarray]:
-    table = pyarrow.parquet.read_table(path)
+    with local_copy(path) as copy:
+        table = pyarrow.parquet.read_table(copy)
     columns = {}
     for name in table.column_names:
         column = table.column(name).combine_chunks()

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cdisc_tfds.storage import path_of
 from trainer.data.dataset import CdiscountData, Split
 from trainer.runs.checkpoint import sha256_of
 from trainer.runs.embedding_file import EmbeddingFileError, Embeddings
@@ -81,7 +82,7 @@ class EmbeddingFile:
         Raises:
           EmbeddingFileError: if that is missing or damaged.
         """
-        path = pathlib.Path(path)
+        path = path_of(path)
         beside = made_from_path(path)
         try:
             facts = json.loads(beside.read_text(encoding="utf-8"))

@@ -1,7 +1,8 @@
 """TensorBoard event files that a resumed run continues without gaps or duplicate points.
 
 Points are held back until the next checkpoint, which records the length of each event file. A
-resumed run truncates the files to those lengths and continues in new files.
+resumed run truncates the files to those lengths and continues in new files. Those of a run on a
+storage are written on this machine, and copied there before each checkpoint.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import errno
 import math
 import os
 import pathlib
+import tempfile
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 from tensorboard.plugins.hparams import api as hparams
 
+from cdisc_tfds.storage import copy_tree, is_remote
 from cdisc_tfds.tfrecord import count_records
+from cdisc_tfds.whole_files import whole_file
 from trainer.settings.config import Config
 
 _FILES = "events.out.tfevents.*"
@@ -32,11 +36,11 @@ def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
         deleted.
     """
     for path in sorted(folder.rglob(_FILES)):
-        length = committed.get(str(path.relative_to(folder)))
+        length = committed.get(path.relative_to(folder).as_posix())
         if length is None:
             path.unlink()
         elif path.stat().st_size > length:
-            os.truncate(path, length)
+            _truncate(path, length)
     for name, length in committed.items():
         path = folder / name
         size = path.stat().st_size if path.exists() else 0
@@ -48,6 +52,16 @@ def truncate_to(folder: pathlib.Path, committed: dict[str, int]) -> None:
                 size,
                 length,
             )
+
+
+def _truncate(path: pathlib.Path, length: int) -> None:
+    if not is_remote(path):
+        os.truncate(path, length)
+        return
+    with path.open("rb") as file:  # an object cannot be shortened, but replaced
+        kept = file.read(length)
+    with whole_file(path) as file:
+        file.write(kept)
 
 
 class EventFileError(OSError):
@@ -75,9 +89,12 @@ class EventLog:
     """The event files of one process: `train` and `validation` curves, pictures, HParams, graph."""
 
     def __init__(self, folder: pathlib.Path, committed: dict[str, int] | None = None):
-        self._folder = folder
-        self._folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         truncate_to(folder, committed or {})
+        self._target = folder
+        self._own = tempfile.TemporaryDirectory(prefix="cdiscount-") if is_remote(folder) else None
+        # Where the files of this process are written.
+        self._folder = folder if self._own is None else pathlib.Path(self._own.name)
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._path: dict[str, pathlib.Path] = {}  # of each curve's file
         self._size: collections.Counter[str] = collections.Counter()  # at the last commit
@@ -137,14 +154,18 @@ class EventLog:
             if found != self._records[curve]:
                 raise _incomplete(self._path[curve], f"{found} of {self._records[curve]} records")
         self._records.clear()
+        if self._own is not None:
+            copy_tree(self._folder, self._target)
         return {
-            str(path.relative_to(self._folder)): path.stat().st_size
-            for path in sorted(self._folder.rglob(_FILES))
+            path.relative_to(self._target).as_posix(): path.stat().st_size
+            for path in sorted(self._target.rglob(_FILES))
         }
 
     def close(self) -> None:
         for writer in self._writers.values():
             writer.close()
+        if self._own is not None:
+            self._own.cleanup()
 
     def _writer(self, curve: str) -> tf.summary.SummaryWriter:
         if curve not in self._writers:

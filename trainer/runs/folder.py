@@ -26,6 +26,7 @@ import pathlib
 from absl import logging
 
 from cdisc_tfds.categories import Categories
+from cdisc_tfds.storage import path_of
 from trainer.data.label_map import LabelMap, LabelMapError
 from trainer.runs.state import EpochRow, RunState, StateError
 from trainer.settings.config import Config
@@ -41,7 +42,7 @@ class RunFolder:
     """The paths in a run's folder, and its small files."""
 
     def __init__(self, path: str | os.PathLike[str]):
-        self.path = pathlib.Path(path)
+        self.path = path_of(path)
         self.config_path = self.path / "config.json"
         self.categories_path = self.path / "category_names.csv"
         self.label_map_path = self.path / "label_map.json"

@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
+from cdisc_tfds.storage import can_write_to, path_of
 from cdisc_tfds.whole_files import write_json
 
 LONGEST_NAME = 200  # bytes of a file's name; file systems allow 255
@@ -35,13 +36,13 @@ def checked_output(
       `error`: if the name has another ending or is too long, or the folder is missing or cannot be
         written to.
     """
-    path = pathlib.Path(output)
+    path = path_of(output)
     if not any(path.name.endswith(ending) and path.name != ending for ending in endings):
         *most, last = endings
         choices = f"{', '.join(most)} or {last}" if most else last
         raise error(f"{what} must end in {choices}{why}. Received: --output={path}.")
     require_short_name(path, error)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+    if path.is_dir() or not can_write_to(path.parent):
         raise error(
             "--output must be a file in an existing folder that can be written to. Received: "
             f"{path}."

@@ -41,6 +41,7 @@ class SimilarOptions:
         "found it.",
         group=_SIMILAR,
         is_path=True,
+        any_storage=True,
     )
 
     @property

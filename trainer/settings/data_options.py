@@ -21,6 +21,7 @@ class DataOptions:
         "else ~/tensorflow_datasets.",
         group=_DATA,
         is_path=True,
+        any_storage=True,
         may_change_on_resume=True,
     )
     train_split: str = option(

@@ -22,6 +22,7 @@ class FusionTrainingOptions:
         "run found it.",
         group=_DATA,
         is_path=True,
+        any_storage=True,
     )
     train_split: str | None = option(
         None,

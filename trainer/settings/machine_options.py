@@ -78,6 +78,7 @@ class MachineOptions(ClusterOptions):
         "all runs with the same base and data. Default: .features beside the run's folder.",
         group=_MACHINE,
         is_path=True,
+        any_storage=True,
         may_change_on_resume=True,
     )
     log_every_steps: int = option(

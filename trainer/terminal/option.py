@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from cdisc_tfds.local_path import PathError, local_path
+from cdisc_tfds.storage import storage_path
 
 _KEY = "option"
 _MAX_LISTED = 8  # choices that the placeholder of a flag names
@@ -36,7 +37,8 @@ class Option:
       group: title in `--help`.
       choices: the allowed values; empty: any.
       at_least, at_most, above, below: bounds of a number.
-      is_path: whether it names a file or folder on this machine.
+      is_path: whether it names a file or folder.
+      any_storage: whether that may be on a storage such as gs://; otherwise it is on this machine.
       required: whether the command needs it.
       may_change_on_resume: whether a resumed run may have another value.
       example: a value, for errors about pairs of numbers.
@@ -57,6 +59,7 @@ class Option:
     above: float | None = None
     below: float | None = None
     is_path: bool = False
+    any_storage: bool = False
     required: bool = False
     may_change_on_resume: bool = False
     example: str = "0,1"
@@ -96,6 +99,8 @@ class Option:
         if self.kind is bool:
             return "true or false"
         if self.kind is str:
+            if self.any_storage:
+                return "a path, or an address on a storage"
             return "a path of this machine" if self.is_path else "a text"
         if self.is_list:
             number = "whole numbers" if self.kind is int else "numbers"
@@ -140,8 +145,9 @@ class Option:
           OptionError: if the value is not allowed.
         """
         if self.is_path:
+            resolve = storage_path if self.any_storage else local_path
             try:
-                return local_path(text, f"--{self.name}")
+                return resolve(text, f"--{self.name}")
             except PathError as error:
                 raise OptionError(str(error)) from None
         try:

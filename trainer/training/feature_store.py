@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from cdisc_tfds.progress_line import ProgressLine
+from cdisc_tfds.storage import free_bytes, path_of
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
@@ -62,7 +62,7 @@ class FeatureStore:
         flip: bool = False,
         workers: Workers = ALONE,
     ):
-        self._config, self._folder, self._flip = config, pathlib.Path(folder), flip
+        self._config, self._folder, self._flip = config, path_of(folder), flip
         self._workers = workers
         self._dtype = tf.as_dtype(base.outputs[0].dtype)
         self._size = base.output_shape[-1]
@@ -244,7 +244,7 @@ class FeatureStore:
 
     def _require_space(self, folder: pathlib.Path, pictures: int) -> None:
         needed = pictures * self._size * self._dtype.size
-        free = shutil.disk_usage(folder).free
+        free = free_bytes(folder)
         if needed > free:
             raise FeatureError(
                 f"The features of {pictures:,} pictures need {needed / 1e9:.1f} GB. {folder} has "

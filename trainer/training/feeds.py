@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-import pathlib
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from cdisc_tfds.storage import path_of
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.decoding import Batches
 from trainer.data.input_pipeline import FinishInStep, train_dataset
@@ -130,7 +130,7 @@ class FeatureFeed:
         self._base, self.model = split_at_features(model)
         self._workers = workers
         self._splits, self._label_map, self._config = splits, label_map, config
-        self._folder = pathlib.Path(folder)
+        self._folder = path_of(folder)
         self._store: FeatureStore | None = None
         self._validator = Validator(self.model, label_map, config)
 

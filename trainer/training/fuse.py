@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from cdisc_tfds.storage import real_path, relative_path
 from trainer.data.dataset import CdiscountData, products_in_common
 from trainer.models.fusion_table import FUSION, HEADS
 from trainer.models.optimizer_table import OPTIMIZERS
@@ -134,10 +135,10 @@ def _require_consistent(settings: FusionOptions) -> None:
 
 def _require_members(runs: Sequence[RunFolder], fused: RunFolder) -> None:
     """Raises MemberError unless the runs can be fused into a run in another folder."""
-    place = os.path.realpath(fused.path)
+    place = real_path(fused.path)
     first = runs[0]
     for run in runs:
-        own = os.path.realpath(run.path)
+        own = real_path(run.path)
         if place == own or place.startswith(own + os.sep):
             raise MemberError(
                 "--run_dir is the folder of the fused run, not one of the runs that it is made of. "
@@ -206,7 +207,7 @@ def _members(
     members: list[FusedMember] = []
     for number, run in enumerate(runs):
         earlier = begun.members[number] if begun and number < len(begun.members) else None
-        path = os.path.relpath(os.path.realpath(run.path), os.path.realpath(fused.path))
+        path = relative_path(run.path, fused.path)
         if earlier is not None and earlier.path == path:
             require_same_member(fused, run, earlier)
         weights = RunWeights.of(run, CHECKPOINT)

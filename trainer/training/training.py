@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import keras
 
 from cdisc_tfds.progress_line import ProgressLine
+from cdisc_tfds.storage import path_of
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import CdiscountData
 from trainer.data.label_map import LabelMap
@@ -166,7 +167,7 @@ class Training:
 
     @property
     def _features_dir(self) -> pathlib.Path:
-        return pathlib.Path(self._config.features_dir or self._run.path.parent / ".features")
+        return path_of(self._config.features_dir or self._run.path.parent / ".features")
 
     def _restore(self) -> None:
         state = self._checkpoint.training_state

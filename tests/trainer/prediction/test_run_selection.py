@@ -28,7 +28,8 @@ def test_several_runs():
         ({"run_dirs": "a"}, "at least two folders.* Received: 'a'. Name a single run with --run_d"),
         ({"run_dirs": "a,,b"}, "nothing left out. Received: 'a,,b'"),
         ({"run_dirs": "a,b,./a"}, "each run once. Received twice: a."),
-        ({"run_dirs": "a,gs://b"}, "--run_dirs must be a path of this machine"),
+        ({"run_dirs": "a,gs:/b"}, "--run_dirs must be a path, or an address such as gs://BUCKET"),
+        ({"run_dirs": "gs://b/a,gs://b/c/../a/"}, "each run once. Received twice: gs://b/a."),
     ],
 )
 def test_contradictions_are_sentences(flags, text):

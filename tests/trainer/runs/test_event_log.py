@@ -21,20 +21,22 @@ def _points(folder, tag):
     return points
 
 
-def test_a_resumed_log_has_no_gap_and_no_doubled_point(tmp_path):
-    log = EventLog(tmp_path)
+@pytest.mark.parametrize("place", ["tmp_path", "ram"])
+def test_a_resumed_log_has_no_gap_and_no_doubled_point(place, request):
+    folder = request.getfixturevalue(place)
+    log = EventLog(folder)
     for step in (1, 2):
         log.scalars("train", {"loss": step / 2}, step)
     committed = log.commit()
     log.scalars("train", {"loss": 1.5}, 3)
     log.commit()  # written, but the process is killed before the checkpoint names it
     log.close()
-    log = EventLog(tmp_path, committed)
+    log = EventLog(folder, committed)
     for step in (3, 4):
         log.scalars("train", {"loss": step / 2}, step)
     log.commit()
     log.close()
-    assert _points(tmp_path / "train", "loss") == [(1, 0.5), (2, 1.0), (3, 1.5), (4, 2.0)]
+    assert _points(folder / "train", "loss") == [(1, 0.5), (2, 1.0), (3, 1.5), (4, 2.0)]
 
 
 def test_files_of_a_killed_process_that_no_checkpoint_names_are_deleted(tmp_path):

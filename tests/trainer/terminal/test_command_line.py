@@ -46,7 +46,7 @@ def test_words_that_are_no_flags():
         (["--zzz"], "There is no flag --zzz. --help lists them all."),
         (["--epochs=0"], "--epochs must be a whole number of at least 1. Received: 0."),
         (["--model=x"], "--model must be one of cnn, big. Received: x."),
-        (["--run_dir=gs://b"], "--run_dir must be a path of this machine, without a scheme. "),
+        (["--run_dir=file:///b"], "--run_dir must be a path of this machine, without a scheme. "),
         ([], "--run_dir is missing. Folder of the run."),
     ],
 )

@@ -12,6 +12,7 @@ class Example:
     rate: float | None = option(None, "Rate.", group="A", above=0, below=1)
     name: str = option("x", "Name.", group="B", choices=("x", "y"))
     folder: str | None = option(None, "Folder.", group="B", is_path=True)
+    place: str | None = option(None, "Place.", group="B", is_path=True, any_storage=True)
     ends: tuple[float, float] | None = option(None, "Ends.", group="B")
     loud: bool = option(False, "Loud.", group="B")
     sizes: tuple[int, ...] | None = option(None, "Sizes.", group="B", at_least=2)
@@ -28,11 +29,19 @@ def test_the_type_of_the_field_says_what_a_value_is():
     assert [found[name].optional for name in lists] == [True, False]
     assert [found[name].metavar for name in lists] == ["N,...", "X,..."]
     found = {name: one for name, one in found.items() if name not in [*lists, "zoom"]}
-    assert list(found) == ["steps", "rate", "name", "folder", "ends", "loud"]
-    assert [one.kind for one in found.values()] == [int, float, str, str, tuple, bool]
-    assert [one.optional for one in found.values()] == [False, True, False, True, True, False]
-    assert [one.default for one in found.values()] == [3, None, "x", None, None, False]
-    assert [one.metavar for one in found.values()] == ["N", "X", "x|y", "PATH", "LOW,HIGH", ""]
+    assert list(found) == ["steps", "rate", "name", "folder", "place", "ends", "loud"]
+    assert [one.kind for one in found.values()] == [int, float, str, str, str, tuple, bool]
+    assert [one.optional for one in found.values()] == [False, True, False, True, True, True, False]
+    assert [one.default for one in found.values()] == [3, None, "x", None, None, None, False]
+    assert [one.metavar for one in found.values()] == [
+        "N",
+        "X",
+        "x|y",
+        "PATH",
+        "PATH",
+        "LOW,HIGH",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +95,15 @@ def test_a_wrong_text_is_explained(name, text, rule):
 def test_object_storage_is_refused(address):
     with pytest.raises(OptionError, match=f"--folder must be a path .*Received: {address}. Copy"):
         options(Example)["folder"].parse(address)
+
+
+def test_some_paths_may_be_on_a_storage():
+    place = options(Example)["place"]
+    assert place.parse("gs://bucket/d") == "gs://bucket/d"
+    assert place.parse("runs/a") == "runs/a"
+    assert place.rule == "a path, or an address on a storage" and place.metavar == "PATH"
+    with pytest.raises(OptionError, match="--place must be a path without file://. Received: fil"):
+        place.parse("file:///d")
 
 
 @pytest.mark.parametrize(
