@@ -44,6 +44,13 @@ def test_rows(index):
     assert index[index.category >= 0].category.tolist() == [7, 5269]
 
 
+def test_pieces_are_joined_and_one_alone_is_not_copied(index):
+    joined = ProductIndex.joined([index[:2], index[2:]])
+    assert joined.digest == index.digest
+    rows = index[1:]
+    assert np.shares_memory(ProductIndex.joined([rows]).product_id, index.product_id)
+
+
 def test_columns_of_different_lengths():
     with pytest.raises(ProductIndexError, match=r"one row for each record.*\(2,\), \(1,\), \(2,\)"):
         ProductIndex(np.zeros(2), np.zeros(1), np.zeros(2))
