@@ -137,9 +137,7 @@ def test_the_documented_sizes():
 
 def test_without_room_they_are_not_kept(tmp_path, monkeypatch, caplog):
     computed = Computed()
-    monkeypatch.setattr(
-        kept_predictions.shutil, "disk_usage", lambda path: type("", (), {"free": 9})
-    )
+    monkeypatch.setattr(kept_predictions, "free_bytes", lambda folder: 9)
     _, probabilities = _joined(_kept(tmp_path, computed).pictures())
     assert np.array_equal(probabilities, computed.probabilities)
     assert "are not kept in" in caplog.text and "0.0 GB are free" in caplog.text

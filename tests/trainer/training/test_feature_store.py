@@ -1,6 +1,5 @@
 """Features of a frozen base: computed once, whole, and found again."""
 
-import collections
 import re
 
 import keras
@@ -203,8 +202,7 @@ def test_what_is_damaged_is_computed_again(data, tmp_path, monkeypatch, damage, 
 
 
 def test_no_room_for_them(data, tmp_path, monkeypatch):
-    usage = collections.namedtuple("Usage", "free")
-    monkeypatch.setattr(feature_store.shutil, "disk_usage", lambda path: usage(100))
+    monkeypatch.setattr(feature_store, "free_bytes", lambda folder: 100)
     split = data.split("train")
     with pytest.raises(FeatureError) as error:
         _store(data, tmp_path).of(split)
