@@ -103,8 +103,8 @@ def test_nobody_else_comes(capsys):
 
 def test_commands_for_one_machine_say_so(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", tf_config()["TF_CONFIG"])
-    with pytest.raises(ClusterError, match=r"trains on several machines; trainer.fuse uses one"):
-        require_alone("trainer.fuse")
+    with pytest.raises(ClusterError, match=r"on several machines; trainer.embed uses one"):
+        require_alone("trainer.embed")
 
 
 def slurm(monkeypatch, rank: int, nodes: str, per_node: str) -> dict[str, str]:
