@@ -229,7 +229,7 @@ def test_files_of_an_interrupted_build(
 def test_files_of_cached_features(data_dir, tmp_path, outcomes, monkeypatch):
     add_to_models(monkeypatch)
     monkeypatch.setattr(feature_store, "_BATCH_SIZE", 4)
-    monkeypatch.setattr(feature_store, "_BATCHES_PER_FILE", 2)
+    monkeypatch.setattr(feature_store, "_PICTURES_PER_FILE", 8)
     changes = {"model": NAME, "trainable": "head", "dropout": 0.2}
     data = open_dataset(data_dir)
 

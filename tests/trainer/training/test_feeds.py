@@ -29,7 +29,7 @@ def small_world():
     with pytest.MonkeyPatch.context() as patch:
         add_to_models(patch)
         patch.setattr(feature_store, "_BATCH_SIZE", 8)
-        patch.setattr(feature_store, "_BATCHES_PER_FILE", 2)
+        patch.setattr(feature_store, "_PICTURES_PER_FILE", 16)
         yield
 
 

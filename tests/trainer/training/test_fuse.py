@@ -23,7 +23,7 @@ from trainer.training.train import train
 @pytest.fixture(autouse=True)
 def small_files(monkeypatch):
     monkeypatch.setattr(feature_store, "_BATCH_SIZE", 8)
-    monkeypatch.setattr(feature_store, "_BATCHES_PER_FILE", 2)
+    monkeypatch.setattr(feature_store, "_PICTURES_PER_FILE", 16)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def undisturbed(tmp_path_factory, data, members):
     folder = tmp_path_factory.mktemp("undisturbed") / "fused"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feature_store, "_BATCH_SIZE", 8)
-        patch.setattr(feature_store, "_BATCHES_PER_FILE", 2)
+        patch.setattr(feature_store, "_PICTURES_PER_FILE", 16)
         return train(config_of(folder, members, data, **KILLS), folder, data)
 
 
