@@ -100,7 +100,7 @@ def undisturbed(data, tmp_path_factory):
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("call", [3, 6])
+@pytest.mark.parametrize("call", [pytest.param(3, marks=pytest.mark.torture), 6])
 def test_a_killed_run_with_all_of_them_ends_bit_for_bit(data, undisturbed, tmp_path, call):
     with pytest.raises(Killed):
         train(undisturbed.config, tmp_path / "run", data, hooks=[KillAt(call)])

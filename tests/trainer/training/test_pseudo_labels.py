@@ -97,7 +97,15 @@ def test_products_learn_the_networks_own_guesses_and_not_their_labels(data, monk
     assert splits.pair(0)[0].split.spec == "train"
 
 
-@pytest.mark.parametrize("call", [5, 9, 12, 14])
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(5, marks=pytest.mark.torture),
+        9,
+        pytest.param(12, marks=pytest.mark.torture),
+        14,
+    ],
+)
 def test_a_killed_run_ends_bit_for_bit(data, undisturbed, tmp_path, call):
     with pytest.raises(Killed):
         train(_config(), tmp_path / "run", data, hooks=[KillAt(call)])

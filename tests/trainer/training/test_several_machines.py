@@ -109,6 +109,7 @@ def test_after_a_kill_all_end_and_go_on_bit_for_bit(folder, two, lost):
     assert_same_run(train(2, folder, name), two)
 
 
+@pytest.mark.torture
 def test_a_signal_to_one_stops_all_with_a_checkpoint(folder, two):
     with machines(2, "trainer.main", flags(folder, "stopped")) as workers:
         wait_for(folder / "stopped" / "state.json", workers)
@@ -163,6 +164,7 @@ def test_two_workers_predict_what_one_does(folder, two):
     assert not [*shared.rglob("part-*.json"), *shared.rglob("shared-*")]
 
 
+@pytest.mark.torture
 def test_an_error_of_the_chief_is_told_by_all(folder, tmp_path):
     (tmp_path / "file").write_text("not a run")
     with machines(2, "trainer.main", [*flags(folder, "other"), f"--run_dir={tmp_path}"]) as workers:
@@ -209,6 +211,7 @@ def test_a_worker_that_does_not_come_is_named(folder):
         assert f"worker 2 (127.0.0.1:{workers.ports[2]}) did not answer" in said
 
 
+@pytest.mark.torture
 def test_another_number_of_machines_must_be_allowed(folder, two):
     """The run goes on where it was, with one machine."""
     shutil.copytree(two.path, folder / "fewer")

@@ -82,7 +82,16 @@ def test_curves_have_a_point_every_two_steps_and_one_an_epoch(undisturbed, data)
     ]
 
 
-@pytest.mark.parametrize("call", [2, 5, 11, 14, 17])
+@pytest.mark.parametrize(
+    "call",
+    [
+        2,
+        pytest.param(5, marks=pytest.mark.torture),
+        11,
+        pytest.param(14, marks=pytest.mark.torture),
+        17,
+    ],
+)
 def test_a_killed_run_ends_bit_for_bit_as_an_undisturbed_one(data, undisturbed, tmp_path, call):
     with pytest.raises(Killed):
         train(_config(), tmp_path / "run", data, hooks=[KillAt(call)])
@@ -126,7 +135,10 @@ def test_so_does_one_that_a_continued_run_wrote(data, undisturbed, tmp_path, cap
     assert_same_run(run, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.torture)],
+)
 def test_a_signal_writes_a_checkpoint_and_says_so(data, undisturbed, tmp_path, number):
     def ask(place):
         if (place.epoch, place.step) == (1, 4):
