@@ -12,8 +12,9 @@ from cdisc_tfds.built_dataset import DatasetError
 from tests.helpers.killing import Do, KillAt, Killed
 from tests.helpers.small_data import SmallData, make_products, small_config
 from trainer.runs.folder import RunFolder, RunFolderError
+from trainer.runs.state import Checkpoint, CheckpointFile
 from trainer.settings.config import ConfigError
-from trainer.training.admission import sole_writer
+from trainer.training.admission import require_same_machines, sole_writer
 from trainer.training.train import train
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -167,3 +168,13 @@ def test_averages_of_version_0_1_are_refused(data, tmp_path):
     plain = dataclasses.replace(config, ema_momentum=0.0)
     with pytest.raises(ConfigError, match="--ema_momentum: the run has 0.5, received 0.0"):
         train(plain, tmp_path / "run", data)
+
+
+def test_another_number_of_machines_must_be_allowed(tmp_path, caplog):
+    run, begun = RunFolder(tmp_path), Checkpoint(training_state=CheckpointFile("a", "b"), workers=2)
+    require_same_machines(run, small_config(), begun, 2)
+    require_same_machines(run, small_config(), Checkpoint(workers=2), 1)  # nothing is trained yet
+    with pytest.raises(ConfigError, match="was trained on 2 so far, and is to go on with 1"):
+        require_same_machines(run, small_config(), begun, 1)
+    require_same_machines(run, small_config(allow_other_machines=True), begun, 1)
+    assert "goes on with 1 machines, after 2" in caplog.text
