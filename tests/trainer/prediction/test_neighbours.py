@@ -111,4 +111,5 @@ def test_approximate_neighbours_are_nearly_the_exact_ones(monkeypatch):
     expected, values = _by_hand(features, 10)
     found = [len(set(a) & set(b)) for a, b in zip(places.tolist(), expected.tolist(), strict=True)]
     assert np.mean(found) > 9.5
-    np.testing.assert_allclose(cosines[:, 0], values[:, 0], atol=0.01)
+    # Which ones a graph misses depends on the order in which its threads add the rows.
+    assert np.mean(np.abs(cosines[:, 0] - values[:, 0]) < 1e-3) > 0.97
