@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -128,6 +129,10 @@ class Workers:
             raise
         self.gather(json.dumps({"text": text}))
         return text
+
+    def value_of_chief(self, make: Callable[[], Any]) -> Any:
+        """As `from_chief`, for a value that JSON has."""
+        return json.loads(self.from_chief(lambda: json.dumps(make())))
 
     def require_no_problem(self, own: str) -> None:
         """Raises WorkersError on all workers if one has a problem; `own` is empty without one."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import json
 import pathlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -110,7 +109,7 @@ class KeptPredictions:
         """
         if self.workers.several:
             # The chief's: copies of the data on other machines may have other times.
-            key = json.loads(self.workers.from_chief(lambda: json.dumps(self.key)))
+            key = self.workers.value_of_chief(lambda: self.key)
             shared = dataclasses.replace(self, key=key, workers=ALONE)
             shared._share_out(self.workers)
             yield from shared.pictures()

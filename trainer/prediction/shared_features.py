@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -58,7 +57,7 @@ class SharedFeatures:
           WorkersError, Preempted: as in `SharedFiles.completed`.
         """
         # The chief's: copies of the data on other machines may have other times.
-        key = json.loads(self.workers.from_chief(lambda: json.dumps(self._key)))
+        key = self.workers.value_of_chief(lambda: self._key)
         folder = folder_of(self.parent, key)
         number = -(-self._num_pictures // (self._batches * self.reader.batch_size))
         label = f"features of {self.split.spec}"

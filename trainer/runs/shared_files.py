@@ -10,17 +10,16 @@ import dataclasses
 import json
 import pathlib
 import secrets
-import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from cdisc_tfds.progress_line import ProgressLine
+from trainer.cluster.shared_storage import appears
 from trainer.cluster.shared_work import SharedWork
 from trainer.cluster.workers import Workers
 from trainer.runs.picture_files import PictureFile, PictureIndex, write_pictures
-
-_SECONDS_TO_APPEAR = 60.0  # network file systems remember for a while that a folder is missing
 
 _LEAST_FILES = 64
 
@@ -83,13 +82,13 @@ class SharedFiles:
         """The chief's index; raises WorkersError if another worker does not see its folder."""
         sign = self.folder / f"shared-{secrets.token_hex(4)}"
 
-        def begun() -> str:
+        def begun() -> list[Any]:
             index = begin()
             if not index.finished:
                 sign.write_bytes(b"")
-            return json.dumps([sign.name, dataclasses.asdict(index)])
+            return [sign.name, dataclasses.asdict(index)]
 
-        name, content = json.loads(self.workers.from_chief(begun))
+        name, content = self.workers.value_of_chief(begun)
         files = tuple(PictureFile(**file) for file in content["files"])
         index = PictureIndex(content["key"], content["finished"], files)
         if not index.finished:
@@ -99,15 +98,12 @@ class SharedFiles:
 
     def _problem(self, sign: pathlib.Path) -> str:
         """What keeps this worker from sharing the chief's folder; empty if nothing does."""
-        until = time.monotonic() + _SECONDS_TO_APPEAR
-        while not sign.exists():
-            if time.monotonic() > until:
-                return (
-                    f"it does not see what the chief has written to {self.folder.absolute()}. That "
-                    "must be on storage that all workers mount at the same path."
-                )
-            time.sleep(0.5)
-        return ""
+        if appears(sign.exists):
+            return ""
+        return (
+            f"it does not see what the chief has written to {self.folder.absolute()}. That must be "
+            "on storage that all workers mount at the same path."
+        )
 
     def _computed(self, index: PictureIndex, compute: Compute) -> tuple[PictureFile, ...]:
         """This worker's files."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import time
 
 from trainer.cluster.installation import facts_of_installation
+from trainer.cluster.shared_storage import appears
 from trainer.runs.folder import RunFolder
 from trainer.runs.state import DataIdentity
 from trainer.settings.config import Config
@@ -15,7 +15,6 @@ from trainer.terminal.option import options
 
 # Where a worker finds the data, and where it keeps files of its own.
 _OF_A_MACHINE = ("data_dir", "features_dir")
-_SECONDS_TO_APPEAR = 60.0  # network file systems remember for a while that a file is missing
 
 
 def facts_of(config: Config) -> dict[str, str]:
@@ -47,14 +46,10 @@ def folder_digest(run: RunFolder) -> str:
 
 def problem_of_folder(run: RunFolder, digest: str) -> str:
     """What keeps a worker from using the chief's run folder; empty if nothing does."""
-    until = time.monotonic() + _SECONDS_TO_APPEAR
-    while folder_digest(run) != digest:
-        if time.monotonic() > until:
-            there = run.config_path.exists()
-            found = "finds another run" if there else "finds no config.json"
-            return (
-                "--run_dir must be a folder that all workers share, at the same path. This worker "
-                f"{found} in {run.path.absolute()}, while the chief has opened the run there."
-            )
-        time.sleep(0.5)
-    return ""
+    if appears(lambda: folder_digest(run) == digest):
+        return ""
+    found = "finds another run" if run.config_path.exists() else "finds no config.json"
+    return (
+        "--run_dir must be a folder that all workers share, at the same path. This worker "
+        f"{found} in {run.path.absolute()}, while the chief has opened the run there."
+    )

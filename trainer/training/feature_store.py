@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ import tensorflow as tf
 
 from cdisc_tfds.progress_line import ProgressLine
 from cdisc_tfds.storage import free_bytes, path_of
+from trainer.cluster.shared_work import OwnWork
 from trainer.cluster.workers import ALONE, Workers
 from trainer.data.dataset import records_identity
 from trainer.data.input_pipeline import inference_dataset
@@ -96,7 +96,7 @@ class FeatureStore:
         self, split: LabelledSplit, between_batches: Callable[[], None]
     ) -> Features:
         # The chief's: copies of the data on other machines may have other times.
-        key = json.loads(self._workers.from_chief(lambda: json.dumps(self._key(split))))
+        key = self._workers.value_of_chief(lambda: self._key(split))
         folder = folder_of(self._folder, key)
         if self._workers.several:
             index = self._shared_out(split, folder, key, between_batches)
@@ -154,17 +154,12 @@ class FeatureStore:
         done = self._made_room(split, folder, index)
         spec = split.split.spec
         line = ProgressLine(f"features of {spec}", split.num_pictures, "pictures", done)
-
-        def did(pictures: int) -> None:
-            nonlocal done
-            done += pictures
-            line.update(done)
-
-        batches = _watched(self._batches(split, len(index.files)), between_batches, did)
-        for ordinals, features in _joined(batches, self._batches_per_file(split)):
-            file = write_features(folder, len(index.files), ordinals, features)
-            index = dataclasses.replace(index, files=(*index.files, file))
-            index.write(folder)
+        with OwnWork(line, done) as work:
+            batches = _watched(self._batches(split, len(index.files)), between_batches, work.did)
+            for ordinals, features in _joined(batches, self._batches_per_file(split)):
+                file = write_features(folder, len(index.files), ordinals, features)
+                index = dataclasses.replace(index, files=(*index.files, file))
+                index.write(folder)
         index = dataclasses.replace(index, finished=True)
         index.write(folder)
         line.close(

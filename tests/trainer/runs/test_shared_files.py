@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tests.helpers.thread_workers import together
-from trainer.cluster import shared_work
+from trainer.cluster import shared_storage, shared_work
 from trainer.cluster.workers import WorkersError
-from trainer.runs import shared_files
 from trainer.runs.picture_files import PictureIndex, write_pictures
 from trainer.runs.shared_files import SharedFiles, batches_per_file
 
@@ -19,7 +18,7 @@ NUMBER = 7
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
     monkeypatch.setattr(shared_work, "_SECONDS", 0.001)
-    monkeypatch.setattr(shared_files, "_SECONDS_TO_APPEAR", 0.1)
+    monkeypatch.setattr(shared_storage, "_SECONDS", 0.1)
 
 
 def arrays_of(number):
